@@ -1,0 +1,168 @@
+# make            build everything into build/
+# make demo       install what is missing, build, and show several processes doing one operation
+# make check      install what the tests need, and run them
+# make asan       the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
+# make lint       warnings as errors in gcc and clang, manual pages, scripts, layers
+# make bench      measure against other tools (docs/benchmarks.md)
+# make install    PREFIX=/usr/local, DESTDIR=
+
+VERSION := $(shell sed -n 's/.*define DPL_VERSION "\(.*\)"/\1/p' lib/version.h)
+PREFIX  ?= /usr/local
+BUILD   ?= build
+CC      ?= cc
+
+bindir     = $(PREFIX)/bin
+libdir     = $(PREFIX)/lib
+includedir = $(PREFIX)/include
+mandir     = $(PREFIX)/share/man
+docdir     = $(PREFIX)/share/doc/dpl
+
+# Commands are static musl programs where that compiler is there: they start in a third of the time.
+# It sees jsmn.h and linux/*.h behind its own headers.
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+ifneq ($(shell command -v musl-gcc 2>/dev/null),)
+CMD_CC      ?= musl-gcc -idirafter /usr/include -idirafter /usr/include/$(MULTIARCH)
+CMD_LDFLAGS ?= -static -no-pie -s -Wl,--gc-sections
+else
+CMD_CC      ?= $(CC)
+CMD_LDFLAGS ?= -s -Wl,--gc-sections
+endif
+
+WARN     = -Wall -Wextra -Wpedantic -Wshadow -Werror
+CPPFLAGS += -D_GNU_SOURCE -Ilib -I$(BUILD)
+CFLAGS   ?= -O2 -g
+CMD_CFLAGS ?= -O2 -fno-pie -ffunction-sections -fdata-sections
+STD      = -std=c11 $(WARN) -MMD -MP
+
+LIB_SRC  = $(filter-out lib/cli.c lib/render.c,$(wildcard lib/*.c))
+CLI_SRC  = $(filter-out lib/dpl.c,$(wildcard lib/*.c))
+TOOLS    = $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
+UNITS    = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+PAGES    = $(wildcard man/*.[1-9])
+
+BIN      = $(TOOLS:%=$(BUILD)/bin/%)
+CLI_OBJ  = $(CLI_SRC:lib/%.c=$(BUILD)/cmd/%.o)
+LIB_OBJ  = $(LIB_SRC:lib/%.c=$(BUILD)/lib/%.o)
+
+all: $(BIN) $(BUILD)/libdpl.a $(BUILD)/dpl.pc
+
+# --- commands ---
+
+$(BUILD)/bin/%: $(BUILD)/cmd/tool/%.o $(BUILD)/libcli.a
+	@mkdir -p $(@D)
+	$(CMD_CC) $(CMD_CFLAGS) $(CMD_LDFLAGS) -o $@ $^
+
+$(BUILD)/libcli.a: $(CLI_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/cmd/tool/%.o: cmd/%.c
+	@mkdir -p $(@D)
+	$(CMD_CC) $(STD) $(CPPFLAGS) $(CMD_CFLAGS) -c -o $@ $<
+
+$(BUILD)/cmd/%.o: lib/%.c
+	@mkdir -p $(@D)
+	$(CMD_CC) $(STD) $(CPPFLAGS) $(CMD_CFLAGS) -c -o $@ $<
+
+# What dpl(1) knows: the first line of each command, and the guide for agents.
+$(BUILD)/cmd/tool/dpl.o: $(BUILD)/tools.h $(BUILD)/agents.h
+
+$(BUILD)/tools.h: $(wildcard cmd/*.c) scripts/list-tools
+	@mkdir -p $(@D)
+	scripts/list-tools cmd/*.c > $@
+
+$(BUILD)/agents.h: man/agents.txt scripts/embed-text
+	@mkdir -p $(@D)
+	scripts/embed-text agents_guide man/agents.txt > $@
+
+# --- the library: one object in which only the names of dpl.h are global ---
+
+$(BUILD)/lib/%.o: lib/%.c
+	@mkdir -p $(@D)
+	$(CC) $(STD) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<
+
+$(BUILD)/libdpl.a: $(LIB_OBJ)
+	$(LD) -r -o $(BUILD)/libdpl.o $^
+	objcopy --localize-hidden $(BUILD)/libdpl.o
+	@rm -f $@
+	$(AR) rcs $@ $(BUILD)/libdpl.o
+
+$(BUILD)/dpl.pc: scripts/dpl.pc.in lib/version.h
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' scripts/dpl.pc.in > $@
+
+# --- tests ---
+
+$(BUILD)/unit/%: tests/unit/%.c tests/unit/unit.h $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(STD) $(CPPFLAGS) -Itests/unit $(CFLAGS) -o $@ $< $(LIB_OBJ)
+
+$(BUILD)/tools/%: tests/tools/%.c
+	@mkdir -p $(@D)
+	$(CC) $(STD) $(CPPFLAGS) $(CFLAGS) -o $@ $<
+
+TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
+
+units: $(UNITS)
+test-tools: $(TEST_TOOLS)
+
+demo:
+	scripts/need demo
+	@$(MAKE) --no-print-directory all
+	PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" examples/build-farm.sh
+
+check:
+	scripts/need check
+	@$(MAKE) --no-print-directory all units test-tools
+	BUILD=$(BUILD) tests/run
+
+# Debian's musl has no sanitizers, so the commands are built as glibc programs here.
+SAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
+asan:
+	scripts/need check
+	@$(MAKE) --no-print-directory BUILD=build-asan CMD_CC="$(CC)" CMD_CFLAGS="$(SAN)" CMD_LDFLAGS= CFLAGS="$(SAN)" all units test-tools
+	BUILD=build-asan SANITIZED=1 tests/run
+
+lint:
+	scripts/need lint
+	scripts/lint
+
+bench: all
+	scripts/need bench
+	BUILD=$(BUILD) scripts/bench
+
+# --- install ---
+
+install: all
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir) $(DESTDIR)$(docdir)
+	install -m 755 $(BIN) $(DESTDIR)$(bindir)
+	install -m 644 $(BUILD)/libdpl.a $(DESTDIR)$(libdir)
+	install -m 644 $(BUILD)/dpl.pc $(DESTDIR)$(libdir)/pkgconfig
+	install -m 644 lib/dpl.h $(DESTDIR)$(includedir)
+	for p in $(PAGES); do d=$(DESTDIR)$(mandir)/man$${p##*.}; install -d $$d && install -m 644 $$p $$d || exit 1; done
+	install -m 644 README.md NEWS.md LICENSE man/agents.txt $(DESTDIR)$(docdir)
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 644 scripts/completions/dpl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dpl
+	for t in $(filter-out dpl,$(TOOLS)); do ln -sf dpl $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$t || exit 1; done
+	install -m 644 scripts/completions/_dpl $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	install -m 644 scripts/completions/dpl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+
+uninstall:
+	rm -f $(TOOLS:%=$(DESTDIR)$(bindir)/%) $(DESTDIR)$(libdir)/libdpl.a $(DESTDIR)$(libdir)/pkgconfig/dpl.pc $(DESTDIR)$(includedir)/dpl.h
+	for p in $(PAGES); do rm -f $(DESTDIR)$(mandir)/man$${p##*.}/$${p##*/}; done
+	rm -rf $(DESTDIR)$(docdir)
+	rm -f $(TOOLS:%=$(DESTDIR)$(PREFIX)/share/bash-completion/completions/%) $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dpl $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/dpl.fish
+
+dist:
+	mkdir -p $(BUILD)
+	git archive --format=tar --prefix=dpl-$(VERSION)/ HEAD | gzip -n > $(BUILD)/dpl-$(VERSION).tar.gz
+	@echo $(BUILD)/dpl-$(VERSION).tar.gz
+
+clean:
+	rm -rf build build-*
+
+.PHONY: all asan bench check clean demo dist install lint test-tools uninstall units
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+-include $(wildcard $(BUILD)/cmd/*.d $(BUILD)/cmd/tool/*.d $(BUILD)/lib/*.d $(BUILD)/unit/*.d)

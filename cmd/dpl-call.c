@@ -1,0 +1,259 @@
+/* dpl-call - start, end, fail and list the calls of an operation */
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "cli.h"
+#include "render.h"
+#include "text.h"
+
+static const char usage[] =
+	"usage: dpl-call start [-jqv] [-C ledger] [-d description] [-o operation]\n"
+	"                [-p participant] [-t timeout] [--aborted-ok] [--id call] [--key key]\n"
+	"                [--no-fail-on-crash] [--parent call] [--pid pid] [--session number]\n"
+	"       dpl-call end [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
+	"                [--key key] [--result text] [call]\n"
+	"       dpl-call fail [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
+	"                [--key key] -m error [call]\n"
+	"       dpl-call list [-ajqv] [-C ledger] [-o operation] [--by participant]\n"
+	"\n"
+	"Track a piece of work: start prints the call's id, end and fail end it (the call is\n"
+	"DPL_CALL where none is named), list shows those that run.\n"
+	"\n"
+	"  -a, --all                  list ended calls too\n"
+	"  -C, --ledger=LEDGER        the ledger (DPL_LEDGER, else _ai/operation_ledger)\n"
+	"  -d, --description=TEXT     what the call does\n"
+	"  -j, --json                 print one JSON object\n"
+	"  -m, --message=ERROR        why it failed\n"
+	"  -o, --operation=OPERATION  id, a unique part of it, @ or @@ (DPL_OPERATION)\n"
+	"  -p, --participant=NAME     who I am (DPL_PARTICIPANT, else the user)\n"
+	"  -q, --quiet                print nothing; with list ids alone\n"
+	"  -t, --timeout=DURATION     the longest wait for a lock (DPL_TIMEOUT, else 10s)\n"
+	"  -v, --verbose              say on stderr what was written where\n"
+	"      --aborted-ok           start it although the operation is aborted\n"
+	"      --by=PARTICIPANT       list only this one's calls\n"
+	"      --id=CALL              the id, instead of a new one\n"
+	"      --key=KEY              the same key is carried out once\n"
+	"      --no-fail-on-crash     when it crashes, the operation goes on\n"
+	"      --parent=CALL          the call that it is part of (DPL_CALL)\n"
+	"      --pid=PID              the process that does the work\n"
+	"      --result=TEXT          the result; - reads it from stdin\n"
+	"      --session=NUMBER       the session (DPL_SESSION, else my newest)\n"
+	"  -h, --help                 print this\n"
+	"  -V, --version              print the version\n"
+	"\n"
+	"Examples:\n"
+	"  call=$(dpl-call start -d 'compress a.txt'); gzip a.txt; dpl-call end \"$call\"\n"
+	"  dpl-call list --all\n";
+
+enum { ABORTED_OK = CLI_OWN, BY, ID, NO_FAIL_ON_CRASH, PARENT, PID, RESULT, SESSION };
+
+static const struct option options[] = {
+	CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_TIMEOUT, CLI_OUTPUT, CLI_HELP, CLI_KEY_OPTION,
+	{"all", no_argument, NULL, 'a'},
+	{"description", required_argument, NULL, 'd'},
+	{"message", required_argument, NULL, 'm'},
+	{"aborted-ok", no_argument, NULL, ABORTED_OK},
+	{"by", required_argument, NULL, BY},
+	{"id", required_argument, NULL, ID},
+	{"no-fail-on-crash", no_argument, NULL, NO_FAIL_ON_CRASH},
+	{"parent", required_argument, NULL, PARENT},
+	{"pid", required_argument, NULL, PID},
+	{"result", required_argument, NULL, RESULT},
+	{"session", required_argument, NULL, SESSION},
+	{0},
+};
+
+static const char *
+call_id(struct cli *c, const char *what, const char *id)
+{
+	const char *bad = id_bad_call(id);
+	if (bad)
+		cli_misuse(c, "%s: call '%.80s' %s", what, id, bad);
+	return id;
+}
+
+/* The call that an operand or DPL_CALL names. */
+static void
+put_call(struct cli *c)
+{
+	const char *operand = optind < c->argc ? c->argv[optind] : NULL, *call = operand ? operand : getenv("DPL_CALL");
+	cli_no_more(c, optind + 1);
+	if (!call || !*call)
+		cli_misuse(c, "no call: name one, or set DPL_CALL");
+	json_put(&c->body, "callId", call_id(c, operand ? "operand" : "DPL_CALL", call));
+}
+
+static void
+start(struct cli *c)
+{
+	const char *parent = getenv("DPL_CALL"), *session = getenv("DPL_SESSION");
+	bool unless_aborted = true;
+	for (int o; (o = cli_getopt(c, ":C:d:hjo:p:qt:vV", options)) != -1;)
+		switch (o) {
+		case 'd': json_put(&c->body, "description", cli_text(c, "-d", optarg)); break;
+		case ABORTED_OK: unless_aborted = false; break;
+		case ID: json_put(&c->body, "callId", call_id(c, "--id", optarg)); break;
+		case NO_FAIL_ON_CRASH: json_put_bool(&c->body, "failOnCrash", false); break;
+		case PARENT:
+			parent = optarg;
+			json_put_bool(&c->body, "parentMustExist", true);
+			break;
+		case PID: json_put_int(&c->body, "participantPid", cli_number(c, "--pid", optarg, 1, INT32_MAX)); break;
+		case SESSION: session = optarg; break;
+		default: cli_misuse(c, "that option does not go with start");
+		}
+	cli_no_more(c, optind);
+	if (parent && *parent)
+		json_put(&c->body, "parentId", call_id(c, "the parent", parent));
+	if (session && *session)
+		json_put_int(&c->body, "sessionId", cli_number(c, "the session", session, 1, JSON_INT_MAX));
+	json_put_bool(&c->body, "unlessAborted", unless_aborted);
+	cli_put_operation(c, true);
+	cli_put_participant(c);
+	cli_request(c, "/call/start");
+	if (c->json)
+		cli_out_json(c);
+	else {
+		struct buf id = {0};
+		buf_fmt(&c->out, "%s\n", cli_answer(c, 0, "callId", &id));
+		buf_free(&id);
+	}
+}
+
+/* Both ends; old clients get 200 for a call that does not run, here it is an error. */
+static void
+send_end(struct cli *c, const char *path)
+{
+	struct why why;
+	cli_put_operation(c, true);
+	cli_put_participant(c);
+	cli_request(c, path);
+	if (cli_answer_true(c, "unknownCall")) {
+		why_set(&why, ERR_NO_CALL, "no such call in %s", c->id);
+		why_hint(&why, "dpl-call list --all -o %s", c->id);
+		cli_die(c, &why);
+	}
+	if (cli_answer_true(c, "alreadyEnded")) {
+		why_set(&why, ERR_CALL_ENDED, "the call has ended before, in %s", c->id);
+		cli_die(c, &why);
+	}
+	if (c->json)
+		cli_out_json(c);
+}
+
+static void
+end(struct cli *c)
+{
+	const char *result = NULL;
+	struct buf input = {0};
+	for (int o; (o = cli_getopt(c, ":C:hjo:p:qt:vV", options)) != -1;)
+		if (o == RESULT)
+			result = cli_text(c, "--result", optarg);
+		else
+			cli_misuse(c, "that option does not go with end");
+	put_call(c);
+	if (result && strcmp(result, "-") == 0) {
+		cli_stdin(c, "the result", &input);
+		result = input.p;
+	}
+	if (result)
+		json_put(&c->body, "result", result);
+	buf_free(&input);
+	send_end(c, "/call/end");
+}
+
+static void
+fail(struct cli *c)
+{
+	const char *error = NULL;
+	for (int o; (o = cli_getopt(c, ":C:hjm:o:p:qt:vV", options)) != -1;)
+		if (o == 'm')
+			error = cli_text(c, "-m", optarg);
+		else
+			cli_misuse(c, "that option does not go with fail");
+	put_call(c);
+	if (!error)
+		cli_misuse(c, "why did it fail? say so with -m");
+	json_put(&c->body, "error", error);
+	send_end(c, "/call/fail");
+}
+
+static enum colour
+state_colour(const char *state)
+{
+	if (strcmp(state, "running") == 0)
+		return CYAN;
+	return strcmp(state, "ended") == 0 ? GREEN : RED;
+}
+
+static void
+table(struct cli *c, int calls)
+{
+	struct render_table t = {.columns = 5, .right = {false, false, false, true, false}};
+	struct buf cell = {0};
+	for (int k = json_first(&c->answer, calls); k >= 0; k = json_next(&c->answer, calls, k)) {
+		render_cell(&t, PLAIN, cli_answer(c, k, "callId", &cell));
+		render_cell(&t, PLAIN, cli_answer(c, k, "participantId", &cell));
+		const char *state = cli_answer(c, k, "state", &cell);
+		render_cell(&t, state_colour(state), state);
+		buf_clear(&cell);
+		render_duration(&cell, cli_answer_int(c, k, "durationMs"));
+		render_cell(&t, PLAIN, cell.p);
+		render_cell(&t, PLAIN, cli_answer(c, k, "description", &cell));
+	}
+	render_table(&c->out, &t, 0, render_colour(NULL));
+	buf_free(&cell);
+}
+
+static void
+list(struct cli *c)
+{
+	for (int o; (o = cli_getopt(c, ":aC:hjo:qvV", options)) != -1;)
+		switch (o) {
+		case 'a': json_put_bool(&c->body, "all", true); break;
+		case BY:
+			if (id_bad_participant(optarg))
+				cli_misuse(c, "--by: participant '%.80s' %s", optarg, id_bad_participant(optarg));
+			json_put(&c->body, "participantId", optarg);
+			break;
+		default: cli_misuse(c, "that option does not go with list");
+		}
+	cli_no_more(c, optind);
+	cli_put_operation(c, false);
+	cli_request(c, "/call/list");
+	int calls = json_get(&c->answer, 0, "calls");
+	struct buf id = {0};
+	if (c->json)
+		cli_out_json(c);
+	else if (!c->quiet)
+		table(c, calls);
+	else
+		for (int k = json_first(&c->answer, calls); k >= 0; k = json_next(&c->answer, calls, k))
+			buf_fmt(&c->out, "%s\n", cli_answer(c, k, "callId", &id));
+	buf_free(&id);
+	c->quiet = false; /* the ids are the result that was asked for */
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*run)(struct cli *c);
+	} verbs[] = {{"start", start}, {"end", end}, {"fail", fail}, {"list", list}};
+	struct cli c;
+	cli_begin(&c, argc, argv, usage);
+	const char *verb = argc > 1 ? argv[1] : "";
+	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+		if (strcmp(verb, verbs[i].name) == 0) {
+			optind = 2;
+			verbs[i].run(&c);
+			cli_finish(&c, EXIT_DONE);
+		}
+	/* No verb: only --help and --version make sense. */
+	(void)cli_getopt(&c, "+:hV", options);
+	if (*verb)
+		cli_misuse(&c, "'%.100s' is not one of start, end, fail, list", verb);
+	cli_misuse(&c, "one of start, end, fail, list is needed");
+}

@@ -1,0 +1,79 @@
+/* dpl-create - begin an operation */
+#include "cli.h"
+
+static const char usage[] =
+	"usage: dpl-create [-ejqv] [-C ledger] [-d description] [-p participant] [-t timeout]\n"
+	"                  [--beat duration] [--jitter duration] [--key key] [--pid pid]\n"
+	"                  [--stale duration] [--ttl duration] [--window duration]\n"
+	"\n"
+	"Begin an operation, with the participant as its initiator, and print its id.\n"
+	"\n"
+	"  -C, --ledger=LEDGER        the ledger (DPL_LEDGER, else _ai/operation_ledger)\n"
+	"  -d, --description=TEXT     what it is for\n"
+	"  -e, --export               print export lines for eval instead\n"
+	"  -j, --json                 print one JSON object\n"
+	"  -p, --participant=NAME     who I am (DPL_PARTICIPANT, else the user)\n"
+	"  -q, --quiet                print nothing\n"
+	"  -t, --timeout=DURATION     the longest wait for a lock (DPL_TIMEOUT, else 10s)\n"
+	"  -v, --verbose              say on stderr what was written where\n"
+	"      --beat=DURATION        how often the held ones beat (4.5s)\n"
+	"      --jitter=DURATION      what is added at random to that (0.5s)\n"
+	"      --key=KEY              the same key gives the same operation again\n"
+	"      --pid=PID              the process that takes part (the caller)\n"
+	"      --stale=DURATION       a beat that is older is stale (10s)\n"
+	"      --ttl=DURATION         how long a lease lasts without a command (15m)\n"
+	"      --window=DURATION      how long a cleanup waits for the others (two beats)\n"
+	"  -h, --help                 print this\n"
+	"  -V, --version              print the version\n"
+	"\n"
+	"Examples:\n"
+	"  op=$(dpl-create -d 'nightly build')\n"
+	"  eval \"$(dpl-create --export -p builder)\"\n";
+
+enum { BEAT = CLI_OWN, JITTER, PID, STALE, TTL, WINDOW };
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		CLI_LEDGER, CLI_PARTICIPANT, CLI_TIMEOUT, CLI_OUTPUT, CLI_HELP, CLI_KEY_OPTION,
+		{"description", required_argument, NULL, 'd'},
+		{"export", no_argument, NULL, 'e'},
+		{"beat", required_argument, NULL, BEAT},
+		{"jitter", required_argument, NULL, JITTER},
+		{"pid", required_argument, NULL, PID},
+		{"stale", required_argument, NULL, STALE},
+		{"ttl", required_argument, NULL, TTL},
+		{"window", required_argument, NULL, WINDOW},
+		{0},
+	};
+	struct cli c;
+	bool exports = false;
+	int64_t pid = 0;
+	cli_begin(&c, argc, argv, usage);
+	for (int o; (o = cli_getopt(&c, ":C:d:ehjp:qt:vV", options)) != -1;)
+		switch (o) {
+		case 'd': json_put(&c.body, "description", cli_text(&c, "-d", optarg)); break;
+		case 'e': exports = true; break;
+		case BEAT: json_put_int(&c.body, "beatMs", cli_duration(&c, "--beat", optarg)); break;
+		case JITTER: json_put_int(&c.body, "jitterMs", cli_duration(&c, "--jitter", optarg)); break;
+		case PID: pid = cli_number(&c, "--pid", optarg, 1, INT32_MAX); break;
+		case STALE: json_put_int(&c.body, "staleMs", cli_duration(&c, "--stale", optarg)); break;
+		case TTL: json_put_int(&c.body, "ttlMs", cli_duration(&c, "--ttl", optarg)); break;
+		case WINDOW: json_put_int(&c.body, "windowMs", cli_duration(&c, "--window", optarg)); break;
+		}
+	cli_no_more(&c, optind);
+	cli_put_participant(&c);
+	cli_put_origin(&c, pid);
+	cli_request(&c, "/operation/create");
+	if (c.json)
+		cli_out_json(&c);
+	else if (exports)
+		cli_out_exports(&c);
+	else {
+		struct buf id = {0};
+		buf_fmt(&c.out, "%s\n", cli_answer(&c, 0, "operationId", &id));
+		buf_free(&id);
+	}
+	cli_finish(&c, EXIT_DONE);
+}

@@ -1,0 +1,65 @@
+/* dpl-join - take part in an operation */
+#include "cli.h"
+
+static const char usage[] =
+	"usage: dpl-join [-ejqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
+	"                [--key key] [--pid pid] [--ttl duration]\n"
+	"\n"
+	"Join an operation, a new session each time, and print the session's number.\n"
+	"\n"
+	"  -C, --ledger=LEDGER        the ledger (DPL_LEDGER, else _ai/operation_ledger)\n"
+	"  -e, --export               print export lines for eval instead; without a name\n"
+	"                             given, USER-2 and so on where USER takes part already\n"
+	"  -j, --json                 print one JSON object\n"
+	"  -o, --operation=OPERATION  id, a unique part of it, @ or @@ (DPL_OPERATION)\n"
+	"  -p, --participant=NAME     who I am (DPL_PARTICIPANT, else the user)\n"
+	"  -q, --quiet                print nothing\n"
+	"  -t, --timeout=DURATION     the longest wait for a lock (DPL_TIMEOUT, else 10s)\n"
+	"  -v, --verbose              say on stderr what was written where\n"
+	"      --key=KEY              the same key gives the same session again\n"
+	"      --pid=PID              the process that takes part (the caller)\n"
+	"      --ttl=DURATION         how long this lease lasts without a command\n"
+	"  -h, --help                 print this\n"
+	"  -V, --version              print the version\n"
+	"\n"
+	"Examples:\n"
+	"  session=$(dpl-join -o \"$op\" -p worker-1)\n"
+	"  eval \"$(dpl-join --export -o @@)\"\n";
+
+enum { PID = CLI_OWN, TTL };
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_TIMEOUT, CLI_OUTPUT, CLI_HELP, CLI_KEY_OPTION,
+		{"export", no_argument, NULL, 'e'},
+		{"pid", required_argument, NULL, PID},
+		{"ttl", required_argument, NULL, TTL},
+		{0},
+	};
+	struct cli c;
+	bool exports = false;
+	int64_t pid = 0;
+	cli_begin(&c, argc, argv, usage);
+	for (int o; (o = cli_getopt(&c, ":C:ehjo:p:qt:vV", options)) != -1;)
+		switch (o) {
+		case 'e': exports = true; break;
+		case PID: pid = cli_number(&c, "--pid", optarg, 1, INT32_MAX); break;
+		case TTL: json_put_int(&c.body, "ttlMs", cli_duration(&c, "--ttl", optarg)); break;
+		}
+	cli_no_more(&c, optind);
+	if (exports && !cli_participant_given(&c))
+		json_put_bool(&c.body, "mint", true);
+	cli_put_operation(&c, true);
+	cli_put_participant(&c);
+	cli_put_origin(&c, pid);
+	cli_request(&c, "/operation/join");
+	if (c.json)
+		cli_out_json(&c);
+	else if (exports)
+		cli_out_exports(&c);
+	else
+		buf_fmt(&c.out, "%lld\n", (long long)cli_answer_int(&c, 0, "sessionId"));
+	cli_finish(&c, EXIT_DONE);
+}

@@ -1,0 +1,510 @@
+/* dpl-show - show operations: their state, calls and history */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "clock.h"
+#include "entry.h"
+#include "num.h"
+#include "render.h"
+#include "table.h"
+#include "text.h"
+#include "wire.h"
+
+static const char usage[] =
+	"usage: dpl-show [-ajqv] [-C ledger] [-o operation] [-p participant] [--at moment]\n"
+	"                [--color when] [--trail | --tree] [operation]\n"
+	"\n"
+	"Show an operation, live or ended; without one, list those that are live.\n"
+	"\n"
+	"  -a, --all                  list ended operations too\n"
+	"  -C, --ledger=LEDGER        the ledger (DPL_LEDGER, else _ai/operation_ledger)\n"
+	"  -j, --json                 print one JSON object; with --trail one entry a line\n"
+	"  -o, --operation=OPERATION  id, a unique part of it, @ or @@ (DPL_OPERATION)\n"
+	"  -p, --participant=NAME     who I am, for @ (DPL_PARTICIPANT, else the user)\n"
+	"  -q, --quiet                list ids alone\n"
+	"  -v, --verbose              say on stderr which ledger it is\n"
+	"      --at=MOMENT            as it was then: the number of an entry, RFC 3339, or a\n"
+	"                             duration: that long ago\n"
+	"      --color=WHEN           auto, always or never\n"
+	"      --trail                its history: who did what, when, and how long it took\n"
+	"      --tree                 its calls as a tree\n"
+	"  -h, --help                 print this\n"
+	"  -V, --version              print the version\n"
+	"\n"
+	"Examples:\n"
+	"  dpl-show --all\n"
+	"  dpl-show --trail @@\n"
+	"  dpl-show --at 10m \"$op\"\n";
+
+enum { AT = CLI_OWN, COLOUR, TRAIL, TREE };
+
+static bool colours;
+
+static enum colour
+state_colour(const char *state, bool aborted)
+{
+	if (aborted || strcmp(state, "failed") == 0 || strcmp(state, "crashed") == 0 || strcmp(state, "cancelled") == 0)
+		return RED;
+	return strcmp(state, "running") == 0 ? CYAN : strcmp(state, "cleanup") == 0 ? YELLOW : GREEN;
+}
+
+static int
+member(const struct cli *c, int object, const char *name)
+{
+	return json_get(&c->answer, object, name);
+}
+
+static bool
+flag(const struct cli *c, int object, const char *name)
+{
+	bool value = false;
+	(void)json_boolean(&c->answer, member(c, object, name), &value);
+	return value;
+}
+
+/* "running", "completed, aborted" … */
+static const char *
+state_of(const struct cli *c, int object, struct buf *b)
+{
+	cli_answer(c, object, "state", b);
+	if (flag(c, object, "aborted"))
+		buf_str(b, ", aborted");
+	return b->p ? b->p : "";
+}
+
+/* --- all operations --- */
+
+static void
+list_rows(struct cli *c, int operations)
+{
+	struct render_table t = {.columns = 5, .right = {false, false, true, true, false}};
+	struct buf b = {0};
+	for (int k = json_first(&c->answer, operations); k >= 0; k = json_next(&c->answer, operations, k)) {
+		render_cell(&t, BOLD, cli_answer(c, k, "operationId", &b));
+		if (member(c, k, "error") >= 0) {
+			render_cell(&t, RED, cli_answer(c, k, "code", &b));
+			render_cell(&t, PLAIN, "");
+			render_cell(&t, PLAIN, "");
+			render_cell(&t, PLAIN, cli_answer(c, k, "error", &b));
+			continue;
+		}
+		enum colour colour = state_colour(cli_answer(c, k, "state", &b), flag(c, k, "aborted"));
+		render_cell(&t, colour, state_of(c, k, &b));
+		buf_clear(&b);
+		render_duration(&b, cli_answer_int(c, k, "durationMs"));
+		render_cell(&t, PLAIN, b.p);
+		buf_clear(&b);
+		buf_fmt(&b, "%lld calls", (long long)cli_answer_int(c, member(c, k, "callCounts"), "started"));
+		render_cell(&t, PLAIN, b.p);
+		render_cell(&t, PLAIN, cli_answer(c, k, "description", &b));
+	}
+	render_table(&c->out, &t, 0, colours);
+	buf_free(&b);
+}
+
+static void
+list(struct cli *c, bool all)
+{
+	if (all)
+		json_put_bool(&c->body, "ended", true);
+	cli_request(c, "/operation/list");
+	int operations = member(c, 0, "operations");
+	struct buf id = {0};
+	if (c->json)
+		cli_out_json(c);
+	else if (!c->quiet)
+		list_rows(c, operations);
+	else
+		for (int k = json_first(&c->answer, operations); k >= 0; k = json_next(&c->answer, operations, k))
+			buf_fmt(&c->out, "%s\n", cli_answer(c, k, "operationId", &id));
+	buf_free(&id);
+}
+
+/* --- one operation --- */
+
+static void
+line(struct cli *c, const char *label, enum colour colour, const char *text)
+{
+	struct buf shown = {0};
+	if (!*text)
+		return;
+	text_show(&shown, text, strlen(text));
+	buf_fmt(&c->out, "%-13s", label);
+	render_text(&c->out, colours ? colour : PLAIN, shown.n ? shown.p : "");
+	buf_char(&c->out, '\n');
+	buf_free(&shown);
+}
+
+/* How long before `now_ms` a time of the answer was. */
+static void
+ago(struct buf *b, const char *time, int64_t now_ms)
+{
+	int64_t ms;
+	if (clock_parse(time, strlen(time), &ms) < 0)
+		return;
+	render_duration(b, now_ms - ms);
+	buf_str(b, " ago");
+}
+
+static void
+add_count(struct buf *b, int64_t n, const char *what)
+{
+	if (n > 0)
+		buf_fmt(b, "%s%lld %s", b->n ? ", " : "", (long long)n, what);
+}
+
+static void
+show_head(struct cli *c, int64_t now_ms)
+{
+	struct buf b = {0}, text = {0};
+	line(c, "operation", BOLD, cli_answer(c, 0, "operationId", &b));
+	line(c, "description", PLAIN, cli_answer(c, 0, "description", &b));
+	enum colour colour = state_colour(cli_answer(c, 0, "state", &b), flag(c, 0, "aborted"));
+	line(c, "state", colour, state_of(c, 0, &b));
+	if (flag(c, 0, "aborted")) {
+		buf_fmt(&text, "%s", cli_answer(c, 0, "abortedBy", &b));
+		cli_answer(c, 0, "abortedAt", &b);
+		if (b.n)
+			buf_str(&text, ", "), ago(&text, b.p, now_ms);
+		if (*cli_answer(c, 0, "abortReason", &b))
+			buf_fmt(&text, ": %s", b.p);
+		line(c, "aborted by", RED, text.p ? text.p : "");
+	}
+	line(c, "reason", PLAIN, cli_answer(c, 0, "endReason", &b));
+	line(c, "initiator", PLAIN, cli_answer(c, 0, "initiatorId", &b));
+	buf_clear(&text);
+	buf_fmt(&text, "%s, ", cli_answer(c, 0, "startTime", &b));
+	ago(&text, b.p, now_ms);
+	line(c, "started", PLAIN, text.p);
+	if (*cli_answer(c, 0, "endTime", &b)) {
+		buf_clear(&text);
+		buf_fmt(&text, "%s, after ", b.p);
+		render_duration(&text, cli_answer_int(c, 0, "durationMs"));
+		line(c, "ended", PLAIN, text.p);
+	}
+	static const char *const counts[] = {"running", "ended", "failed", "crashed", "cancelled"};
+	buf_clear(&text);
+	for (int i = 0; i < 5; i++)
+		add_count(&text, cli_answer_int(c, member(c, 0, "callCounts"), counts[i]), counts[i]);
+	line(c, "calls", PLAIN, text.n ? text.p : "none");
+	int logs = member(c, 0, "logCounts");
+	buf_clear(&text);
+	add_count(&text, cli_answer_int(c, logs, "all"), "entries");
+	add_count(&text, cli_answer_int(c, logs, "warning"), "of them warnings");
+	add_count(&text, cli_answer_int(c, logs, "error"), "of them errors");
+	line(c, "log", PLAIN, text.n ? text.p : "");
+	buf_free(&b);
+	buf_free(&text);
+}
+
+static void
+show_people(struct cli *c, int64_t now_ms)
+{
+	struct render_table t = {.columns = 4};
+	struct buf b = {0}, text = {0};
+	int people = member(c, 0, "participants");
+	for (int k = json_first(&c->answer, people); k >= 0; k = json_next(&c->answer, people, k)) {
+		render_cell(&t, PLAIN, cli_answer(c, k, "participantId", &b));
+		int64_t sessions = cli_answer_int(c, k, "sessions");
+		buf_clear(&text);
+		if (sessions == 1)
+			buf_str(&text, "joined");
+		else if (sessions)
+			buf_fmt(&text, "joined, %lld sessions", (long long)sessions);
+		else
+			buf_str(&text, "left");
+		render_cell(&t, sessions ? GREEN : DIM, text.p);
+		buf_clear(&text);
+		buf_str(&text, "seen ");
+		ago(&text, cli_answer(c, k, "lastSeenAt", &b), now_ms);
+		render_cell(&t, PLAIN, text.p);
+		buf_clear(&text);
+		buf_fmt(&text, "%lld calls", (long long)cli_answer_int(c, k, "callsStarted"));
+		add_count(&text, cli_answer_int(c, k, "callsRunning"), "running");
+		render_cell(&t, PLAIN, text.p);
+	}
+	if (t.cells)
+		buf_str(&c->out, "participants\n");
+	render_table(&c->out, &t, 2, colours);
+	buf_free(&b);
+	buf_free(&text);
+}
+
+/* --- calls, flat or as a tree --- */
+
+struct node {
+	struct table_key key; /* the call id */
+	int32_t token;        /* its object in the answer */
+	int32_t child, last, next; /* records, -1 for none */
+	int32_t parent;
+	int32_t pad;
+};
+
+static void
+call_row(struct cli *c, struct render_table *t, int k, const char *lead)
+{
+	struct buf b = {0}, first = {0};
+	buf_fmt(&first, "%s%s", lead, cli_answer(c, k, "callId", &b));
+	render_cell(t, PLAIN, first.p);
+	render_cell(t, PLAIN, cli_answer(c, k, "participantId", &b));
+	const char *state = cli_answer(c, k, "state", &b);
+	render_cell(t, state_colour(state, false), state);
+	buf_clear(&b);
+	render_duration(&b, cli_answer_int(c, k, "durationMs"));
+	render_cell(t, PLAIN, b.p);
+	buf_clear(&first);
+	buf_str(&first, cli_answer(c, k, "description", &b));
+	if (*cli_answer(c, k, "error", &b))
+		buf_fmt(&first, "%s%s", first.n ? ": " : "", b.p);
+	render_cell(t, PLAIN, first.n ? first.p : "");
+	buf_free(&b);
+	buf_free(&first);
+}
+
+/* `lead` is what stands before the children of this level: bars and blanks. */
+static void
+tree_rows(struct cli *c, struct table *nodes, struct render_table *t, int i, struct buf *lead, int depth)
+{
+	for (; i >= 0; i = ((struct node *)table_at(nodes, (uint32_t)i))->next) {
+		struct node *n = table_at(nodes, (uint32_t)i);
+		size_t keep = lead->n;
+		bool root = n->parent < 0;
+		if (!root)
+			buf_str(lead, n->next >= 0 ? "├─ " : "└─ ");
+		call_row(c, t, n->token, lead->p ? lead->p : "");
+		lead->n = keep;
+		if (lead->p)
+			lead->p[keep] = '\0';
+		if (n->child >= 0 && depth < 1000) {
+			if (!root)
+				buf_str(lead, n->next >= 0 ? "│  " : "   ");
+			tree_rows(c, nodes, t, n->child, lead, depth + 1);
+			lead->n = keep;
+			if (lead->p)
+				lead->p[keep] = '\0';
+		}
+	}
+}
+
+static void
+append_node(struct table *nodes, int32_t *first, int32_t *last, int32_t i)
+{
+	if (*first < 0)
+		*first = i;
+	else
+		((struct node *)table_at(nodes, (uint32_t)*last))->next = i;
+	*last = i;
+}
+
+static void
+show_tree(struct cli *c, struct render_table *t)
+{
+	struct table nodes = {.size = sizeof(struct node)};
+	struct buf b = {0}, lead = {0};
+	int calls = member(c, 0, "calls");
+	int32_t first = -1, last = -1;
+	for (int k = json_first(&c->answer, calls); k >= 0; k = json_next(&c->answer, calls, k)) {
+		struct node *parent = table_find(&nodes, cli_answer(c, k, "parentId", &b));
+		int32_t up = parent ? (int32_t)(((char *)parent - nodes.rec) / (ptrdiff_t)nodes.size) : -1;
+		struct node *n = table_add(&nodes, cli_answer(c, k, "callId", &b));
+		if (!n)
+			break;
+		int32_t i = (int32_t)nodes.n - 1;
+		n->token = k;
+		n->child = n->last = n->next = -1;
+		n->parent = up;
+		/* A parent starts before its children, so it is there already. */
+		if (up >= 0) {
+			parent = table_at(&nodes, (uint32_t)up);
+			append_node(&nodes, &parent->child, &parent->last, i);
+		} else {
+			append_node(&nodes, &first, &last, i);
+		}
+	}
+	tree_rows(c, &nodes, t, first, &lead, 0);
+	table_free(&nodes);
+	buf_free(&b);
+	buf_free(&lead);
+}
+
+static void
+show_calls(struct cli *c, bool tree)
+{
+	struct render_table t = {.columns = 5, .right = {false, false, false, true, false}};
+	int calls = member(c, 0, "calls");
+	if (tree)
+		show_tree(c, &t);
+	else
+		for (int k = json_first(&c->answer, calls); k >= 0; k = json_next(&c->answer, calls, k))
+			call_row(c, &t, k, "");
+	if (t.cells && !tree)
+		buf_str(&c->out, "running calls\n");
+	render_table(&c->out, &t, tree ? 0 : 2, colours);
+}
+
+/* --- the moment --- */
+
+/* Put `at` as a time, or return the number of an entry. */
+static int64_t
+moment(struct cli *c, const char *at, int64_t *ms)
+{
+	int64_t seq;
+	*ms = -1;
+	if (!at)
+		return 0;
+	if (num_int(at, strlen(at), 1, JSON_INT_MAX, &seq) == 0)
+		return seq;
+	if (clock_parse(at, strlen(at), ms) == 0)
+		return 0;
+	if (num_duration(at, ms) < 0)
+		cli_misuse(c, "--at: '%.100s' is no number of an entry, RFC 3339 time or duration", at);
+	*ms = clock_wall_ms() - *ms;
+	return 0;
+}
+
+static void
+show(struct cli *c, const char *at, bool tree)
+{
+	int64_t ms, seq = moment(c, at, &ms);
+	cli_put_operation(c, false);
+	if (seq)
+		json_put_int(&c->body, "atSeq", seq);
+	if (ms >= 0)
+		json_put_time(&c->body, "at", ms);
+	json_put(&c->body, "calls", tree || c->json ? "all" : "running");
+	cli_request(c, "/operation/show");
+	int64_t now_ms = clock_wall_ms();
+	if (c->json) {
+		cli_out_json(c);
+	} else if (c->quiet) {
+		buf_fmt(&c->out, "%s\n", c->id);
+	} else if (tree) {
+		show_calls(c, true);
+	} else {
+		show_head(c, now_ms);
+		show_people(c, now_ms);
+		show_calls(c, false);
+	}
+}
+
+/* --- the trail --- */
+
+static void
+trail_row(struct render_table *t, const struct entry *e, int64_t start_ms)
+{
+	struct buf b = {0};
+	char at[CLOCK_TEXT], by[TABLE_NAME];
+	buf_int(&b, (int64_t)e->seq);
+	render_cell(t, DIM, b.p);
+	clock_format(e->at_ms, at);
+	render_cell(t, PLAIN, at);
+	buf_clear(&b);
+	buf_char(&b, '+');
+	render_duration(&b, e->at_ms - start_ms);
+	render_cell(t, DIM, b.p);
+	slice_copy(e->by, by, sizeof by);
+	render_cell(t, BOLD, by);
+	buf_clear(&b);
+	wire_sentence(&b, e);
+	bool bad = e->event == EVENT_CALL_FAILED || e->event == EVENT_ABORT_SET || e->event == EVENT_FAILED || e->event == EVENT_CRASH_DETECTED;
+	render_cell(t, bad ? RED : e->event == EVENT_LOG ? DIM : PLAIN, b.n ? b.p : "");
+	buf_clear(&b);
+	if (e->duration_ms >= 0)
+		render_duration(&b, e->duration_ms);
+	render_cell(t, PLAIN, b.n ? b.p : "");
+	buf_free(&b);
+}
+
+static void
+trail(struct cli *c, const char *at)
+{
+	/* wire_sentence has made its text safe already; what render_cell does again changes nothing. */
+	struct render_table t = {.columns = 6, .right = {true, false, true, false, false, true}};
+	int64_t ms, seq = moment(c, at, &ms), from = 1, pos = 0, start_ms = -1;
+	bool more = true;
+	cli_put_operation(c, false);
+	while (more) {
+		cli_again(c);
+		json_put(&c->body, "operationId", c->id);
+		json_put_int(&c->body, "from", from);
+		json_put_int(&c->body, "pos", pos);
+		if (ms >= 0)
+			json_put_time(&c->body, "until", ms);
+		cli_request(c, "/operation/events");
+		int entries = member(c, 0, "entries");
+		for (int k = json_first(&c->answer, entries); k >= 0; k = json_next(&c->answer, entries, k)) {
+			struct entry e;
+			size_t n;
+			const char *raw = json_raw(&c->answer, k, &n);
+			if (entry_parse(raw, n, &e) || (seq && (int64_t)e.seq > seq))
+				continue;
+			if (start_ms < 0)
+				start_ms = e.at_ms;
+			if (!c->json)
+				trail_row(&t, &e, start_ms);
+			else {
+				buf_add(&c->out, raw, n);
+				buf_char(&c->out, '\n');
+			}
+		}
+		if (c->json)
+			cli_flush(c);
+		from = cli_answer_int(c, 0, "next");
+		pos = cli_answer_int(c, 0, "pos");
+		more = cli_answer_true(c, "more") && (!seq || from <= seq);
+	}
+	render_table(&c->out, &t, 0, colours);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_OUTPUT, CLI_HELP,
+		{"all", no_argument, NULL, 'a'},
+		{"at", required_argument, NULL, AT},
+		{"color", required_argument, NULL, COLOUR},
+		{"trail", no_argument, NULL, TRAIL},
+		{"tree", no_argument, NULL, TREE},
+		{0},
+	};
+	struct cli c;
+	const char *at = NULL, *when = NULL;
+	bool all = false;
+	int how = 0;
+	cli_begin(&c, argc, argv, usage);
+	for (int o; (o = cli_getopt(&c, ":aC:hjo:p:qvV", options)) != -1;)
+		switch (o) {
+		case 'a': all = true; break;
+		case AT: at = optarg; break;
+		case COLOUR: when = optarg; break;
+		case TRAIL:
+		case TREE:
+			if (how && how != o)
+				cli_misuse(&c, "--trail and --tree exclude each other");
+			how = o;
+			break;
+		}
+	int wanted = render_colour(when);
+	if (wanted < 0)
+		cli_misuse(&c, "--color: '%.40s' is not auto, always or never", when);
+	colours = wanted > 0;
+	if (optind < argc) {
+		if (c.operation)
+			cli_misuse(&c, "-o and the operand both name an operation");
+		c.operation = argv[optind];
+		cli_no_more(&c, optind + 1);
+	}
+	const char *variable = getenv("DPL_OPERATION");
+	if (all && (c.operation || how || at))
+		cli_misuse(&c, "--all lists operations: it goes with no operation, --at, --trail or --tree");
+	if (all || (!c.operation && !(variable && *variable) && !how && !at))
+		list(&c, all);
+	else if (how == TRAIL)
+		trail(&c, at);
+	else
+		show(&c, at, how == TREE);
+	c.quiet = false; /* -q chose what is printed, it does not silence it */
+	cli_finish(&c, EXIT_DONE);
+}

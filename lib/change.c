@@ -1,0 +1,195 @@
+/* change: what every verb that appends has in common. */
+#include <stdio.h>
+#include <string.h>
+
+#include "change.h"
+#include "hash.h"
+
+/* The same request has the same members, in any order; who sends it may be another process. */
+void
+change_hash(const struct request *r, char text[17])
+{
+	static const char *const passing[] = {"participantPid", "participantPidStart", "bootId", "host"};
+	uint64_t sum = hash_bytes(0, r->path, strlen(r->path));
+	for (int k = json_first(&r->json, 0); k >= 0; k = json_next(&r->json, 0, k)) {
+		size_t n, length;
+		const char *name = json_raw(&r->json, k, &n), *value = json_raw(&r->json, k + 1, &length);
+		bool counts = true;
+		for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
+			if (strlen(passing[i]) == n && memcmp(passing[i], name, n) == 0)
+				counts = false;
+		if (counts)
+			sum += hash_bytes(hash_bytes(0, name, n), value, length);
+	}
+	hash_hex(sum, text);
+}
+
+static bool
+keep_line(void *arg, const char *line, size_t n)
+{
+	buf_add(arg, line, n);
+	return false;
+}
+
+/* Whether this key made an entry at or behind `pos`: 1 with c->line, 0, or -1. */
+static int
+find_key(struct change *c, uint64_t pos)
+{
+	char needle[ID_KEY_MAX + 16];
+	struct entry e;
+	snprintf(needle, sizeof needle, "\"key\":\"%s\"", c->r->key);
+	if (journal_search(c->j, pos, needle, keep_line, &c->line, &c->r->why) < 0)
+		return -1;
+	if (!c->line.n)
+		return 0;
+	if (entry_parse(c->line.p, c->line.n, &e))
+		return why_set(&c->r->why, ERR_DAMAGED, "%s: an entry cannot be read", c->j->path.p);
+	if (e.request.n != 16 || memcmp(e.request.p, c->request, 16) != 0) {
+		why_set(&c->r->why, ERR_KEY_REUSED, "key %s was used for another request (entry %llu of %s)", c->r->key,
+			(unsigned long long)e.seq, c->j->op.h.id);
+		why_hint(&c->r->why, "give each request a key of its own");
+		return -1;
+	}
+	return 1;
+}
+
+/* The operation has ended: a key that did its work before is answered from backup. */
+static int
+from_backup(struct change *c, const char *id)
+{
+	struct why ended = c->r->why;
+	if (store_get(&c->r->v->store, id, STORE_ANY, NULL, &c->ended, &c->r->why) < 0)
+		return -1;
+	c->j = &c->ended;
+	int rc = find_key(c, 0);
+	if (rc == 0) {
+		c->r->why = ended;
+		rc = -1;
+	}
+	return rc;
+}
+
+int
+change_begin(struct change *c, struct request *r, const char *id, void (*reply)(struct change *c, const struct entry *e))
+{
+	*c = (struct change){.r = r, .reply = reply, .ended = {.fd = -1, .dir = -1}};
+	if (r->key)
+		change_hash(r, c->request);
+	c->j = request_live(r, id, false);
+	if (!c->j)
+		return r->key && r->why.code == ERR_ENDED ? from_backup(c, id) : -1;
+	/* The long search without the lock, the rest under it. */
+	uint64_t searched = c->j->op.h.offset;
+	int rc = r->key ? find_key(c, 0) : 0;
+	if (rc != 0)
+		return rc;
+	if (store_lock(&r->v->store, c->j, &r->why) < 0) {
+		if (r->why.code != ERR_ENDED)
+			return -1;
+		request_close(r, c->j);
+		c->j = NULL;
+		return r->key ? from_backup(c, id) : -1;
+	}
+	rc = r->key ? find_key(c, searched) : 0;
+	if (rc != 0)
+		journal_unlock(c->j);
+	return rc;
+}
+
+struct buf *
+change_entry(struct change *c, const char *by, enum event event)
+{
+	c->start = c->j->pending.n;
+	struct buf *b = journal_entry(c->j, by, event);
+	if (c->r->key) {
+		json_put(b, "key", c->r->key);
+		json_put(b, "request", c->request);
+	}
+	return b;
+}
+
+static int
+commit(struct change *c)
+{
+	return journal_commit(c->j, &c->r->why);
+}
+
+static void
+close_entry(struct change *c)
+{
+	journal_entry_end(c->j);
+	if (!c->j->pending.failed)
+		buf_add(&c->line, c->j->pending.p + c->start, c->j->pending.n - c->start - 1);
+}
+
+int
+change_commit(struct change *c)
+{
+	close_entry(c);
+	return commit(c);
+}
+
+int
+change_commit_with(struct change *c, const char *by, enum event more)
+{
+	close_entry(c);
+	journal_entry(c->j, by, more);
+	journal_entry_end(c->j);
+	return commit(c);
+}
+
+int
+change_refuse(struct change *c)
+{
+	journal_unlock(c->j);
+	return -1;
+}
+
+void
+change_nothing(struct change *c)
+{
+	journal_unlock(c->j);
+}
+
+int
+change_end(struct change *c, int rc)
+{
+	struct entry e;
+	if ((rc == 0 || rc == 1) && (c->line.failed || entry_parse(c->line.p, c->line.n, &e)))
+		rc = why_set(&c->r->why, ERR_IO, "out of memory");
+	if (rc == 0 || rc == 1) {
+		request_common(c->r, c->j, e.seq);
+		if (c->reply)
+			c->reply(c, &e);
+		if (rc == 1)
+			json_put_bool(c->r->reply, "replayed", true);
+	}
+	if (c->j == &c->ended)
+		journal_close(&c->ended);
+	buf_free(&c->line);
+	return rc < 0 ? -1 : 0;
+}
+
+int64_t
+change_cancel_calls(struct change *c, uint64_t session, const char *by, const char *reason)
+{
+	int64_t n = 0;
+	for (uint32_t i = 0; i < c->j->op.calls.n; i++) {
+		const struct op_call *call = table_at(&c->j->op.calls, i);
+		if (call->key.gone || call->state != CALL_RUNNING || (session && call->session != session))
+			continue;
+		struct buf *b = journal_entry(c->j, by, EVENT_CALL_CANCELLED);
+		json_put(b, "callId", call->key.name);
+		json_put(b, "reason", reason);
+		journal_entry_end(c->j);
+		n++;
+	}
+	c->j->ring |= n > 0;
+	return n;
+}
+
+const char *
+change_by(const struct change *c, const char *participant)
+{
+	return *participant ? participant : c->j->op.h.initiator;
+}

@@ -1,0 +1,278 @@
+/* client: send a request to wherever the ledger is. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "fsx.h"
+#include "json.h"
+
+extern char **environ;
+
+/* --- which ledger --- */
+
+/* The length of a URL's scheme, 0 for a path.  `unix:/path` has no slashes of an authority. */
+static size_t
+scheme_length(const char *name)
+{
+	size_t n = 0;
+	while ((name[n] >= 'a' && name[n] <= 'z') || (n && ((name[n] >= '0' && name[n] <= '9') || name[n] == '+')))
+		n++;
+	bool url = n && (strncmp(name + n, "://", 3) == 0 || (n == 4 && strncmp(name, "unix:/", 6) == 0));
+	return url ? n : 0;
+}
+
+static const char *const folder = "_ai/operation_ledger";
+
+/* The nearest ancestor of `here` (itself included) that has `what`; its length, 0 for none. */
+static size_t
+ancestor_with(const char *here, const char *what)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	for (size_t n = strlen(here);; n--) {
+		while (n > 1 && here[n] && here[n] != '/')
+			n--;
+		if (snprintf(path, sizeof path, "%.*s/%s", (int)(n == 1 ? 0 : n), here, what) < (int)sizeof path && stat(path, &st) == 0)
+			return n;
+		if (n <= 1)
+			return 0;
+	}
+}
+
+static int
+default_ledger(struct buf *b, struct why *why)
+{
+	char here[PATH_MAX];
+	if (!getcwd(here, sizeof here))
+		return why_errno(why, "the current folder");
+	size_t n = ancestor_with(here, folder);
+	if (!n)
+		n = ancestor_with(here, ".git");
+	if (!n)
+		n = strlen(here);
+	buf_add(b, here, n == 1 ? 0 : n);
+	buf_fmt(b, "/%s", folder);
+	return 0;
+}
+
+static int
+absolute(struct buf *b, const char *name, struct why *why)
+{
+	char here[PATH_MAX];
+	if (*name != '/') {
+		if (!getcwd(here, sizeof here))
+			return why_errno(why, "the current folder");
+		buf_fmt(b, "%s/", here);
+		while (strncmp(name, "./", 2) == 0)
+			name += 2;
+	}
+	buf_str(b, name);
+	while (b->n > 1 && b->p[b->n - 1] == '/')
+		b->p[--b->n] = '\0';
+	return 0;
+}
+
+int
+client_open(struct client *c, const char *name, const struct store_options *o, struct why *why)
+{
+	struct buf b = {0};
+	*c = (struct client){.o = *o, .to = -1, .from = -1};
+	if (name && !*name)
+		return why_set(why, ERR_USAGE, "the name of the ledger is empty");
+	if (name && strlen(name) >= PATH_MAX)
+		return why_set(why, ERR_USAGE, "the name of the ledger is too long");
+	c->remote = name && scheme_length(name) > 0;
+	if (c->remote)
+		buf_str(&b, name);
+	else if ((!name || strcmp(name, "auto") == 0 ? default_ledger(&b, why) : absolute(&b, name, why)) < 0) {
+		buf_free(&b);
+		return -1;
+	}
+	c->ledger = b.p;
+	if (b.failed || (!c->remote && verbs_open(&c->verbs, c->ledger, o) < 0))
+		return why_set(why, ERR_IO, "out of memory");
+	return 0;
+}
+
+void
+client_close(struct client *c)
+{
+	if (c->to >= 0)
+		close(c->to); /* the end of its input ends the helper */
+	if (c->from >= 0)
+		close(c->from);
+	if (c->helper > 0)
+		while (waitpid(c->helper, NULL, 0) < 0 && errno == EINTR)
+			;
+	if (c->verbs.path)
+		verbs_close(&c->verbs);
+	buf_free(&c->line);
+	free(c->ledger);
+	*c = (struct client){.to = -1, .from = -1};
+}
+
+int
+client_flush(struct client *c, struct why *why)
+{
+	return c->remote ? 0 : verbs_flush(&c->verbs, why);
+}
+
+void
+client_tidy(struct client *c)
+{
+	if (!c->remote)
+		verbs_tidy(&c->verbs);
+}
+
+/* --- the helper --- */
+
+/* http, https and unix are one helper's work. */
+static void
+helper_name(const char *url, char *name, size_t size)
+{
+	size_t n = scheme_length(url);
+	if ((n == 5 && strncmp(url, "https", 5) == 0) || (n == 4 && strncmp(url, "unix", 4) == 0))
+		snprintf(name, size, "dpl-remote-http");
+	else
+		snprintf(name, size, "dpl-remote-%.*s", (int)n, url);
+}
+
+static void
+helper_path(const char *name, char *path, size_t size)
+{
+	char self[PATH_MAX];
+	static const char *const places[] = {"", "../libexec/dpl/"};
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	char *slash = n > 0 ? (self[n] = '\0', strrchr(self, '/')) : NULL;
+	for (int i = 0; slash && i < 2; i++) {
+		slash[1] = '\0';
+		if (snprintf(path, size, "%s%s%s", self, places[i], name) < (int)size && access(path, X_OK) == 0)
+			return;
+	}
+	snprintf(path, size, "%s", name); /* posix_spawnp looks on PATH */
+}
+
+static int
+start_helper(struct client *c, struct why *why)
+{
+	char name[100], path[PATH_MAX];
+	int in[2] = {-1, -1}, out[2] = {-1, -1};
+	helper_name(c->ledger, name, sizeof name);
+	helper_path(name, path, sizeof path);
+	int rc = pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 ? errno : 0;
+	if (rc == 0) {
+		posix_spawn_file_actions_t actions;
+		posix_spawnattr_t attributes;
+		sigset_t standard;
+		char *argv[] = {name, c->ledger, NULL};
+		sigemptyset(&standard);
+		sigaddset(&standard, SIGPIPE);
+		posix_spawn_file_actions_init(&actions);
+		posix_spawn_file_actions_adddup2(&actions, in[0], 0);
+		posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+		posix_spawnattr_init(&attributes);
+		posix_spawnattr_setsigdefault(&attributes, &standard);
+		posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+		rc = posix_spawnp(&c->helper, path, &actions, &attributes, argv, environ);
+		posix_spawn_file_actions_destroy(&actions);
+		posix_spawnattr_destroy(&attributes);
+	}
+	if (in[0] >= 0)
+		close(in[0]);
+	if (out[1] >= 0)
+		close(out[1]);
+	c->to = in[1];
+	c->from = out[0];
+	if (rc == 0)
+		return 0;
+	c->helper = 0;
+	why_set(why, ERR_UNREACHABLE, "%s: cannot start %s: %s", c->ledger, name, strerror(rc));
+	why_hint(why, "ledgers of this kind are served by the program %s, beside dpl or on PATH", name);
+	return -1;
+}
+
+/* One line from the helper, without its newline; the next begins at *used. */
+static int
+read_line(struct client *c, size_t *length)
+{
+	for (size_t seen = 0;;) {
+		char *newline = c->line.n > seen ? memchr(c->line.p + seen, '\n', c->line.n - seen) : NULL;
+		if (newline) {
+			*length = (size_t)(newline - c->line.p);
+			return 0;
+		}
+		seen = c->line.n;
+		if (buf_reserve(&c->line, 65536) < 0)
+			return -1;
+		ssize_t n = read(c->from, c->line.p + c->line.n, 65536);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		c->line.n += (size_t)n;
+	}
+}
+
+static int
+take_reply(struct client *c, struct buf *reply, struct why *why)
+{
+	size_t length, n;
+	struct json j;
+	int64_t status = 0;
+	if (read_line(c, &length) < 0)
+		return why_set(why, ERR_UNREACHABLE, "%s: its helper ended without an answer", c->ledger);
+	int rc = json_parse(&j, c->line.p, length, why);
+	if (rc == 0) {
+		int body = json_get(&j, 0, "body");
+		if (json_integer(&j, json_get(&j, 0, "status"), 100, 599, &status) < 0 || !json_is_object(&j, body)) {
+			rc = -1;
+		} else {
+			const char *raw = json_raw(&j, body, &n);
+			buf_clear(reply);
+			buf_add(reply, raw, n);
+		}
+		json_free(&j);
+	}
+	c->line.n -= length + 1;
+	memmove(c->line.p, c->line.p + length + 1, c->line.n);
+	return rc < 0 ? why_set(why, ERR_UNREACHABLE, "%s: its helper answered something else than a reply", c->ledger) : (int)status;
+}
+
+static int
+remote_call(struct client *c, const char *path, const struct buf *body, const char *key, struct buf *reply, struct why *why)
+{
+	struct buf request = {0};
+	if (!c->helper && start_helper(c, why) < 0)
+		return -1;
+	json_open(&request, NULL, '{');
+	json_put(&request, "path", path);
+	if (key)
+		json_put(&request, "key", key);
+	json_put_raw(&request, "body", body->p, body->n);
+	json_close(&request, '}');
+	buf_char(&request, '\n');
+	int rc = request.failed || fsx_write(c->to, request.p, request.n) < 0 ? -1 : 0;
+	buf_free(&request);
+	if (rc < 0)
+		return why_set(why, ERR_UNREACHABLE, "%s: its helper has ended", c->ledger);
+	return take_reply(c, reply, why);
+}
+
+int
+client_call(struct client *c, const char *path, const struct buf *body, const char *key, struct buf *reply)
+{
+	struct why why;
+	if (!c->remote)
+		return verb_do(&c->verbs, path, body->p, body->n, key, reply);
+	int status = remote_call(c, path, body, key, reply, &why);
+	return status < 0 ? verb_failure(&why, reply) : status;
+}

@@ -1,0 +1,38 @@
+/* client: send a request to wherever the ledger is.
+ *
+ * A path is served in this process (verb.h); a URL by a helper program `dpl-remote-SCHEME`, which is
+ * found beside this program, in ../libexec/dpl, or on PATH, started on the first request, and
+ * spoken to over two pipes in the lines of dpl-batch(1). */
+#ifndef DPL_CLIENT_H
+#define DPL_CLIENT_H
+
+#include <sys/types.h>
+
+#include "verb.h"
+
+struct client {
+	char *ledger;            /* as it was resolved: an absolute path, or a URL */
+	struct store_options o;
+	bool remote;
+	struct verbs verbs;
+	pid_t helper;            /* 0: not started */
+	int to, from;
+	struct buf line;         /* what came from the helper and was not used yet */
+};
+
+/* Name the ledger: `name` as given by the user (NULL or "auto": the default folder).  Nothing is
+ * opened yet.  0, or -1 with `why`. */
+int client_open(struct client *c, const char *name, const struct store_options *o, struct why *why);
+void client_close(struct client *c);
+
+/* With o.defer: make what was done durable, before the replies are passed on (verbs_flush). */
+int client_flush(struct client *c, struct why *why);
+
+/* After the reply has been passed on: work that need not delay it. */
+void client_tidy(struct client *c);
+
+/* Carry out one request, see verb_do.  A helper that cannot be had gives a reply too, with the code
+ * `unreachable`. */
+int client_call(struct client *c, const char *path, const struct buf *body, const char *key, struct buf *reply);
+
+#endif

@@ -1,0 +1,157 @@
+/* clock: the two clocks, and times as text. */
+#include <stdbool.h>
+#include <time.h>
+
+#include "clock.h"
+
+static int64_t
+now_ms(clockid_t id)
+{
+	struct timespec t;
+	clock_gettime(id, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t
+clock_wall_ms(void)
+{
+	return now_ms(CLOCK_REALTIME);
+}
+
+int64_t
+clock_mono_ms(void)
+{
+	return now_ms(CLOCK_MONOTONIC);
+}
+
+/* Days since 1970 and back: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms" (2013),
+ * for years from 1970 on, so that nothing is negative. */
+static int64_t
+days_from_civil(int64_t y, int64_t m, int64_t d)
+{
+	y -= m <= 2;
+	int64_t era = y / 400, yoe = y - era * 400;
+	int64_t doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
+	return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
+}
+
+static void
+civil_from_days(int64_t z, int64_t *y, int64_t *m, int64_t *d)
+{
+	z += 719468;
+	int64_t era = z / 146097, doe = z - era * 146097;
+	int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	int64_t mp = (5 * doy + 2) / 153;
+	*d = doy - (153 * mp + 2) / 5 + 1;
+	*m = mp < 10 ? mp + 3 : mp - 9;
+	*y = yoe + era * 400 + (*m <= 2);
+}
+
+/* Write `value` as `width` digits. */
+static char *
+digits(char *p, int64_t value, int width)
+{
+	for (int i = width - 1; i >= 0; i--, value /= 10)
+		p[i] = (char)('0' + value % 10);
+	return p + width;
+}
+
+void
+clock_format(int64_t ms, char text[CLOCK_TEXT])
+{
+	const int64_t last = INT64_C(253402300799999); /* 9999-12-31T23:59:59.999Z */
+	ms = ms < 0 ? 0 : ms > last ? last : ms;
+	int64_t y, m, d, day = ms / 86400000, in_day = ms % 86400000;
+	civil_from_days(day, &y, &m, &d);
+	char *p = digits(text, y, 4);
+	*p++ = '-';
+	p = digits(p, m, 2);
+	*p++ = '-';
+	p = digits(p, d, 2);
+	*p++ = 'T';
+	p = digits(p, in_day / 3600000, 2);
+	*p++ = ':';
+	p = digits(p, in_day / 60000 % 60, 2);
+	*p++ = ':';
+	p = digits(p, in_day / 1000 % 60, 2);
+	*p++ = '.';
+	p = digits(p, in_day % 1000, 3);
+	*p++ = 'Z';
+	*p = '\0';
+}
+
+/* Read `width` digits at text[*i]; -1 where there are not as many. */
+static int64_t
+take(const char *text, size_t n, size_t *i, size_t width)
+{
+	int64_t v = 0;
+	if (n - *i < width)
+		return -1;
+	for (size_t k = 0; k < width; k++, ++*i) {
+		if (text[*i] < '0' || text[*i] > '9')
+			return -1;
+		v = v * 10 + (text[*i] - '0');
+	}
+	return v;
+}
+
+static bool
+skip(const char *text, size_t n, size_t *i, char a, char b)
+{
+	if (*i >= n || (text[*i] != a && text[*i] != b))
+		return false;
+	++*i;
+	return true;
+}
+
+int
+clock_parse(const char *text, size_t n, int64_t *ms)
+{
+	static const int8_t month_days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	size_t i = 0;
+	int64_t y = take(text, n, &i, 4);
+	if (y < 1970 || !skip(text, n, &i, '-', '-'))
+		return -1;
+	int64_t m = take(text, n, &i, 2);
+	if (m < 1 || m > 12 || !skip(text, n, &i, '-', '-'))
+		return -1;
+	int64_t d = take(text, n, &i, 2);
+	bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
+	if (d < 1 || d > month_days[m - 1] + (m == 2 && leap) || !skip(text, n, &i, 'T', ' '))
+		return -1;
+	int64_t hour = take(text, n, &i, 2);
+	if (hour < 0 || hour > 23 || !skip(text, n, &i, ':', ':'))
+		return -1;
+	int64_t minute = take(text, n, &i, 2);
+	if (minute < 0 || minute > 59 || !skip(text, n, &i, ':', ':'))
+		return -1;
+	int64_t second = take(text, n, &i, 2);
+	if (second < 0 || second > 60) /* 60: a leap second, counted as the next minute's first */
+		return -1;
+	int64_t milli = 0;
+	if (skip(text, n, &i, '.', ',')) {
+		size_t first = i;
+		for (int64_t scale = 100; i < n && text[i] >= '0' && text[i] <= '9'; i++, scale /= 10)
+			milli += (text[i] - '0') * scale;
+		if (i == first)
+			return -1;
+	}
+	int64_t offset = 0;
+	if (!skip(text, n, &i, 'Z', 'z')) {
+		int64_t sign = i < n && text[i] == '-' ? -1 : 1;
+		if (!skip(text, n, &i, '+', '-'))
+			return -1;
+		int64_t oh = take(text, n, &i, 2);
+		if (oh < 0 || oh > 23 || !skip(text, n, &i, ':', ':'))
+			return -1;
+		int64_t om = take(text, n, &i, 2);
+		if (om < 0 || om > 59)
+			return -1;
+		offset = sign * (oh * 60 + om);
+	}
+	if (i != n)
+		return -1;
+	*ms = (((days_from_civil(y, m, d) * 24 + hour) * 60 + minute - offset) * 60 + second) * 1000 + milli;
+	return 0;
+}

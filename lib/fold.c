@@ -1,0 +1,360 @@
+/* fold: the state of an operation, as its journal tells it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "fold.h"
+
+const char *
+op_state_name(enum op_state state)
+{
+	static const char *const names[] = {"running", "cleanup", "completed", "failed"};
+	return names[state];
+}
+
+const char *
+call_state_name(enum call_state state)
+{
+	static const char *const names[] = {"running", "ended", "failed", "crashed", "cancelled"};
+	return names[state];
+}
+
+void
+op_init(struct op *op, bool keep)
+{
+	*op = (struct op){
+		.h = {.ended_ms = -1},
+		.people = {.size = sizeof(struct op_person)},
+		.sessions = {.size = sizeof(struct op_session)},
+		.calls = {.size = sizeof(struct op_call)},
+		.keep = keep,
+		.stop_seq = UINT64_MAX,
+		.stop_ms = INT64_MAX,
+	};
+}
+
+void
+op_free(struct op *op)
+{
+	table_free(&op->people);
+	table_free(&op->sessions);
+	table_free(&op->calls);
+}
+
+struct op_person *
+op_person(struct op *op, const char *name)
+{
+	return table_find(&op->people, name);
+}
+
+/* Records are in the order of their numbers, also after a compaction. */
+struct op_person *
+op_person_no(const struct op *op, uint64_t no)
+{
+	uint32_t low = 0, high = op->people.n;
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		struct op_person *p = table_at(&op->people, mid);
+		if (p->no == no)
+			return p;
+		if (p->no < no)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
+struct op_session *
+op_session(struct op *op, uint64_t id)
+{
+	char name[TABLE_NAME];
+	snprintf(name, sizeof name, "%llu", (unsigned long long)id);
+	return table_find(&op->sessions, name);
+}
+
+struct op_call *
+op_call(struct op *op, const char *id)
+{
+	struct op_call *c = table_find(&op->calls, id);
+	return c && c->state == CALL_RUNNING ? c : NULL;
+}
+
+struct op_session *
+op_newest_session(const struct op *op, const struct op_person *person)
+{
+	for (uint32_t i = op->sessions.n; person && i > 0; i--) {
+		struct op_session *s = table_at(&op->sessions, i - 1);
+		if (!s->key.gone && s->left_ms < 0 && s->person == person->no)
+			return s;
+	}
+	return NULL;
+}
+
+uint64_t
+op_running(const struct op *op)
+{
+	const struct op_head *h = &op->h;
+	return h->calls_started - h->calls_ended - h->calls_failed - h->calls_crashed - h->calls_cancelled;
+}
+
+/* --- one function an event; each returns 0, or -1 when memory runs out --- */
+
+static void
+forget_idle(struct op *op, struct op_person *p)
+{
+	if (!op->keep && p && !p->sessions && !p->calls) {
+		table_remove(&op->people, p);
+		table_compact(&op->people);
+	}
+}
+
+static struct op_person *
+arrive(struct op *op, const char *name, int64_t at_ms)
+{
+	struct op_person *p = op_person(op, name);
+	if (p)
+		return p;
+	if ((p = table_add(&op->people, name))) {
+		p->no = ++op->h.people;
+		p->joined_ms = at_ms;
+	}
+	return p;
+}
+
+static int
+joined(struct op *op, const struct entry *e, const char *by)
+{
+	struct op_person *p = arrive(op, by, e->at_ms);
+	uint64_t id = e->session_id > 0 ? (uint64_t)e->session_id : op->h.sessions + 1;
+	char name[TABLE_NAME];
+	snprintf(name, sizeof name, "%llu", (unsigned long long)id);
+	struct op_session *s = p ? table_add(&op->sessions, name) : NULL;
+	if (!s)
+		return -1;
+	if (id > op->h.sessions)
+		op->h.sessions = id;
+	s->id = id;
+	s->person = p->no;
+	s->joined_ms = e->at_ms;
+	s->left_ms = -1;
+	s->ttl_ms = e->ttl_ms;
+	s->pid = e->pid;
+	s->pid_start = e->pid_start;
+	p->sessions++;
+	p->seen_ms = e->at_ms;
+	return 0;
+}
+
+static int
+created(struct op *op, const struct entry *e, const char *by, struct line line)
+{
+	struct op_head *h = &op->h;
+	slice_copy(e->operation_id, h->id, sizeof h->id);
+	snprintf(h->initiator, sizeof h->initiator, "%s", by);
+	h->first = line;
+	h->created_ms = e->at_ms;
+	h->beat_ms = e->beat_ms;
+	h->jitter_ms = e->jitter_ms;
+	h->stale_ms = e->stale_ms;
+	h->ttl_ms = e->ttl_ms;
+	h->window_ms = e->window_ms;
+	struct entry first = *e;
+	first.ttl_ms = -1; /* in this entry it is the operation's, not the session's */
+	return joined(op, &first, by);
+}
+
+static void
+left(struct op *op, const struct entry *e)
+{
+	struct op_session *s = e->session_id > 0 ? op_session(op, (uint64_t)e->session_id) : NULL;
+	if (!s || s->left_ms >= 0)
+		return;
+	struct op_person *p = op_person_no(op, s->person);
+	s->left_ms = e->at_ms;
+	if (p)
+		p->sessions--;
+	if (!op->keep) {
+		table_remove(&op->sessions, s);
+		table_compact(&op->sessions);
+	}
+	forget_idle(op, p);
+}
+
+static int
+call_started(struct op *op, const struct entry *e, const char *by, struct line line)
+{
+	char id[TABLE_NAME], parent_id[TABLE_NAME];
+	slice_copy(e->call_id, id, sizeof id);
+	slice_copy(e->parent_id, parent_id, sizeof parent_id);
+	struct op_call *parent = *parent_id ? op_call(op, parent_id) : NULL;
+	uint64_t parent_seq = parent ? parent->seq : 0;
+	struct op_person *p = arrive(op, by, e->at_ms);
+	struct op_call *c = p ? table_add(&op->calls, id) : NULL;
+	if (!c)
+		return -1;
+	struct op_session *s = e->session_id > 0 ? op_session(op, (uint64_t)e->session_id) : NULL;
+	c->seq = e->seq;
+	c->parent = parent_seq;
+	c->person = p->no;
+	c->session = s ? s->id : 0;
+	c->started_ms = e->at_ms;
+	c->ended_ms = -1;
+	c->start = line;
+	c->pid = e->pid;
+	c->state = CALL_RUNNING;
+	c->fail_on_crash = e->fail_on_crash;
+	p->calls++;
+	p->calls_started++;
+	if (s)
+		s->calls++;
+	op->h.calls_started++;
+	return 0;
+}
+
+static void
+call_over(struct op *op, const struct entry *e, enum call_state state, struct line line)
+{
+	char id[TABLE_NAME];
+	slice_copy(e->call_id, id, sizeof id);
+	struct op_call *c = op_call(op, id);
+	if (!c)
+		return;
+	struct op_head *h = &op->h;
+	uint64_t *count[] = {NULL, &h->calls_ended, &h->calls_failed, &h->calls_crashed, &h->calls_cancelled};
+	++*count[state];
+	struct op_person *p = op_person_no(op, c->person);
+	struct op_session *s = c->session ? op_session(op, c->session) : NULL;
+	c->state = (uint8_t)state;
+	c->ended_ms = e->at_ms;
+	c->end = line;
+	if (s)
+		s->calls--;
+	if (p)
+		p->calls--;
+	if (!op->keep) {
+		table_remove(&op->calls, c);
+		table_compact(&op->calls);
+	}
+	forget_idle(op, p);
+}
+
+static void
+ended(struct op *op, const struct entry *e, enum op_state state, struct line line)
+{
+	op->h.state = (uint8_t)state;
+	op->h.ended_ms = e->at_ms;
+	op->h.end = line;
+}
+
+static bool
+says(struct slice s, const char *word)
+{
+	return s.n == strlen(word) && memcmp(s.p, word, s.n) == 0;
+}
+
+static int
+apply(struct op *op, const struct entry *e, struct line line)
+{
+	struct op_head *h = &op->h;
+	char by[TABLE_NAME];
+	slice_copy(e->by, by, sizeof by);
+	int rc = 0;
+	switch (e->event) {
+	case EVENT_CREATED:
+		rc = created(op, e, by, line);
+		break;
+	case EVENT_COMPLETED:
+		ended(op, e, OP_COMPLETED, line);
+		break;
+	case EVENT_FAILED:
+		ended(op, e, OP_FAILED, line);
+		break;
+	case EVENT_ARCHIVED:
+		h->archived = 1;
+		break;
+	case EVENT_JOINED:
+		rc = joined(op, e, by);
+		break;
+	case EVENT_LEFT:
+		left(op, e);
+		break;
+	case EVENT_CALL_STARTED:
+		rc = call_started(op, e, by, line);
+		break;
+	case EVENT_CALL_ENDED:
+		call_over(op, e, CALL_ENDED, line);
+		break;
+	case EVENT_CALL_FAILED:
+		call_over(op, e, CALL_FAILED, line);
+		break;
+	case EVENT_CALL_CRASHED:
+		call_over(op, e, CALL_CRASHED, line);
+		break;
+	case EVENT_CALL_CANCELLED:
+		call_over(op, e, CALL_CANCELLED, line);
+		break;
+	case EVENT_ABORT_SET:
+		h->aborted = 1;
+		h->abort = line;
+		break;
+	case EVENT_ABORT_CLEARED:
+		h->aborted = 0;
+		h->abort = (struct line){0};
+		break;
+	case EVENT_LOG:
+		h->logs++;
+		h->warnings += says(e->level, "warning");
+		h->errors += says(e->level, "error");
+		break;
+	default:
+		break; /* kept in the journal, without a meaning for the state */
+	}
+	struct op_person *p = op_person(op, by);
+	if (p)
+		p->seen_ms = e->at_ms;
+	return rc;
+}
+
+enum fold
+op_fold(struct op *op, const char *text, size_t n)
+{
+	struct op_head *h = &op->h;
+	for (;;) {
+		const char *newline = n ? memchr(text, '\n', n) : NULL;
+		if (!newline)
+			return FOLD_OK;
+		size_t len = (size_t)(newline - text) + 1;
+		struct entry e;
+		op->wrong = len > ENTRY_MAX ? "longer than 65536 bytes" : entry_parse(text, len - 1, &e);
+		if (op->wrong)
+			return memchr(text, '\0', len) ? FOLD_NULS : FOLD_DAMAGED;
+		if (e.seq != h->seq + 1) {
+			op->wrong = "seq does not follow the line before";
+			return FOLD_DAMAGED;
+		}
+		if ((e.event == EVENT_CREATED) != (e.seq == 1)) {
+			op->wrong = "operation.created is the first line and no other";
+			return FOLD_DAMAGED;
+		}
+		if (e.event == EVENT_CREATED) {
+			if (e.format < 1) {
+				op->wrong = "format is missing";
+				return FOLD_DAMAGED;
+			}
+			if (e.format > ENTRY_FORMAT)
+				return FOLD_FORMAT;
+			h->format = (uint32_t)e.format;
+		}
+		if (e.seq > op->stop_seq || e.at_ms > op->stop_ms)
+			return FOLD_STOPPED;
+		struct line line = {.pos = h->offset, .len = (uint32_t)len};
+		if (apply(op, &e, line) < 0)
+			return FOLD_MEMORY;
+		h->seq = e.seq;
+		h->changed_ms = e.at_ms;
+		h->last = line;
+		h->offset += len;
+		text += len;
+		n -= len;
+	}
+}

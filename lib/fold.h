@@ -1,0 +1,130 @@
+/* fold: the state of an operation, as its journal tells it.
+ *
+ * Pure: no clock, no files, so that the command line, the server, the page and the tests agree.
+ * Lines go in in order, and the state after each is what every tool shows and decides by.  Texts
+ * (descriptions, reasons, results) stay in the journal: the state keeps the position and length
+ * of the line that holds them.
+ *
+ * A struct op made to keep history also keeps the calls, sessions and participants that have ended;
+ * otherwise only what lives stays, which is small however long the journal, and is what a
+ * checkpoint holds. */
+#ifndef DPL_FOLD_H
+#define DPL_FOLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "entry.h"
+#include "id.h"
+#include "table.h"
+
+enum op_state { OP_RUNNING, OP_CLEANUP, OP_COMPLETED, OP_FAILED };
+/* "running" and so on. */
+const char *op_state_name(enum op_state state);
+
+/* A line of the journal: `len` bytes at `pos`, newline included. len 0 where there is none. */
+struct line {
+	uint64_t pos;
+	uint32_t len;
+	uint32_t pad;
+};
+
+struct op_head {
+	uint64_t seq;       /* of the last line folded, 0 before the first */
+	uint64_t offset;    /* where the next line begins */
+	struct line first;  /* operation.created: the description */
+	struct line last;   /* the line before `offset` */
+	struct line abort;  /* the abort.set in force: its reason */
+	struct line end;    /* operation.completed or .failed: its reason */
+	int64_t created_ms, changed_ms, ended_ms; /* wall clock; ended_ms -1 while it runs */
+	int64_t beat_ms, jitter_ms, stale_ms, ttl_ms, window_ms;
+	uint64_t calls_started, calls_ended, calls_failed, calls_crashed, calls_cancelled;
+	uint64_t sessions;  /* number of the newest session */
+	uint64_t people;    /* number of the newest participant */
+	uint64_t logs, warnings, errors;
+	uint32_t format;
+	uint8_t state;      /* enum op_state */
+	uint8_t aborted;    /* the flag is set, or was when it ended */
+	uint8_t archived;   /* nothing may follow */
+	uint8_t pad;
+	char id[ID_OPERATION_MAX + 8];
+	char initiator[TABLE_NAME + 7];
+};
+
+struct op_person {
+	struct table_key key;  /* the participant's name */
+	uint64_t no;           /* 1, 2, … by first join: how other records name it */
+	int64_t joined_ms;     /* the first join */
+	int64_t seen_ms;       /* the last entry by it */
+	uint32_t sessions;     /* live ones */
+	uint32_t calls;        /* running ones */
+	uint64_t calls_started;
+};
+
+struct op_session {
+	struct table_key key;  /* the number as text */
+	uint64_t id;
+	uint64_t person;       /* op_person.no */
+	int64_t joined_ms, left_ms; /* left_ms -1 while it lives */
+	int64_t ttl_ms;        /* -1: the operation's */
+	int64_t pid, pid_start;
+	uint32_t calls;        /* running ones */
+	uint32_t pad;
+};
+
+enum call_state { CALL_RUNNING, CALL_ENDED, CALL_FAILED, CALL_CRASHED, CALL_CANCELLED };
+const char *call_state_name(enum call_state state);
+
+struct op_call {
+	struct table_key key;  /* the call id */
+	uint64_t seq;          /* of its call.started: unique even where ids repeat */
+	uint64_t parent;       /* seq of the parent's call.started, 0 for none */
+	uint64_t person, session; /* session 0: none */
+	int64_t started_ms, ended_ms; /* ended_ms -1 while it runs */
+	struct line start, end;
+	int64_t pid;
+	uint8_t state;         /* enum call_state */
+	uint8_t fail_on_crash;
+	uint8_t pad[6];
+};
+
+struct op {
+	struct op_head h;
+	struct table people, sessions, calls;
+	bool keep;             /* keep what has ended */
+	uint64_t stop_seq;     /* fold no line with a higher seq … */
+	int64_t stop_ms;       /* … nor a later one; INT64_MAX */
+	const char *wrong;     /* after FOLD_DAMAGED: what is wrong with line h.seq + 1 */
+};
+
+void op_init(struct op *op, bool keep);
+void op_free(struct op *op);
+
+enum fold {
+	FOLD_OK,      /* all whole lines are folded */
+	FOLD_STOPPED, /* stop_seq or stop_ms was reached */
+	FOLD_NULS,    /* the line at h.offset holds NUL bytes: torn, or damaged */
+	FOLD_DAMAGED, /* the line at h.offset, number h.seq + 1, is whole but wrong */
+	FOLD_FORMAT,  /* the journal is of a newer format */
+	FOLD_MEMORY,
+};
+
+/* Fold the whole lines among the `n` bytes at `text`, which stand at h.offset of the journal;
+ * bytes behind the last newline are left alone.  h.offset tells how far it came. */
+enum fold op_fold(struct op *op, const char *text, size_t n);
+
+/* Participants by name and by number, sessions by number, running calls by id; NULL where there is
+ * none.  With history, a participant that has left is found too (sessions is 0 then). */
+struct op_person *op_person(struct op *op, const char *name);
+struct op_person *op_person_no(const struct op *op, uint64_t no);
+struct op_session *op_session(struct op *op, uint64_t id);
+struct op_call *op_call(struct op *op, const char *id);
+
+/* The newest live session of a participant, or NULL. */
+struct op_session *op_newest_session(const struct op *op, const struct op_person *person);
+
+/* How many calls run. */
+uint64_t op_running(const struct op *op);
+
+#endif

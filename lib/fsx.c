@@ -1,0 +1,214 @@
+/* fsx: files, with every error looked at. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "fsx.h"
+
+/* linux/fs.h has it too, but clashes with musl's headers. */
+#define RENAME_NOREPLACE_FLAG 1u
+
+int
+fsx_open(int dir, const char *name, int flags, mode_t mode)
+{
+	int fd;
+	do
+		fd = openat(dir, name, flags | O_CLOEXEC | O_NOCTTY, mode);
+	while (fd < 0 && errno == EINTR);
+	return fd;
+}
+
+int
+fsx_write(int fd, const void *bytes, size_t n)
+{
+	const char *p = bytes;
+	while (n) {
+		ssize_t w = write(fd, p, n);
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0) {
+			if (w == 0)
+				errno = ENOSPC;
+			return -1;
+		}
+		p += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+ssize_t
+fsx_pread(int fd, void *bytes, size_t n, uint64_t pos)
+{
+	char *p = bytes;
+	size_t got = 0;
+	while (got < n) {
+		ssize_t r = pread(fd, p + got, n - got, (off_t)(pos + got));
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -1;
+		if (r == 0)
+			break;
+		got += (size_t)r;
+	}
+	return (ssize_t)got;
+}
+
+int
+fsx_read_file(int dir, const char *name, struct buf *b, size_t max)
+{
+	/* O_NONBLOCK: a FIFO in the file's place must not hang us. */
+	int fd = fsx_open(dir, name, O_RDONLY | O_NONBLOCK, 0);
+	if (fd < 0)
+		return -1;
+	ssize_t r = 0;
+	size_t first = b->n;
+	do {
+		if (buf_reserve(b, 16384) < 0) {
+			errno = ENOMEM;
+			r = -1;
+			break;
+		}
+		do
+			r = read(fd, b->p + b->n, 16384);
+		while (r < 0 && errno == EINTR);
+		if (r > 0)
+			b->n += (size_t)r;
+		if (b->n - first > max) {
+			errno = EFBIG;
+			r = -1;
+		}
+	} while (r > 0);
+	int e = errno;
+	close(fd);
+	errno = e;
+	if (b->p)
+		b->p[b->n] = '\0';
+	return r < 0 ? -1 : 0;
+}
+
+int
+fsx_replace(int dir, const char *name, const void *bytes, size_t n, bool sync)
+{
+	char aside[300];
+	snprintf(aside, sizeof aside, ".%s.%ld", name, (long)getpid());
+	(void)unlinkat(dir, aside, 0); /* a left-over of a dead process that had our pid */
+	int fd = fsx_open(dir, aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -1;
+	int rc = fsx_write(fd, bytes, n);
+	if (rc == 0 && sync)
+		rc = fdatasync(fd);
+	int e = errno;
+	if (close(fd) < 0 && rc == 0) {
+		e = errno;
+		rc = -1;
+	}
+	if (rc == 0 && (rc = renameat(dir, aside, dir, name)) < 0)
+		e = errno;
+	if (rc < 0)
+		(void)unlinkat(dir, aside, 0);
+	errno = e;
+	return rc;
+}
+
+int
+fsx_mkdir_all(const char *path)
+{
+	char part[4096];
+	size_t n = strlen(path);
+	if (n >= sizeof part) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	for (size_t i = 1; i <= n; i++) {
+		if (path[i] && path[i] != '/')
+			continue;
+		memcpy(part, path, i);
+		part[i] = '\0';
+		if (mkdir(part, 0700) < 0 && errno != EEXIST) {
+			struct stat st;
+			/* EROFS or EACCES for a folder that is there already is no failure. */
+			int e = errno;
+			if (stat(part, &st) < 0 || !S_ISDIR(st.st_mode)) {
+				errno = e;
+				return -1;
+			}
+		}
+	}
+	return 0;
+}
+
+int
+fsx_sync_dir(int dir)
+{
+	return fsync(dir);
+}
+
+int
+fsx_rename_new(int from_dir, const char *from, int to_dir, const char *to)
+{
+	if (syscall(SYS_renameat2, from_dir, from, to_dir, to, RENAME_NOREPLACE_FLAG) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	/* A filesystem without the flag.  A rename onto a folder that is not empty fails by itself
+	 * (ENOTEMPTY), and ours never are. */
+	if (renameat(from_dir, from, to_dir, to) == 0)
+		return 0;
+	if (errno == ENOTEMPTY)
+		errno = EEXIST;
+	return -1;
+}
+
+static int
+by_bytes(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+ssize_t
+fsx_list(int dir, char ***names)
+{
+	*names = NULL;
+	int fd = fsx_open(dir, ".", O_RDONLY | O_DIRECTORY, 0);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	struct buf text = {0};
+	size_t count = 0;
+	struct dirent *e;
+	errno = 0;
+	while ((e = readdir(d))) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		buf_add(&text, e->d_name, strlen(e->d_name) + 1);
+		count++;
+	}
+	int failed = errno;
+	closedir(d);
+	/* The pointers first, the texts behind them, in one block. */
+	char **list = failed || text.failed ? NULL : malloc(count * sizeof *list + text.n + 1);
+	if (list) {
+		char *p = (char *)(list + count);
+		if (text.n)
+			memcpy(p, text.p, text.n);
+		for (size_t i = 0; i < count; i++, p += strlen(p) + 1)
+			list[i] = p;
+		qsort(list, count, sizeof *list, by_bytes);
+	}
+	buf_free(&text);
+	errno = failed ? failed : ENOMEM;
+	*names = list;
+	return list ? (ssize_t)count : -1;
+}

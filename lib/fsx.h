@@ -1,0 +1,43 @@
+/* fsx: files, with every error looked at.
+ *
+ * Functions return 0 (or a descriptor, or a length) and -1 with errno.  Every descriptor is
+ * O_CLOEXEC.  EINTR is never seen outside. */
+#ifndef DPL_FSX_H
+#define DPL_FSX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "buf.h"
+
+int fsx_open(int dir, const char *name, int flags, mode_t mode);
+
+/* Write all of it at the descriptor's position; a short write goes on, and fails with the errno
+ * of the write that gave nothing. */
+int fsx_write(int fd, const void *bytes, size_t n);
+
+/* Read up to `n` bytes at `pos`: as many as there are. */
+ssize_t fsx_pread(int fd, void *bytes, size_t n, uint64_t pos);
+
+/* Add a whole file to `b`; EFBIG beyond `max` bytes. */
+int fsx_read_file(int dir, const char *name, struct buf *b, size_t max);
+
+/* Replace `name` by these bytes: written aside, flushed when `sync`, renamed over it. */
+int fsx_replace(int dir, const char *name, const void *bytes, size_t n, bool sync);
+
+/* Make the folder and those above it that are missing, mode 0700.  0 also when it is there. */
+int fsx_mkdir_all(const char *path);
+
+/* Flush a folder's names. */
+int fsx_sync_dir(int dir);
+
+/* rename(2) that fails with EEXIST where `to` is there. */
+int fsx_rename_new(int from_dir, const char *from, int to_dir, const char *to);
+
+/* The names in a folder, without `.` and `..`, sorted by bytes.  *names is one block that the
+ * caller frees; the count, or -1. */
+ssize_t fsx_list(int dir, char ***names);
+
+#endif

@@ -1,0 +1,503 @@
+/* journal: one operation's folder and the file in it that is the truth. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "checkpoint.h"
+#include "clock.h"
+#include "fsx.h"
+#include "hash.h"
+#include "journal.h"
+#include "json.h"
+#include "lock.h"
+#include "watch.h"
+
+enum {
+	CHUNK = 128 * 1024,          /* read at once; longer than any line */
+	CHECKPOINT_EVERY = 16 * 1024,
+	RESERVE = 16 * 1024,         /* kept ahead of the end … */
+	RESERVE_MIN = 8 * 1024,      /* … and renewed below this */
+	TORN_MAX = 1024 * 1024,      /* no crash leaves more than this behind the last line */
+};
+
+/* --- reading --- */
+
+/* Tell a torn tail from damage: what follows the line with NULs must hold no entry that was
+ * acknowledged after a flush. */
+static bool
+only_unflushed_follow(struct journal *j, uint64_t size)
+{
+	uint64_t pos = j->op.h.offset;
+	if (size - pos > TORN_MAX)
+		return false;
+	struct buf rest = {0};
+	bool only = buf_reserve(&rest, (size_t)(size - pos)) == 0;
+	ssize_t n = only ? fsx_pread(j->fd, rest.p, (size_t)(size - pos), pos) : -1;
+	const char *p = n > 0 ? memchr(rest.p, '\n', (size_t)n) : NULL;
+	const char *end = rest.p + (n > 0 ? n : 0), *newline;
+	for (only = n > 0; only && p && (newline = memchr(p + 1, '\n', (size_t)(end - p - 1))); p = newline) {
+		struct entry e;
+		if (!entry_parse(p + 1, (size_t)(newline - p - 1), &e))
+			only = !event_is_flushed(e.event);
+		else
+			only = memchr(p + 1, '\0', (size_t)(newline - p - 1)) != NULL;
+	}
+	buf_free(&rest);
+	return only;
+}
+
+static int
+damaged(struct journal *j, const char *what, struct why *why)
+{
+	why_set(why, ERR_DAMAGED, "%s:%llu: %s", j->path.p, (unsigned long long)j->op.h.seq + 1, what);
+	why_hint(why, "nothing was changed; look at that line, and restore the file or remove the operation's folder");
+	return -1;
+}
+
+/* Fold `n` bytes that stand at op.h.offset.  1 to go on, 0 at the end of what can be folded. */
+static int
+fold_text(struct journal *j, const char *text, size_t n, uint64_t size, struct why *why)
+{
+	switch (op_fold(&j->op, text, n)) {
+	case FOLD_OK:
+		return 1;
+	case FOLD_STOPPED:
+		return 0;
+	case FOLD_NULS:
+		if (!j->op.h.seq || !only_unflushed_follow(j, size))
+			return damaged(j, j->op.wrong, why);
+		j->torn = true;
+		return 0;
+	case FOLD_FORMAT:
+		return why_set(why, ERR_FORMAT, "%s: made by a newer dpl (format above %d)", j->path.p, ENTRY_FORMAT);
+	case FOLD_MEMORY:
+		return why_set(why, ERR_IO, "%s: out of memory", j->path.p);
+	case FOLD_DAMAGED:
+		break;
+	}
+	return damaged(j, j->op.wrong, why);
+}
+
+static int
+fold_file(struct journal *j, struct why *why)
+{
+	struct stat st;
+	if (fstat(j->fd, &st) < 0)
+		return why_errno(why, "%s", j->path.p);
+	uint64_t size = (uint64_t)st.st_size;
+	j->blocks = (int64_t)st.st_blocks * 512;
+	j->abort_bit = st.st_mode & S_IXUSR;
+	j->torn = false;
+	if (size < j->op.h.offset)
+		return damaged(j, "the file is shorter than it was", why);
+	for (;;) {
+		uint64_t at = j->op.h.offset;
+		size_t want = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
+		buf_clear(&j->text);
+		if (!want)
+			break;
+		if (buf_reserve(&j->text, want) < 0)
+			return why_set(why, ERR_IO, "out of memory");
+		ssize_t n = fsx_pread(j->fd, j->text.p, want, at);
+		if (n < 0)
+			return why_errno(why, "read %s", j->path.p);
+		int more = fold_text(j, j->text.p, (size_t)n, size, why);
+		if (more < 0)
+			return -1;
+		if (!more)
+			return 0;
+		if (j->op.h.offset == at) { /* no whole line in it */
+			if (size - at > TORN_MAX || ((size_t)n > ENTRY_MAX && !memchr(j->text.p, '\0', (size_t)n)))
+				return damaged(j, "longer than 65536 bytes", why);
+			break;
+		}
+	}
+	if (!j->op.h.seq)
+		return damaged(j, size ? "the first line is torn" : "the file is empty", why);
+	j->torn = size > j->op.h.offset;
+	return 0;
+}
+
+int
+journal_refresh(struct journal *j, struct why *why)
+{
+	/* Without the lock, what looks wrong may be a torn tail that a writer replaces at this moment:
+	 * only what stays wrong is damage. */
+	for (int try = 0;; try++) {
+		int rc = fold_file(j, why);
+		if (rc == 0 || j->locked || why->code != ERR_DAMAGED || try == 3)
+			return rc;
+		usleep(5000);
+	}
+}
+
+/* Start from the checkpoint if there is a right one. */
+static void
+load_checkpoint(struct journal *j)
+{
+	uint64_t line_hash;
+	if (checkpoint_load(j->dir, j->inode, &j->op, &line_hash) < 0)
+		return;
+	struct op_head *h = &j->op.h;
+	struct buf line = {0};
+	bool right = h->last.pos + h->last.len == h->offset && journal_line(j, h->last, &line) == 0 &&
+		hash_bytes(0, line.p, line.n) == line_hash;
+	buf_free(&line);
+	if (!right) {
+		op_free(&j->op);
+		op_init(&j->op, false);
+		return;
+	}
+	j->checkpoint = j->flushed = h->offset;
+}
+
+int
+journal_open(struct journal *j, int parent, const char *folder, const char *shown, const struct journal_options *o, struct why *why)
+{
+	*j = (struct journal){.dir = -1, .fd = -1, .o = *o};
+	op_init(&j->op, o->keep);
+	if (o->keep) {
+		j->op.stop_seq = o->stop_seq;
+		j->op.stop_ms = o->stop_ms;
+	}
+	buf_fmt(&j->path, "%s/journal.jsonl", shown);
+	if (j->path.failed)
+		return why_set(why, ERR_IO, "out of memory");
+	struct stat st;
+	j->dir = fsx_open(parent, folder, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (j->dir >= 0) {
+		/* O_NONBLOCK: a FIFO in its place must not hang us. */
+		j->fd = fsx_open(j->dir, "journal.jsonl", O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0);
+		j->writable = j->fd >= 0;
+		if (j->fd < 0 && (errno == EROFS || errno == EACCES))
+			j->fd = fsx_open(j->dir, "journal.jsonl", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	}
+	if (j->fd < 0) {
+		if (j->dir < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+			why_set(why, ERR_NO_OPERATION, "no operation '%s'", folder);
+		else if (j->dir >= 0 && (errno == ENOENT || errno == EISDIR || errno == ELOOP || errno == ENXIO))
+			damaged(j, errno == ENOENT ? "the file is missing" : "not a regular file", why);
+		else
+			why_errno(why, "open %s", j->path.p);
+	} else if (fstat(j->fd, &st) < 0) {
+		why_errno(why, "%s", j->path.p);
+	} else if (!S_ISREG(st.st_mode)) {
+		damaged(j, "not a regular file", why);
+	} else {
+		j->inode = (uint64_t)st.st_ino;
+		if (!o->keep)
+			load_checkpoint(j);
+		if (journal_refresh(j, why) == 0)
+			return 0;
+	}
+	int e = errno;
+	journal_close(j);
+	errno = e;
+	return -1;
+}
+
+void
+journal_tidy(struct journal *j)
+{
+	struct op_head *h = &j->op.h;
+	if (!j->changed || h->archived || h->offset - j->checkpoint < CHECKPOINT_EVERY)
+		return;
+	/* A checkpoint covers only what is on disk.  Where unflushed kinds alone have piled up, one
+	 * flush for some hundred of them makes it so. */
+	if (j->owed)
+		return;
+	if (j->flushed < h->offset) {
+		if (h->offset - j->checkpoint < 2 * CHECKPOINT_EVERY || (j->o.sync && fdatasync(j->fd) < 0))
+			return;
+		j->flushed = h->offset;
+	}
+	struct buf line = {0};
+	if (journal_line(j, h->last, &line) == 0 && checkpoint_save(j->dir, j->inode, &j->op, hash_bytes(0, line.p, line.n)) == 0)
+		j->checkpoint = h->offset;
+	buf_free(&line);
+}
+
+void
+journal_close(struct journal *j)
+{
+	if (j->locked)
+		journal_unlock(j);
+	if (j->fd >= 0) {
+		journal_tidy(j);
+		close(j->fd);
+	}
+	if (j->dir >= 0)
+		close(j->dir);
+	op_free(&j->op);
+	buf_free(&j->path);
+	buf_free(&j->text);
+	buf_free(&j->pending);
+	j->fd = j->dir = -1;
+}
+
+int
+journal_read(struct journal *j, uint64_t pos, struct buf *text, size_t max, struct why *why)
+{
+	uint64_t end = j->op.h.offset;
+	buf_clear(text);
+	if (pos >= end)
+		return 0;
+	size_t want = max > ENTRY_MAX ? max : ENTRY_MAX;
+	if (end - pos < want)
+		want = (size_t)(end - pos);
+	if (buf_reserve(text, want) < 0)
+		return why_set(why, ERR_IO, "out of memory");
+	ssize_t n = fsx_pread(j->fd, text->p, want, pos);
+	if (n < 0)
+		return why_errno(why, "read %s", j->path.p);
+	while (n > 0 && text->p[n - 1] != '\n')
+		n--;
+	text->n = (size_t)n;
+	text->p[n] = '\0';
+	return 0;
+}
+
+int
+journal_line(struct journal *j, struct line line, struct buf *text)
+{
+	buf_clear(text);
+	if (!line.len || line.len > ENTRY_MAX || buf_reserve(text, line.len) < 0)
+		return -1;
+	if (fsx_pread(j->fd, text->p, line.len, line.pos) != (ssize_t)line.len || text->p[line.len - 1] != '\n')
+		return -1;
+	text->n = line.len - 1;
+	text->p[text->n] = '\0';
+	return 0;
+}
+
+int
+journal_search(struct journal *j, uint64_t pos, const char *needle,
+	bool (*each)(void *arg, const char *line, size_t n), void *arg, struct why *why)
+{
+	struct buf text = {0};
+	size_t length = strlen(needle);
+	int rc = 0;
+	while (pos < j->op.h.offset && (rc = journal_read(j, pos, &text, CHUNK, why)) == 0 && text.n) {
+		pos += text.n;
+		const char *p = text.p, *end = text.p + text.n, *hit;
+		while (p < end && (hit = memmem(p, (size_t)(end - p), needle, length))) {
+			const char *line = hit, *newline = memchr(hit, '\n', (size_t)(end - hit));
+			while (line > text.p && line[-1] != '\n')
+				line--;
+			if (!each(arg, line, (size_t)(newline - line))) {
+				buf_free(&text);
+				return 0;
+			}
+			p = newline + 1;
+		}
+	}
+	buf_free(&text);
+	return rc;
+}
+
+void
+journal_watch(struct journal *j, struct watch *w)
+{
+	watch_open(w, j->fd);
+}
+
+bool
+journal_aborted(const struct journal *j)
+{
+	return j->op.h.aborted || j->abort_bit;
+}
+
+/* --- writing --- */
+
+static int
+not_locked(struct journal *j, struct why *why)
+{
+	if (errno != ETIMEDOUT)
+		return why_errno(why, "lock %s", j->path.p);
+	char holder[300];
+	lock_holder(j->fd, holder, sizeof holder);
+	why_set(why, j->o.timed ? ERR_TIMED_OUT : ERR_BUSY, "%s: not locked within %lld ms%s%s", j->path.p,
+		(long long)j->o.wait_ms, *holder ? ", held by " : "", holder);
+	why_hint(why, "the lock ends with its holder; try again, or wait longer with -t");
+	return -1;
+}
+
+int
+journal_lock(struct journal *j, struct why *why)
+{
+	if (!j->writable) {
+		errno = EACCES;
+		return why_errno(why, "write %s", j->path.p);
+	}
+	if (lock_exclusive(j->fd, j->o.wait_ms, j->path.p, j->o.notice) < 0)
+		return not_locked(j, why);
+	j->locked = true;
+	if (journal_refresh(j, why) < 0) {
+		journal_unlock(j);
+		return -1;
+	}
+	if (j->torn) {
+		struct stat st;
+		long long cut = fstat(j->fd, &st) == 0 ? (long long)st.st_size - (long long)j->op.h.offset : 0;
+		if (ftruncate(j->fd, (off_t)j->op.h.offset) < 0) {
+			why_errno(why, "cut the torn end of %s", j->path.p);
+			journal_unlock(j);
+			return -1;
+		}
+		j->torn = false;
+		j->blocks = 0; /* the cut gave the reserve back */
+		notice(j->o.notice, "%s: cut %lld torn bytes after line %llu (a writer died, or the power failed)", j->path.p, cut,
+			(unsigned long long)j->op.h.seq);
+	}
+	j->now_ms = clock_wall_ms();
+	j->pending_seq = j->op.h.seq;
+	return 0;
+}
+
+void
+journal_unlock(struct journal *j)
+{
+	if (j->locked)
+		lock_release(j->fd);
+	j->locked = false;
+	buf_clear(&j->pending);
+	j->pending_flush = j->pending_vital = j->ring = false;
+}
+
+struct buf *
+journal_entry(struct journal *j, const char *by, enum event event)
+{
+	j->pending_flush |= event_is_flushed(event);
+	j->pending_vital |= event_is_vital(event);
+	entry_begin(&j->pending, ++j->pending_seq, j->now_ms, by, event);
+	return &j->pending;
+}
+
+void
+journal_entry_end(struct journal *j)
+{
+	entry_end(&j->pending);
+}
+
+static bool
+too_long(const struct buf *lines)
+{
+	const char *p = lines->p, *end = lines->p + lines->n;
+	while (p < end) {
+		const char *newline = memchr(p, '\n', (size_t)(end - p));
+		if (newline - p >= ENTRY_MAX)
+			return true;
+		p = newline + 1;
+	}
+	return false;
+}
+
+/* Keep some space ahead of the end, so that an operation can be stopped and ended on a full disk.
+ * What is not vital must not use it up. */
+static int
+reserve(struct journal *j)
+{
+	int64_t end = (int64_t)j->op.h.offset, need = (int64_t)j->pending.n;
+	if (j->blocks - end >= need + RESERVE_MIN)
+		return 0;
+	if (fallocate(j->fd, FALLOC_FL_KEEP_SIZE, end, need + RESERVE) == 0 || j->pending_vital)
+		return 0;
+	return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? -1 : 0;
+}
+
+int
+journal_commit(struct journal *j, struct why *why)
+{
+	uint64_t end = j->op.h.offset, first = j->op.h.seq + 1;
+	bool flush = j->pending_flush && j->o.sync, ring = j->ring;
+	int rc = -1;
+	if (j->pending.failed)
+		why_set(why, ERR_IO, "out of memory");
+	else if (too_long(&j->pending))
+		why_set(why, ERR_TOO_LARGE, "the entry would be longer than %d bytes", ENTRY_MAX);
+	else if (reserve(j) < 0)
+		why_errno(why, "write %s", j->path.p);
+	else if (fsx_write(j->fd, j->pending.p, j->pending.n) < 0) {
+		why_errno(why, "write %s", j->path.p);
+		/* Half of it may be there; if the cut fails too, the next writer takes it for torn. */
+		(void)!ftruncate(j->fd, (off_t)end);
+	} else if (op_fold(&j->op, j->pending.p, j->pending.n) != FOLD_OK || j->op.h.offset != end + j->pending.n)
+		why_set(why, ERR_IO, "%s: entry %llu was written but cannot be read back", j->path.p, (unsigned long long)first);
+	else {
+		j->changed = true;
+		rc = 0;
+	}
+	if (rc == 0 && ring)
+		(void)utimensat(j->dir, "bell", NULL, 0); /* a hint: those who wait look by themselves too */
+	journal_unlock(j);
+	if (rc < 0 || !flush)
+		return rc;
+	j->owed = true;
+	/* What archives goes on with a rename, which must not come before the lines are safe. */
+	return j->o.defer && !j->op.h.archived ? 0 : journal_flush(j, why);
+}
+
+int
+journal_flush(struct journal *j, struct why *why)
+{
+	uint64_t reached = j->op.h.offset;
+	if (!j->owed)
+		return 0;
+	j->owed = false;
+	if (fdatasync(j->fd) < 0) {
+		/* Never again on this descriptor: the kernel may have dropped the pages and would say yes. */
+		why_errno(why, "flush %s: entry %llu is visible, may not survive power loss", j->path.p, (unsigned long long)j->op.h.seq);
+		why->code = ERR_NOT_DURABLE;
+		return -1;
+	}
+	if (j->flushed < reached)
+		j->flushed = reached;
+	return 0;
+}
+
+int
+journal_set_abort_bit(struct journal *j, bool on)
+{
+	if (fchmod(j->fd, on ? 0700 : 0600) < 0)
+		return -1;
+	j->abort_bit = on;
+	(void)utimensat(j->dir, "bell", NULL, 0);
+	return 0;
+}
+
+static int
+make_file(int dir, const char *name, const struct buf *content, bool sync)
+{
+	int fd = fsx_open(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -1;
+	int rc = 0;
+	if (content) {
+		(void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, RESERVE);
+		rc = fsx_write(fd, content->p, content->n);
+	}
+	if (rc == 0 && sync)
+		rc = fdatasync(fd);
+	int e = errno;
+	close(fd);
+	errno = e;
+	return rc;
+}
+
+int
+journal_build(int dir, const struct buf *first, bool sync)
+{
+	if (make_file(dir, "journal.jsonl", first, sync) < 0 || make_file(dir, "bell", NULL, false) < 0 ||
+	    make_file(dir, "coordinator", NULL, false) < 0 || mkdirat(dir, "beats", 0700) < 0 || mkdirat(dir, "calls", 0700) < 0)
+		return -1;
+	return sync ? fsx_sync_dir(dir) : 0;
+}
+
+void
+journal_give_back(struct journal *j)
+{
+	/* To its own length: what is reserved behind it goes. */
+	(void)!ftruncate(j->fd, (off_t)j->op.h.offset);
+}

@@ -1,0 +1,511 @@
+/* json: reading by a cursor over jsmn's tokens, and writing. */
+#define JSMN_STATIC
+#define JSMN_PARENT_LINKS
+#define JSMN_STRICT
+#include <jsmn.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "json.h"
+#include "num.h"
+#include "text.h"
+
+/* --- the strict check.  Each takes the place to look at, returns the place behind it or NULL. --- */
+
+/* Bytes that may stand in a string as they are: printable ASCII but for `"` and `\`. */
+static bool
+plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+static int
+hex4(const char *p)
+{
+	int v = 0;
+	for (int i = 0; i < 4; i++) {
+		char c = p[i];
+		int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+		if (d < 0)
+			return -1;
+		v = v << 4 | d;
+	}
+	return v;
+}
+
+static const char *
+check_escape(const char *p, const char *end)
+{
+	if (end - p < 2)
+		return NULL;
+	if (p[1] != 'u')
+		return memchr("\"\\/bfnrt", p[1], 8) ? p + 2 : NULL;
+	int v = end - p < 6 ? -1 : hex4(p + 2);
+	if (v < 0 || (v >= 0xdc00 && v <= 0xdfff))
+		return NULL;
+	if (v < 0xd800 || v > 0xdbff)
+		return p + 6;
+	if (end - p < 12 || p[6] != '\\' || p[7] != 'u')
+		return NULL;
+	int low = hex4(p + 8);
+	return low >= 0xdc00 && low <= 0xdfff ? p + 12 : NULL;
+}
+
+static const char *
+check_string(const char *p, const char *end)
+{
+	for (p++; p < end;) {
+		unsigned char c = (unsigned char)*p;
+		if (plain(c)) {
+			p++;
+		} else if (c == '"') {
+			return p + 1;
+		} else if (c == '\\') {
+			if (!(p = check_escape(p, end)))
+				return NULL;
+		} else {
+			uint32_t code;
+			size_t n = c < 0x20 ? 0 : text_decode(p, (size_t)(end - p), &code);
+			if (!n)
+				return NULL;
+			p += n;
+		}
+	}
+	return NULL;
+}
+
+static const char *
+check_digits(const char *p, const char *end)
+{
+	const char *first = p;
+	while (p < end && *p >= '0' && *p <= '9')
+		p++;
+	return p > first ? p : NULL;
+}
+
+static const char *
+check_number(const char *p, const char *end)
+{
+	if (*p == '-')
+		p++;
+	const char *first = p;
+	if (!(p = check_digits(p, end)) || (*first == '0' && p - first > 1))
+		return NULL;
+	if (p < end && *p == '.' && !(p = check_digits(p + 1, end)))
+		return NULL;
+	if (p < end && (*p == 'e' || *p == 'E')) {
+		p++;
+		if (p < end && (*p == '+' || *p == '-'))
+			p++;
+		p = check_digits(p, end);
+	}
+	return p;
+}
+
+static const char *
+blank(const char *p, const char *end)
+{
+	while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
+		p++;
+	return p;
+}
+
+static const char *
+check_word(const char *p, const char *end, const char *word)
+{
+	size_t n = strlen(word);
+	return (size_t)(end - p) >= n && memcmp(p, word, n) == 0 ? p + n : NULL;
+}
+
+static const char *
+check_value(const char *p, const char *end, int depth)
+{
+	p = blank(p, end);
+	if (p == end)
+		return NULL;
+	switch (*p) {
+	case '"':
+		return check_string(p, end);
+	case 't':
+		return check_word(p, end, "true");
+	case 'f':
+		return check_word(p, end, "false");
+	case 'n':
+		return check_word(p, end, "null");
+	case '{':
+	case '[':
+		break;
+	default:
+		return check_number(p, end);
+	}
+	if (depth == JSON_DEPTH)
+		return NULL;
+	bool object = *p == '{';
+	char close = object ? '}' : ']';
+	p = blank(p + 1, end);
+	if (p < end && *p == close)
+		return p + 1;
+	for (;;) {
+		if (object) {
+			p = blank(p, end);
+			if (p == end || *p != '"' || !(p = check_string(p, end)))
+				return NULL;
+			p = blank(p, end);
+			if (p == end || *p++ != ':')
+				return NULL;
+		}
+		if (!(p = check_value(p, end, depth + 1)))
+			return NULL;
+		p = blank(p, end);
+		if (p == end)
+			return NULL;
+		if (*p == close)
+			return p + 1;
+		if (*p++ != ',')
+			return NULL;
+	}
+}
+
+/* --- reading --- */
+
+int
+json_parse(struct json *j, const char *text, size_t n, struct why *why)
+{
+	j->text = text;
+	j->tok = j->inline_tok;
+	j->cap = JSON_INLINE;
+	j->n = 0;
+	const char *end = n < INT32_MAX ? check_value(text, text + n, 0) : NULL;
+	if (!end || blank(end, text + n) != text + n)
+		return why_set(why, ERR_JSON, "Invalid JSON body");
+	jsmn_parser parser;
+	jsmn_init(&parser);
+	/* jsmn goes on where it ran out of tokens, so a long text is read once. */
+	while ((j->n = jsmn_parse(&parser, text, n, j->tok, (unsigned)j->cap)) == JSMN_ERROR_NOMEM) {
+		size_t size = (size_t)j->cap * sizeof *j->tok;
+		jsmntok_t *tok = j->tok == j->inline_tok ? malloc(size * 4) : realloc(j->tok, size * 4);
+		if (!tok) {
+			json_free(j);
+			return why_set(why, ERR_IO, "out of memory");
+		}
+		if (j->tok == j->inline_tok)
+			memcpy(tok, j->inline_tok, size);
+		j->tok = tok;
+		j->cap *= 4;
+	}
+	if (j->n < 1) {
+		json_free(j);
+		return why_set(why, ERR_JSON, "Invalid JSON body");
+	}
+	return 0;
+}
+
+void
+json_free(struct json *j)
+{
+	if (j->tok != j->inline_tok)
+		free(j->tok);
+	j->tok = j->inline_tok;
+	j->n = 0;
+}
+
+static bool
+is(const struct json *j, int i, jsmntype_t type)
+{
+	return i >= 0 && i < j->n && j->tok[i].type == type;
+}
+
+bool
+json_is_object(const struct json *j, int i)
+{
+	return is(j, i, JSMN_OBJECT);
+}
+
+bool
+json_is_array(const struct json *j, int i)
+{
+	return is(j, i, JSMN_ARRAY);
+}
+
+bool
+json_is_string(const struct json *j, int i)
+{
+	return is(j, i, JSMN_STRING);
+}
+
+bool
+json_is_null(const struct json *j, int i)
+{
+	return is(j, i, JSMN_PRIMITIVE) && j->text[j->tok[i].start] == 'n';
+}
+
+int
+json_first(const struct json *j, int i)
+{
+	return (json_is_object(j, i) || json_is_array(j, i)) && j->tok[i].size > 0 ? i + 1 : -1;
+}
+
+int
+json_next(const struct json *j, int parent, int k)
+{
+	int i = json_is_object(j, parent) ? k + 1 : k;
+	int end = j->tok[i].end;
+	for (i++; i < j->n && j->tok[i].start < end; i++)
+		;
+	return i < j->n && j->tok[i].start < j->tok[parent].end ? i : -1;
+}
+
+static bool
+named(const struct json *j, int k, const char *name, size_t n)
+{
+	const jsmntok_t *t = &j->tok[k];
+	return (size_t)(t->end - t->start) == n && memcmp(j->text + t->start, name, n) == 0;
+}
+
+int
+json_get(const struct json *j, int i, const char *name)
+{
+	if (!json_is_object(j, i))
+		return -1;
+	size_t n = strlen(name);
+	for (int k = json_first(j, i); k >= 0; k = json_next(j, i, k))
+		if (named(j, k, name, n))
+			return k + 1;
+	return -1;
+}
+
+int
+json_no_duplicates(const struct json *j, struct why *why)
+{
+	for (int i = 0; i < j->n; i++) {
+		if (!json_is_object(j, i))
+			continue;
+		if (j->tok[i].size > 1024)
+			return why_set(why, ERR_TOO_LARGE, "an object has more than 1024 members");
+		for (int k = json_first(j, i); k >= 0; k = json_next(j, i, k)) {
+			const jsmntok_t *t = &j->tok[k];
+			for (int m = json_next(j, i, k); m >= 0; m = json_next(j, i, m))
+				if (named(j, m, j->text + t->start, (size_t)(t->end - t->start)))
+					return why_set(why, ERR_JSON, "Invalid JSON body");
+		}
+	}
+	return 0;
+}
+
+const char *
+json_raw(const struct json *j, int i, size_t *n)
+{
+	if (i < 0 || i >= j->n) {
+		*n = 0;
+		return "";
+	}
+	*n = (size_t)(j->tok[i].end - j->tok[i].start);
+	return j->text + j->tok[i].start;
+}
+
+void
+json_unescape(struct buf *b, const char *raw, size_t n)
+{
+	const char *end = raw + n;
+	while (raw < end) {
+		const char *back = memchr(raw, '\\', (size_t)(end - raw));
+		buf_add(b, raw, (size_t)((back ? back : end) - raw));
+		if (!back)
+			return;
+		raw = back + 2;
+		switch (back[1]) {
+		case 'b': buf_char(b, '\b'); break;
+		case 'f': buf_char(b, '\f'); break;
+		case 'n': buf_char(b, '\n'); break;
+		case 'r': buf_char(b, '\r'); break;
+		case 't': buf_char(b, '\t'); break;
+		case 'u': {
+			uint32_t code = (uint32_t)hex4(raw);
+			raw += 4;
+			if (code >= 0xd800 && code <= 0xdbff) {
+				code = 0x10000 + ((code - 0xd800) << 10) + ((uint32_t)hex4(raw + 2) - 0xdc00);
+				raw += 6;
+			}
+			char utf8[4];
+			buf_add(b, utf8, text_encode(code, utf8));
+			break;
+		}
+		default: buf_char(b, back[1]); break;
+		}
+	}
+}
+
+int
+json_string(const struct json *j, int i, struct buf *b)
+{
+	if (!json_is_string(j, i))
+		return -1;
+	size_t n;
+	const char *raw = json_raw(j, i, &n);
+	json_unescape(b, raw, n);
+	return b->failed ? -1 : 0;
+}
+
+int
+json_copy(const struct json *j, int i, char *out, size_t size)
+{
+	size_t n;
+	const char *raw = json_raw(j, i, &n);
+	if (!json_is_string(j, i))
+		return -1;
+	if (!memchr(raw, '\\', n)) {
+		if (n >= size)
+			return -1;
+		memcpy(out, raw, n);
+		out[n] = '\0';
+		return 0;
+	}
+	struct buf b = {0};
+	json_unescape(&b, raw, n);
+	int rc = b.failed || b.n >= size || memchr(b.p, '\0', b.n) ? -1 : 0;
+	if (rc == 0)
+		memcpy(out, b.p, b.n + 1);
+	buf_free(&b);
+	return rc;
+}
+
+int
+json_integer(const struct json *j, int i, int64_t min, int64_t max, int64_t *value)
+{
+	size_t n;
+	const char *raw = json_raw(j, i, &n);
+	if (!is(j, i, JSMN_PRIMITIVE))
+		return -1;
+	return num_int(raw, n, min, max, value);
+}
+
+int
+json_boolean(const struct json *j, int i, bool *value)
+{
+	if (!is(j, i, JSMN_PRIMITIVE))
+		return -1;
+	char c = j->text[j->tok[i].start];
+	if (c != 't' && c != 'f')
+		return -1;
+	*value = c == 't';
+	return 0;
+}
+
+/* --- writing --- */
+
+static void
+begin(struct buf *b, const char *name)
+{
+	char last = b->n ? b->p[b->n - 1] : '\0';
+	if (last && last != '{' && last != '[' && last != ':' && last != '\n')
+		buf_char(b, ',');
+	if (name) {
+		buf_char(b, '"');
+		buf_str(b, name);
+		buf_add(b, "\":", 2);
+	}
+}
+
+void
+json_open(struct buf *b, const char *name, char bracket)
+{
+	begin(b, name);
+	buf_char(b, bracket);
+}
+
+void
+json_close(struct buf *b, char bracket)
+{
+	buf_char(b, bracket);
+}
+
+/* What is not plain and not to be escaped is UTF-8 of two bytes or more.  U+0080 to U+009F are
+ * control characters too, and lead with 0xC2. */
+static void
+put_escaped(struct buf *b, const unsigned char *p, size_t *skip)
+{
+	*skip = 1;
+	switch (*p) {
+	case '"': buf_str(b, "\\\""); return;
+	case '\\': buf_str(b, "\\\\"); return;
+	case '\n': buf_str(b, "\\n"); return;
+	case '\t': buf_str(b, "\\t"); return;
+	case '\r': buf_str(b, "\\r"); return;
+	default: break;
+	}
+	static const char hex[] = "0123456789abcdef";
+	unsigned c = *p;
+	if (c == 0xc2 && p[1] < 0xa0) {
+		*skip = 2;
+		c = p[1];
+	}
+	if (c < 0x20 || c == 0x7f || *skip == 2) {
+		char text[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+		buf_add(b, text, 6);
+	} else {
+		buf_char(b, (char)c);
+	}
+}
+
+void
+json_put_n(struct buf *b, const char *name, const char *s, size_t n)
+{
+	begin(b, name);
+	buf_char(b, '"');
+	const unsigned char *p = (const unsigned char *)s, *end = p + n;
+	while (p < end) {
+		const unsigned char *run = p;
+		while (p < end && ((plain(*p) && *p != 0x7f) || *p >= 0xc3 || (*p >= 0x80 && *p < 0xc2)))
+			p++;
+		buf_add(b, run, (size_t)(p - run));
+		if (p < end) {
+			size_t skip;
+			put_escaped(b, p, &skip);
+			p += skip;
+		}
+	}
+	buf_char(b, '"');
+}
+
+void
+json_put(struct buf *b, const char *name, const char *s)
+{
+	if (s)
+		json_put_n(b, name, s, strlen(s));
+	else
+		json_put_raw(b, name, "null", 4);
+}
+
+void
+json_put_int(struct buf *b, const char *name, int64_t value)
+{
+	begin(b, name);
+	buf_int(b, value);
+}
+
+void
+json_put_bool(struct buf *b, const char *name, bool value)
+{
+	json_put_raw(b, name, value ? "true" : "false", value ? 4 : 5);
+}
+
+void
+json_put_time(struct buf *b, const char *name, int64_t ms)
+{
+	char text[CLOCK_TEXT];
+	if (ms < 0) {
+		json_put_raw(b, name, "null", 4);
+		return;
+	}
+	clock_format(ms, text);
+	json_put_n(b, name, text, strlen(text));
+}
+
+void
+json_put_raw(struct buf *b, const char *name, const char *raw, size_t n)
+{
+	begin(b, name);
+	buf_add(b, raw, n);
+}

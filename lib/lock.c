@@ -1,0 +1,135 @@
+/* lock: flock(2) with a time limit. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fsx.h"
+#include "lock.h"
+#include "proc.h"
+#include "text.h"
+
+/* glibc and older musl hide this member of struct sigevent. */
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+#ifndef SIGEV_THREAD_ID
+#define SIGEV_THREAD_ID 4
+#endif
+
+void
+lock_holder(int fd, char *text, size_t size)
+{
+	struct stat st;
+	struct buf b = {0};
+	text[0] = '\0';
+	if (fstat(fd, &st) < 0 || fsx_read_file(AT_FDCWD, "/proc/locks", &b, 1 << 24) < 0) {
+		buf_free(&b);
+		return;
+	}
+	/* 12: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF */
+	char file[64];
+	snprintf(file, sizeof file, " %02x:%02x:%llu ", major(st.st_dev), minor(st.st_dev), (unsigned long long)st.st_ino);
+	for (char *line = b.p, *next; line && *line; line = next) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		char *at = strstr(line, file);
+		/* "->" marks one that waits */
+		if (!at || !strstr(line, "FLOCK") || strstr(line, "->"))
+			continue;
+		char *pid = at;
+		while (pid > line && pid[-1] != ' ')
+			pid--;
+		char command[200];
+		int number = 0;
+		if (sscanf(pid, "%d", &number) != 1 || number <= 0)
+			continue;
+		proc_command(number, command, sizeof command);
+		snprintf(text, size, "pid %d (%s)", number, command);
+		break;
+	}
+	buf_free(&b);
+}
+
+static void
+on_alarm(int sig)
+{
+	(void)sig; /* its only work is to interrupt flock */
+}
+
+/* The wait proper, with a timer that interrupts flock every 50 ms.  A single shot could come
+ * just before flock begins to wait, and be lost. */
+static int
+wait_lock(int fd, int64_t wait_ms, const char *name, const struct notice *n)
+{
+	int64_t start = clock_mono_ms();
+	bool told = false;
+	for (;;) {
+		if (flock(fd, LOCK_EX) == 0)
+			return 0;
+		if (errno != EINTR)
+			return -1;
+		int64_t waited = clock_mono_ms() - start;
+		if (waited >= wait_ms) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+		if (waited >= 1000 && !told) {
+			char holder[300];
+			lock_holder(fd, holder, sizeof holder);
+			notice(n, "waiting for the lock on %s%s%s", name, *holder ? ", held by " : "", holder);
+			told = true;
+		}
+	}
+}
+
+int
+lock_exclusive(int fd, int64_t wait_ms, const char *name, const struct notice *n)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno != EWOULDBLOCK && errno != EINTR)
+		return -1;
+	if (wait_ms <= 0) {
+		errno = ETIMEDOUT;
+		return -1;
+	}
+	struct sigaction alarm = {.sa_handler = on_alarm}, before;
+	sigset_t set, mask;
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
+	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+	timer_t timer;
+	if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0)
+		return -1;
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	sigaction(SIGALRM, &alarm, &before);
+	sigprocmask(SIG_UNBLOCK, &set, &mask);
+	int64_t step_ms = wait_ms < 50 ? wait_ms : 50;
+	struct itimerspec every = {
+		.it_interval = {.tv_nsec = step_ms * 1000000},
+		.it_value = {.tv_nsec = step_ms * 1000000},
+	};
+	timer_settime(timer, 0, &every, NULL);
+	int rc = wait_lock(fd, wait_ms, name, n), e = errno;
+	timer_delete(timer);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	sigaction(SIGALRM, &before, NULL);
+	errno = e;
+	return rc;
+}
+
+void
+lock_release(int fd)
+{
+	(void)flock(fd, LOCK_UN); /* cannot fail on an open descriptor, and closing does the same */
+}

@@ -1,0 +1,38 @@
+/* render: what people see — ages, tables, colours. */
+#ifndef DPL_RENDER_H
+#define DPL_RENDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+
+/* A duration in at most two units: "0.123 s", "12.3 s", "4m 5s", "3h 20m", "2d 4h". */
+void render_duration(struct buf *b, int64_t ms);
+
+/* Whether colours are wanted on stdout: `when` is auto, always or never (NULL: auto).  auto goes by
+ * the terminal, NO_COLOR, CLICOLOR_FORCE and TERM=dumb.  -1 where `when` is none of the three. */
+int render_colour(const char *when);
+
+/* SGR names. */
+enum colour { PLAIN, BOLD, DIM, RED, GREEN, YELLOW, CYAN };
+
+/* Add text between the escape sequences of a colour; PLAIN adds it as it is. */
+void render_text(struct buf *b, enum colour colour, const char *text);
+
+/* A table: cells are added row by row, and written when all widths are known.  The last column is not
+ * padded.  Cells pass text_show: nothing in them reaches the terminal raw. */
+enum { RENDER_COLUMNS = 8 };
+struct render_table {
+	int columns;
+	int cells;               /* added so far */
+	struct buf text;         /* the cells, NUL-terminated, already shown */
+	struct buf colours;      /* one byte a cell */
+	bool right[RENDER_COLUMNS]; /* align to the right */
+};
+
+void render_cell(struct render_table *t, enum colour colour, const char *text);
+/* Write the rows, each behind `indent` blanks, and free the table. */
+void render_table(struct buf *b, struct render_table *t, int indent, bool colours);
+
+#endif

@@ -1,0 +1,226 @@
+/* request: what the verbs have in common. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "id.h"
+#include "request.h"
+
+/* --- the ledger --- */
+
+int
+verbs_open(struct verbs *v, const char *path, const struct store_options *o)
+{
+	*v = (struct verbs){.path = strdup(path), .o = *o, .store = {.dir = -1}};
+	return v->path ? 0 : -1;
+}
+
+void
+verbs_close(struct verbs *v)
+{
+	for (int i = 0; i < v->opened; i++)
+		journal_close(&v->open[i]);
+	if (v->store.path)
+		store_close(&v->store);
+	free(v->path);
+	*v = (struct verbs){.store = {.dir = -1}};
+}
+
+/* Close an open operation; what it owes is paid first, and remembered where that fails. */
+static void
+close_open(struct verbs *v, struct journal *j)
+{
+	struct why why;
+	if (journal_flush(j, &why) < 0)
+		v->owed = why;
+	journal_close(j);
+}
+
+int
+verbs_flush(struct verbs *v, struct why *why)
+{
+	int rc = 0;
+	for (int i = 0; i < v->opened; i++)
+		if (journal_flush(&v->open[i], why) < 0)
+			rc = -1;
+	if (v->owed.code) {
+		*why = v->owed;
+		v->owed.code = ERR_NONE;
+		rc = -1;
+	}
+	return rc;
+}
+
+void
+verbs_tidy(struct verbs *v)
+{
+	for (int i = 0; i < v->opened; i++)
+		journal_tidy(&v->open[i]);
+}
+
+/* --- members --- */
+
+static int
+missing(struct request *r, const char *member)
+{
+	return why_set(&r->why, ERR_REQUEST, "Missing %s", member);
+}
+
+/* The value of a member; -1 where it is absent or null. */
+static int
+value(const struct request *r, const char *member)
+{
+	int i = json_get(&r->json, 0, member);
+	return json_is_null(&r->json, i) ? -1 : i;
+}
+
+bool
+request_has(const struct request *r, const char *member)
+{
+	return value(r, member) >= 0;
+}
+
+/* A name of bounded length.  What does not fit its buffer is refused by `check`'s own limit, which
+ * is smaller. */
+static int
+name_of(struct request *r, const char *member, bool needed, char *out, size_t size, const char *(*check)(const char *))
+{
+	int i = value(r, member);
+	out[0] = '\0';
+	if (i < 0)
+		return needed ? missing(r, member) : 0;
+	if (!json_is_string(&r->json, i))
+		return why_set(&r->why, ERR_REQUEST, "%s is not a string", member);
+	if (json_copy(&r->json, i, out, size) < 0) {
+		out[0] = '\0';
+		return why_set(&r->why, ERR_ID, "%s is too long or holds a NUL", member);
+	}
+	const char *bad = check(out);
+	return bad ? why_set(&r->why, ERR_ID, "%s '%s' %s", member, out, bad) : 0;
+}
+
+int
+request_operation(struct request *r, char id[ID_OPERATION_MAX + 1])
+{
+	return name_of(r, "operationId", true, id, ID_OPERATION_MAX + 1, id_bad_operation);
+}
+
+int
+request_participant(struct request *r, bool needed, char name[ID_NAME_MAX + 1])
+{
+	return name_of(r, "participantId", needed, name, ID_NAME_MAX + 1, id_bad_participant);
+}
+
+int
+request_call(struct request *r, const char *member, bool needed, char id[ID_NAME_MAX + 1])
+{
+	return name_of(r, member, needed, id, ID_NAME_MAX + 1, id_bad_call);
+}
+
+int
+request_int(struct request *r, const char *member, int64_t least, int64_t most, int64_t *number)
+{
+	int i = value(r, member);
+	if (i < 0 || json_integer(&r->json, i, least, most, number) == 0)
+		return 0;
+	return why_set(&r->why, ERR_REQUEST, "%s is not an integer from %lld to %lld", member, (long long)least, (long long)most);
+}
+
+int
+request_bool(struct request *r, const char *member, bool *flag)
+{
+	int i = value(r, member);
+	if (i < 0 || json_boolean(&r->json, i, flag) == 0)
+		return 0;
+	return why_set(&r->why, ERR_REQUEST, "%s is not true or false", member);
+}
+
+int
+request_text(struct request *r, const char *member, bool needed, struct buf *b, const char **text)
+{
+	int i = value(r, member);
+	*text = NULL;
+	if (i < 0)
+		return needed ? missing(r, member) : 0;
+	if (!json_is_string(&r->json, i))
+		return why_set(&r->why, ERR_REQUEST, "%s is not a string", member);
+	buf_add(b, "", 0);
+	if (json_string(&r->json, i, b) < 0)
+		return why_set(&r->why, ERR_IO, "out of memory");
+	if (memchr(b->p, '\0', b->n))
+		return why_set(&r->why, ERR_REQUEST, "%s holds a NUL", member);
+	*text = b->p;
+	return 0;
+}
+
+/* --- the ledger and its operations --- */
+
+int
+request_store(struct request *r, bool create)
+{
+	struct verbs *v = r->v;
+	if (v->store.path)
+		return 0;
+	return store_open(&v->store, v->path, create, &v->o, &r->why);
+}
+
+struct journal *
+request_live(struct request *r, const char *id, bool fold)
+{
+	struct verbs *v = r->v;
+	if (request_store(r, false) < 0)
+		return NULL;
+	for (int i = 0; i < v->opened; i++) {
+		if (strcmp(v->open[i].op.h.id, id) != 0)
+			continue;
+		struct journal used = v->open[i];
+		memmove(&v->open[1], &v->open[0], (size_t)i * sizeof used);
+		v->open[0] = used;
+		if (fold && journal_refresh(&v->open[0], &r->why) < 0)
+			return NULL;
+		if (!v->open[0].op.h.archived)
+			return &v->open[0];
+		request_close(r, &v->open[0]); /* it ended meanwhile: the store says so */
+		break;
+	}
+	struct journal j;
+	if (store_get(&v->store, id, STORE_LIVE, NULL, &j, &r->why) < 0)
+		return NULL;
+	if (v->opened == VERBS_OPEN)
+		close_open(v, &v->open[--v->opened]);
+	memmove(&v->open[1], &v->open[0], (size_t)v->opened * sizeof j);
+	v->opened++;
+	v->open[0] = j;
+	return &v->open[0];
+}
+
+void
+request_close(struct request *r, struct journal *j)
+{
+	struct verbs *v = r->v;
+	int i = (int)(j - v->open);
+	close_open(v, j);
+	v->opened--;
+	memmove(&v->open[i], &v->open[i + 1], (size_t)(v->opened - i) * sizeof *j);
+}
+
+static int
+line_of(void *arg, struct line line, struct buf *text)
+{
+	return journal_line(arg, line, text);
+}
+
+struct wire_source
+request_source(struct journal *j)
+{
+	return (struct wire_source){line_of, j};
+}
+
+void
+request_common(struct request *r, struct journal *j, uint64_t seq)
+{
+	struct wire_source from = request_source(j);
+	json_put(r->reply, "operationId", j->op.h.id);
+	json_put_int(r->reply, "seq", (int64_t)seq);
+	json_put_bool(r->reply, "aborted", journal_aborted(j));
+	wire_abort_reason(r->reply, "abortReason", &j->op, journal_aborted(j), &from);
+}

@@ -1,0 +1,239 @@
+/* verb_call: start, end, fail, list. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "change.h"
+#include "clock.h"
+#include "handlers.h"
+#include "id.h"
+
+/* --- what the journal's text says of a call that does not run --- */
+
+enum past { PAST_NEVER, PAST_STARTED, PAST_OVER };
+
+static bool
+look_back(void *arg, const char *line, size_t n)
+{
+	enum past *past = arg;
+	struct entry e;
+	if (entry_parse(line, n, &e))
+		return true;
+	if (e.event == EVENT_CALL_STARTED)
+		*past = PAST_STARTED;
+	else if (e.event >= EVENT_CALL_ENDED && e.event <= EVENT_CALL_CANCELLED)
+		*past = PAST_OVER;
+	return true;
+}
+
+/* What became of a call that is not running: 0 with *past, or -1. */
+static int
+call_past(struct change *c, const char *call, enum past *past)
+{
+	char needle[ID_NAME_MAX + 16];
+	*past = PAST_NEVER;
+	snprintf(needle, sizeof needle, "\"callId\":\"%s\"", call);
+	return journal_search(c->j, 0, needle, look_back, past, &c->r->why);
+}
+
+/* --- start --- */
+
+static void
+reply_start(struct change *c, const struct entry *e)
+{
+	json_put_raw(c->r->reply, "callId", "\"", 1);
+	buf_add(c->r->reply, e->call_id.p, e->call_id.n);
+	buf_char(c->r->reply, '"');
+	json_put_time(c->r->reply, "startedAt", e->at_ms);
+	if (e->session_id >= 0)
+		json_put_int(c->r->reply, "sessionId", e->session_id);
+}
+
+struct start {
+	char by[ID_NAME_MAX + 1], call[ID_NAME_MAX + 1], parent[ID_NAME_MAX + 1];
+	int64_t session, pid;
+	bool fail_on_crash, unless_aborted, parent_must_exist;
+};
+
+static int
+read_start(struct request *r, struct start *s)
+{
+	*s = (struct start){.pid = -1, .fail_on_crash = true};
+	if (request_participant(r, false, s->by) < 0 || request_call(r, "callId", false, s->call) < 0 ||
+	    request_call(r, "parentId", false, s->parent) < 0 || request_int(r, "sessionId", 1, JSON_INT_MAX, &s->session) < 0 ||
+	    request_int(r, "participantPid", -1, INT32_MAX, &s->pid) < 0 || request_bool(r, "failOnCrash", &s->fail_on_crash) < 0 ||
+	    request_bool(r, "unlessAborted", &s->unless_aborted) < 0 || request_bool(r, "parentMustExist", &s->parent_must_exist) < 0)
+		return -1;
+	return 0;
+}
+
+/* Whose call it is and in which session.  A request that names nobody comes from an old client of
+ * the wire: its session number may be one we never gave, and the call is the initiator's then. */
+static int
+find_owner(struct change *c, struct start *s)
+{
+	struct op *op = &c->j->op;
+	struct op_session *session = s->session ? op_session(op, (uint64_t)s->session) : NULL;
+	struct op_person *owner = session ? op_person_no(op, session->person) : NULL;
+	if (!*s->by) {
+		snprintf(s->by, sizeof s->by, "%.64s", owner ? owner->key.name : op->h.initiator);
+		s->session = session ? s->session : 0;
+		return 0;
+	}
+	struct op_person *p = op_person(op, s->by);
+	if (!p || !p->sessions) {
+		why_set(&c->r->why, ERR_NO_PARTICIPANT, "%s has not joined %s", s->by, op->h.id);
+		why_hint(&c->r->why, "dpl-join -o %s -p %s", op->h.id, s->by);
+		return -1;
+	}
+	if (s->session && owner != p)
+		return why_set(&c->r->why, ERR_NO_SESSION, "%s has no live session %lld in %s", s->by, (long long)s->session, op->h.id);
+	if (!s->session)
+		s->session = (int64_t)op_newest_session(op, p)->id;
+	return 0;
+}
+
+static int
+check_start(struct change *c, struct start *s)
+{
+	struct request *r = c->r;
+	enum past past;
+	if (s->unless_aborted && journal_aborted(c->j)) {
+		why_set(&r->why, ERR_ABORTED, "operation %s is aborted", c->j->op.h.id);
+		why_hint(&r->why, "dpl-show tells why; --aborted-ok starts a call all the same");
+		return -1;
+	}
+	if (find_owner(c, s) < 0)
+		return -1;
+	if (*s->call) {
+		if (!op_call(&c->j->op, s->call) && call_past(c, s->call, &past) < 0)
+			return -1;
+		if (op_call(&c->j->op, s->call) || past != PAST_NEVER)
+			return why_set(&r->why, ERR_CALL_EXISTS, "there is a call %s in %s already", s->call, c->j->op.h.id);
+	}
+	if (*s->parent && s->parent_must_exist && !op_call(&c->j->op, s->parent)) {
+		if (call_past(c, s->parent, &past) < 0)
+			return -1;
+		if (past == PAST_NEVER)
+			return why_set(&r->why, ERR_NO_CALL, "no call %s in %s", s->parent, c->j->op.h.id);
+	}
+	return 0;
+}
+
+/* `call_NAME_N_xxxx`: N makes it unique, the rest makes one from another operation stand out. */
+static void
+new_call_id(struct change *c, struct start *s)
+{
+	uint32_t random = 0;
+	uint64_t number = c->j->op.h.calls_started;
+	(void)!getrandom(&random, sizeof random, GRND_NONBLOCK);
+	do
+		id_call(s->by, ++number, random, s->call);
+	while (op_call(&c->j->op, s->call));
+}
+
+int
+verb_call_start(struct request *r)
+{
+	char id[ID_OPERATION_MAX + 1];
+	struct start s;
+	struct buf description = {0};
+	const char *text;
+	struct change c;
+	if (request_operation(r, id) < 0 || read_start(r, &s) < 0)
+		return -1;
+	if (request_text(r, "description", false, &description, &text) < 0) {
+		buf_free(&description);
+		return -1;
+	}
+	int rc = change_begin(&c, r, id, reply_start);
+	if (rc == 0 && check_start(&c, &s) < 0)
+		rc = change_refuse(&c);
+	else if (rc == 0) {
+		if (!*s.call)
+			new_call_id(&c, &s);
+		struct buf *b = change_entry(&c, s.by, EVENT_CALL_STARTED);
+		json_put(b, "callId", s.call);
+		if (s.session)
+			json_put_int(b, "sessionId", s.session);
+		if (*s.parent)
+			json_put(b, "parentId", s.parent);
+		if (text)
+			json_put(b, "description", text);
+		if (!s.fail_on_crash)
+			json_put_bool(b, "failOnCrash", false);
+		if (s.pid > 0)
+			json_put_int(b, "pid", s.pid);
+		rc = change_commit(&c);
+	}
+	buf_free(&description);
+	return change_end(&c, rc);
+}
+
+/* --- end, fail --- */
+
+static void
+reply_end(struct change *c, const struct entry *e)
+{
+	json_put_bool(c->r->reply, "success", true);
+	json_put_int(c->r->reply, "durationMs", e->duration_ms > 0 ? e->duration_ms : 0);
+}
+
+/* A call that does not run: done before (a retry is harmless), or never there. */
+static int
+not_running(struct change *c, const char *call)
+{
+	enum past past;
+	if (call_past(c, call, &past) < 0)
+		return change_end(c, change_refuse(c));
+	change_nothing(c);
+	request_common(c->r, c->j, c->j->op.h.seq);
+	json_put_bool(c->r->reply, "success", true);
+	json_put_bool(c->r->reply, past == PAST_NEVER ? "unknownCall" : "alreadyEnded", true);
+	return change_end(c, 2);
+}
+
+static int
+end_call(struct request *r, enum event event, const char *member)
+{
+	char id[ID_OPERATION_MAX + 1], call[ID_NAME_MAX + 1], by[ID_NAME_MAX + 1];
+	struct buf value = {0};
+	const char *text;
+	struct change c;
+	if (request_operation(r, id) < 0 || request_call(r, "callId", true, call) < 0 || request_participant(r, false, by) < 0)
+		return -1;
+	if (request_text(r, member, false, &value, &text) < 0) {
+		buf_free(&value);
+		return -1;
+	}
+	int rc = change_begin(&c, r, id, reply_end);
+	struct op_call *running = rc == 0 ? op_call(&c.j->op, call) : NULL;
+	if (rc == 0 && !running) {
+		buf_free(&value);
+		return not_running(&c, call);
+	}
+	if (rc == 0) {
+		struct op_person *owner = op_person_no(&c.j->op, running->person);
+		int64_t duration = c.j->now_ms - running->started_ms;
+		struct buf *b = change_entry(&c, *by ? by : owner ? owner->key.name : c.j->op.h.initiator, event);
+		json_put(b, "callId", call);
+		json_put_int(b, "durationMs", duration > 0 ? duration : 0);
+		if (text)
+			json_put(b, member, text);
+		rc = change_commit(&c);
+	}
+	buf_free(&value);
+	return change_end(&c, rc);
+}
+
+int
+verb_call_end(struct request *r)
+{
+	return end_call(r, EVENT_CALL_ENDED, "result");
+}
+
+int
+verb_call_fail(struct request *r)
+{
+	return end_call(r, EVENT_CALL_FAILED, "error");
+}

@@ -1,0 +1,432 @@
+/* verb_operation: create, join, leave, complete, abort, log. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "change.h"
+#include "clock.h"
+#include "handlers.h"
+#include "hash.h"
+#include "id.h"
+
+/* Who asked, as the entry keeps it: the process and the boot that it lives in. */
+static int
+put_origin(struct request *r, struct buf *b)
+{
+	int64_t pid = -1, start = -1;
+	const char *text;
+	if (request_int(r, "participantPid", -1, INT32_MAX, &pid) < 0 || request_int(r, "participantPidStart", -1, JSON_INT_MAX, &start) < 0)
+		return -1;
+	if (pid > 0)
+		json_put_int(b, "pid", pid);
+	if (pid > 0 && start >= 0)
+		json_put_int(b, "pidStart", start);
+	static const char *const names[] = {"bootId", "host"};
+	for (int i = 0; i < 2; i++) {
+		struct buf value = {0};
+		int rc = request_text(r, names[i], false, &value, &text);
+		if (rc == 0 && text)
+			json_put(b, names[i], text);
+		buf_free(&value);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+put_text(struct request *r, struct buf *b, const char *member, const char *as)
+{
+	struct buf value = {0};
+	const char *text;
+	int rc = request_text(r, member, false, &value, &text);
+	if (rc == 0 && text)
+		json_put(b, as, text);
+	buf_free(&value);
+	return rc;
+}
+
+/* --- create --- */
+
+struct settings {
+	int64_t beat, jitter, stale, ttl, window;
+};
+
+static int
+read_settings(struct request *r, struct settings *s)
+{
+	const int64_t longest = INT64_C(3650) * 86400000;
+	*s = (struct settings){.beat = 4500, .jitter = 500, .stale = 10000, .ttl = 900000, .window = -1};
+	if (request_int(r, "beatMs", 10, longest, &s->beat) < 0 || request_int(r, "jitterMs", 0, longest, &s->jitter) < 0 ||
+	    request_int(r, "staleMs", 10, longest, &s->stale) < 0 || request_int(r, "ttlMs", 10, longest, &s->ttl) < 0 ||
+	    request_int(r, "windowMs", 0, longest, &s->window) < 0)
+		return -1;
+	if (s->window < 0)
+		s->window = 2 * s->beat;
+	if (s->stale <= s->beat + s->jitter)
+		return why_set(&r->why, ERR_REQUEST, "staleMs (%lld) is not longer than beatMs and jitterMs together (%lld)",
+			(long long)s->stale, (long long)(s->beat + s->jitter));
+	return 0;
+}
+
+static uint32_t
+random32(void)
+{
+	uint32_t value;
+	if (getrandom(&value, sizeof value, GRND_NONBLOCK) == sizeof value)
+		return value;
+	/* Only in the first moments of a boot; names are made unique by a check, not by chance alone. */
+	int64_t now = clock_mono_ms();
+	return (uint32_t)hash_bytes(0, &now, sizeof now);
+}
+
+static void
+reply_member(struct request *r, const char *participant, bool initiator, int64_t session, int64_t at_ms)
+{
+	json_put(r->reply, "participantId", participant);
+	json_put_bool(r->reply, "isInitiator", initiator);
+	json_put_int(r->reply, "sessionId", session);
+	json_put_time(r->reply, "startTime", at_ms);
+}
+
+/* The operation is there: answer for the key that made it. */
+static int
+replay_create(struct request *r, const char *id, const char *request)
+{
+	struct journal j;
+	struct buf text = {0};
+	struct entry e;
+	char by[ID_NAME_MAX + 1], key[ID_KEY_MAX + 1];
+	if (store_get(&r->v->store, id, STORE_ANY, NULL, &j, &r->why) < 0)
+		return -1;
+	int rc = -1;
+	if (journal_line(&j, j.op.h.first, &text) < 0 || entry_parse(text.p, text.n, &e))
+		why_set(&r->why, ERR_IO, "%s: the first line cannot be read", j.path.p);
+	else if (slice_copy(e.key, key, sizeof key), strcmp(key, r->key) != 0 || e.request.n != 16 || memcmp(e.request.p, request, 16) != 0) {
+		why_set(&r->why, ERR_KEY_REUSED, "key %s was used for another request, which made %s", r->key, id);
+		why_hint(&r->why, "give each request a key of its own");
+	} else {
+		slice_copy(e.by, by, sizeof by);
+		request_common(r, &j, e.seq);
+		reply_member(r, by, true, 1, e.at_ms);
+		json_put_bool(r->reply, "replayed", true);
+		rc = 0;
+	}
+	buf_free(&text);
+	journal_close(&j);
+	return rc;
+}
+
+static int
+first_line(struct request *r, struct buf *b, const char *id, const char *by, int64_t now_ms, const char *request)
+{
+	struct settings s;
+	if (read_settings(r, &s) < 0)
+		return -1;
+	entry_begin(b, 1, now_ms, by, EVENT_CREATED);
+	json_put_int(b, "format", ENTRY_FORMAT);
+	json_put(b, "operationId", id);
+	if (r->key) {
+		json_put(b, "key", r->key);
+		json_put(b, "request", request);
+	}
+	if (put_text(r, b, "description", "description") < 0)
+		return -1;
+	json_put_int(b, "sessionId", 1);
+	if (put_origin(r, b) < 0)
+		return -1;
+	json_put_int(b, "beatMs", s.beat);
+	json_put_int(b, "jitterMs", s.jitter);
+	json_put_int(b, "staleMs", s.stale);
+	json_put_int(b, "ttlMs", s.ttl);
+	json_put_int(b, "windowMs", s.window);
+	entry_end(b);
+	return 0;
+}
+
+int
+verb_create(struct request *r)
+{
+	char by[ID_NAME_MAX + 1], id[ID_OPERATION_MAX + 1], request[17] = "";
+	struct buf line = {0};
+	int64_t now_ms = clock_wall_ms();
+	if (request_participant(r, true, by) < 0)
+		return -1;
+	if (r->key)
+		change_hash(r, request);
+	/* Everything is checked before the first file is made. */
+	int rc = first_line(r, &line, "", by, now_ms, request);
+	if (rc == 0 && line.n > ENTRY_MAX - ID_OPERATION_MAX)
+		rc = why_set(&r->why, ERR_TOO_LARGE, "the entry would be longer than %d bytes", ENTRY_MAX);
+	if (rc == 0)
+		rc = request_store(r, true);
+	for (int try = 0; rc == 0 && try < 8; try++) {
+		id_operation(now_ms, by, random32(), id);
+		if (r->key && store_claim_key(&r->v->store, r->key, id, &r->why) < 0) {
+			rc = -1;
+			break;
+		}
+		buf_clear(&line);
+		if ((rc = first_line(r, &line, id, by, now_ms, request)) < 0)
+			break;
+		rc = store_create(&r->v->store, id, &line, &r->why);
+		if (rc == 1 && r->key) {
+			buf_free(&line);
+			return replay_create(r, id, request);
+		}
+		if (rc == 0)
+			break;
+		if (rc == 1)
+			rc = try == 7 ? why_set(&r->why, ERR_IO, "no free id for an operation") : 0;
+	}
+	buf_free(&line);
+	if (rc < 0)
+		return -1;
+	json_put(r->reply, "operationId", id);
+	json_put_int(r->reply, "seq", 1);
+	json_put_bool(r->reply, "aborted", false);
+	json_put(r->reply, "abortReason", NULL);
+	reply_member(r, by, true, 1, now_ms);
+	return 0;
+}
+
+/* --- join, leave --- */
+
+static void
+reply_join(struct change *c, const struct entry *e)
+{
+	char by[ID_NAME_MAX + 1];
+	slice_copy(e->by, by, sizeof by);
+	reply_member(c->r, by, strcmp(by, c->j->op.h.initiator) == 0, e->session_id, e->at_ms);
+}
+
+/* NAME, NAME-2, NAME-3 …: the first that nobody uses now. */
+static int
+mint(struct request *r, struct op *op, char name[ID_NAME_MAX + 1])
+{
+	char base[ID_NAME_MAX + 1];
+	struct op_person *p;
+	memcpy(base, name, sizeof base);
+	for (int i = 2; (p = op_person(op, name)) && p->sessions; i++)
+		if (i > 99999 || snprintf(name, ID_NAME_MAX + 1, "%s-%d", base, i) > ID_NAME_MAX)
+			return why_set(&r->why, ERR_ID, "no free name like '%s'", base);
+	return 0;
+}
+
+int
+verb_join(struct request *r)
+{
+	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1];
+	int64_t ttl = -1;
+	bool minted = false;
+	struct change c;
+	if (request_operation(r, id) < 0 || request_participant(r, true, by) < 0 || request_bool(r, "mint", &minted) < 0 ||
+	    request_int(r, "ttlMs", 10, INT64_C(3650) * 86400000, &ttl) < 0)
+		return -1;
+	int rc = change_begin(&c, r, id, reply_join);
+	if (rc == 0) {
+		if (minted && mint(r, &c.j->op, by) < 0)
+			return change_end(&c, change_refuse(&c));
+		struct buf *b = change_entry(&c, by, EVENT_JOINED);
+		json_put_int(b, "sessionId", (int64_t)c.j->op.h.sessions + 1);
+		if (ttl >= 0)
+			json_put_int(b, "ttlMs", ttl);
+		rc = put_origin(r, b) < 0 ? change_refuse(&c) : change_commit(&c);
+	}
+	return change_end(&c, rc);
+}
+
+static void
+reply_success(struct change *c, const struct entry *e)
+{
+	json_put_bool(c->r->reply, "success", true);
+	if (e->session_id >= 0)
+		json_put_int(c->r->reply, "sessionId", e->session_id);
+	if (e->event == EVENT_COMPLETED || e->event == EVENT_FAILED)
+		json_put(c->r->reply, "state", op_state_name(e->event == EVENT_FAILED ? OP_FAILED : OP_COMPLETED));
+	if (e->event == EVENT_COMPLETED || e->event == EVENT_FAILED || e->event == EVENT_LEFT)
+		json_put_int(c->r->reply, "cancelledCalls", e->cancelled_calls > 0 ? e->cancelled_calls : 0);
+}
+
+static int
+refuse_running(struct request *r, const struct op *op, uint64_t session, uint64_t running, const char *whose)
+{
+	const char *one = "";
+	for (uint32_t i = 0; i < op->calls.n && !*one; i++) {
+		const struct op_call *call = table_at(&op->calls, i);
+		if (!call->key.gone && call->state == CALL_RUNNING && (!session || call->session == session))
+			one = call->key.name;
+	}
+	why_set(&r->why, ERR_CALLS_RUNNING, "%llu call%s of %s still run%s: %s%s", (unsigned long long)running, running == 1 ? "" : "s",
+		whose, running == 1 ? "s" : "", one, running == 1 ? "" : ", …");
+	why_hint(&r->why, "end them (dpl-call list shows them), or --cancel them");
+	return -1;
+}
+
+static int
+nothing_such(struct change *c, const char *flag)
+{
+	change_nothing(c);
+	request_common(c->r, c->j, c->j->op.h.seq);
+	json_put_bool(c->r->reply, "success", true);
+	json_put_bool(c->r->reply, flag, true);
+	return change_end(c, 2);
+}
+
+int
+verb_leave(struct request *r)
+{
+	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1], whose[40];
+	int64_t session_id = 0;
+	bool cancel = false;
+	struct change c;
+	if (request_operation(r, id) < 0 || request_participant(r, false, by) < 0 || request_bool(r, "cancelPendingCalls", &cancel) < 0 ||
+	    request_int(r, "sessionId", 1, JSON_INT_MAX, &session_id) < 0)
+		return -1;
+	int rc = change_begin(&c, r, id, reply_success);
+	if (rc != 0)
+		return change_end(&c, rc);
+	struct op *op = &c.j->op;
+	struct op_session *s = session_id ? op_session(op, (uint64_t)session_id) : op_newest_session(op, op_person(op, change_by(&c, by)));
+	struct op_person *p = s ? op_person_no(op, s->person) : NULL;
+	if (!p || (*by && strcmp(by, p->key.name) != 0))
+		return nothing_such(&c, "unknownSession");
+	snprintf(whose, sizeof whose, "session %llu", (unsigned long long)s->id);
+	if (s->calls && !cancel) {
+		refuse_running(r, op, s->id, s->calls, whose);
+		return change_end(&c, change_refuse(&c));
+	}
+	char name[ID_NAME_MAX + 1];
+	snprintf(name, sizeof name, "%.64s", p->key.name);
+	uint64_t no = s->id;
+	int64_t cancelled = s->calls ? change_cancel_calls(&c, no, name, "its session left") : 0;
+	struct buf *b = change_entry(&c, name, EVENT_LEFT);
+	json_put_int(b, "sessionId", (int64_t)no);
+	if (cancelled)
+		json_put_int(b, "cancelledCalls", cancelled);
+	return change_end(&c, change_commit(&c));
+}
+
+/* --- complete --- */
+
+int
+verb_complete(struct request *r)
+{
+	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1];
+	bool cancel = false, failed = false;
+	struct change c;
+	if (request_operation(r, id) < 0 || request_participant(r, false, by) < 0 || request_bool(r, "cancelPendingCalls", &cancel) < 0 ||
+	    request_bool(r, "failed", &failed) < 0)
+		return -1;
+	int rc = change_begin(&c, r, id, reply_success);
+	if (rc != 0)
+		return change_end(&c, rc);
+	struct op *op = &c.j->op;
+	if (*by && strcmp(by, op->h.initiator) != 0) {
+		why_set(&r->why, ERR_NOT_INITIATOR, "%s is not the initiator of %s, %s is", by, id, op->h.initiator);
+		why_hint(&r->why, "dpl-leave ends your part; dpl-abort stops the operation");
+		return change_end(&c, change_refuse(&c));
+	}
+	/* Old clients name nobody, and end the operation whatever runs. */
+	if (op_running(op) && !cancel && *by) {
+		refuse_running(r, op, 0, op_running(op), "the operation");
+		return change_end(&c, change_refuse(&c));
+	}
+	char name[ID_NAME_MAX + 1];
+	snprintf(name, sizeof name, "%.64s", change_by(&c, by));
+	bool aborted = journal_aborted(c.j);
+	int64_t cancelled = op_running(op) ? change_cancel_calls(&c, 0, name, "the operation ended") : 0;
+	struct buf *b = change_entry(&c, name, failed ? EVENT_FAILED : EVENT_COMPLETED);
+	if (aborted)
+		json_put_bool(b, "aborted", true);
+	if (cancelled)
+		json_put_int(b, "cancelledCalls", cancelled);
+	if (put_text(r, b, "reason", "reason") < 0)
+		return change_end(&c, change_refuse(&c));
+	c.j->ring = true;
+	rc = change_commit_with(&c, name, EVENT_ARCHIVED);
+	if (rc == 0) {
+		rc = store_archive(&r->v->store, c.j, &r->why);
+		/* The end is in the journal and durable; whoever looks next finishes the move. */
+		if (rc < 0 && r->why.code != ERR_NOT_DURABLE) {
+			notice(r->v->o.notice, "%s; the next command finishes that", r->why.text);
+			rc = 0;
+		}
+	}
+	rc = change_end(&c, rc);
+	if (c.j->op.h.archived)
+		request_close(r, c.j);
+	return rc;
+}
+
+/* --- abort --- */
+
+int
+verb_abort(struct request *r)
+{
+	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1];
+	bool set = true;
+	struct change c;
+	if (request_operation(r, id) < 0 || request_participant(r, false, by) < 0 || request_bool(r, "value", &set) < 0)
+		return -1;
+	int rc = change_begin(&c, r, id, reply_success);
+	if (rc != 0)
+		return change_end(&c, rc);
+	if (journal_aborted(c.j) == set)
+		return nothing_such(&c, set ? "alreadySet" : "notSet");
+	c.j->ring = true;
+	bool had_bit = c.j->abort_bit;
+	struct buf *b = change_entry(&c, change_by(&c, by), set ? EVENT_ABORT_SET : EVENT_ABORT_CLEARED);
+	if (set && put_text(r, b, "reason", "reason") < 0)
+		return change_end(&c, change_refuse(&c));
+	rc = change_commit(&c);
+	if (rc < 0 && set && r->why.code == ERR_DISK_FULL && journal_set_abort_bit(c.j, true) == 0) {
+		/* Not a byte to be had: the flag alone still can be set. */
+		notice(r->v->o.notice, "%s; aborted all the same, the reason is lost", r->why.text);
+		request_common(r, c.j, c.j->op.h.seq);
+		json_put_bool(r->reply, "success", true);
+		json_put_bool(r->reply, "reasonLost", true);
+		return change_end(&c, 2);
+	}
+	if (rc == 0 && had_bit && !set && journal_set_abort_bit(c.j, false) < 0)
+		rc = why_errno(&r->why, "%s", c.j->path.p);
+	return change_end(&c, rc);
+}
+
+/* --- log --- */
+
+int
+verb_log(struct request *r)
+{
+	static const char *const levels[] = {"info", "debug", "warning", "error"};
+	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1], call[ID_NAME_MAX + 1], level[16] = "";
+	struct buf message = {0};
+	const char *text;
+	struct change c;
+	if (request_operation(r, id) < 0 || request_participant(r, false, by) < 0 || request_call(r, "callId", false, call) < 0)
+		return -1;
+	/* Both cases are taken, and an unknown level is info: a log line is never lost over its level. */
+	(void)json_copy(&r->json, json_get(&r->json, 0, "level"), level, sizeof level);
+	for (char *p = level; *p; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p += 'a' - 'A';
+	int which = 3;
+	while (which > 0 && strcmp(level, levels[which]) != 0)
+		which--;
+	if (request_text(r, "message", true, &message, &text) < 0) {
+		buf_free(&message);
+		return -1;
+	}
+	int rc = change_begin(&c, r, id, reply_success);
+	if (rc == 0) {
+		struct buf *b = change_entry(&c, change_by(&c, by), EVENT_LOG);
+		json_put(b, "level", levels[which]);
+		if (*call)
+			json_put(b, "callId", call);
+		json_put_n(b, "message", text, message.n);
+		rc = change_commit(&c);
+	}
+	buf_free(&message);
+	return change_end(&c, rc);
+}

@@ -1,0 +1,288 @@
+/* wire: the state of an operation as JSON, and an entry as a line of text. */
+#include <string.h>
+
+#include "clock.h"
+#include "json.h"
+#include "text.h"
+#include "wire.h"
+
+/* Read a line into *e, whose slices point into `text`. */
+static bool
+read_entry(const struct wire_source *from, struct line line, struct buf *text, struct entry *e)
+{
+	if (!line.len || from->line(from->arg, line, text) < 0 || entry_parse(text->p, text->n, e)) {
+		*e = (struct entry){.fail_on_crash = true};
+		return false;
+	}
+	return true;
+}
+
+/* A slice is JSON already, but for its quotes. */
+static void
+put_slice(struct buf *b, const char *name, struct slice s)
+{
+	if (!s.p) {
+		json_put(b, name, NULL);
+		return;
+	}
+	json_put_raw(b, name, "\"", 1);
+	buf_add(b, s.p, s.n);
+	buf_char(b, '"');
+}
+
+void
+wire_abort_reason(struct buf *b, const char *name, const struct op *op, bool aborted, const struct wire_source *from)
+{
+	struct buf text = {0};
+	struct entry e = {0};
+	if (aborted)
+		(void)read_entry(from, op->h.abort, &text, &e);
+	put_slice(b, name, e.reason);
+	buf_free(&text);
+}
+
+static void
+put_abort(struct buf *b, const struct op *op, bool aborted, const struct wire_source *from)
+{
+	struct buf text = {0};
+	struct entry e = {0};
+	bool known = aborted && read_entry(from, op->h.abort, &text, &e);
+	json_put_bool(b, "aborted", aborted);
+	put_slice(b, "abortReason", e.reason);
+	put_slice(b, "abortedBy", e.by);
+	json_put_time(b, "abortedAt", known ? e.at_ms : -1);
+	buf_free(&text);
+}
+
+static void
+put_people(struct buf *b, const struct op *op)
+{
+	json_open(b, "participants", '[');
+	for (uint32_t i = 0; i < op->people.n; i++) {
+		const struct op_person *p = table_at(&op->people, i);
+		if (p->key.gone)
+			continue;
+		json_open(b, NULL, '{');
+		json_put(b, "participantId", p->key.name);
+		json_put_bool(b, "isInitiator", strcmp(p->key.name, op->h.initiator) == 0);
+		json_put_int(b, "sessions", p->sessions);
+		json_put_int(b, "callsRunning", p->calls);
+		json_put_int(b, "callsStarted", (int64_t)p->calls_started);
+		json_put_time(b, "joinedAt", p->joined_ms);
+		json_put_time(b, "lastSeenAt", p->seen_ms);
+		json_close(b, '}');
+	}
+	json_close(b, ']');
+	json_open(b, "sessions", '[');
+	for (uint32_t i = 0; i < op->sessions.n; i++) {
+		const struct op_session *s = table_at(&op->sessions, i);
+		if (s->key.gone)
+			continue;
+		const struct op_person *p = op_person_no(op, s->person);
+		json_open(b, NULL, '{');
+		json_put_int(b, "sessionId", (int64_t)s->id);
+		json_put(b, "participantId", p ? p->key.name : NULL);
+		json_put_time(b, "joinedAt", s->joined_ms);
+		json_put_time(b, "leftAt", s->left_ms);
+		json_put_int(b, "callsRunning", s->calls);
+		json_put_int(b, "ttlMs", s->ttl_ms >= 0 ? s->ttl_ms : op->h.ttl_ms);
+		if (s->pid > 0)
+			json_put_int(b, "pid", s->pid);
+		json_close(b, '}');
+	}
+	json_close(b, ']');
+}
+
+void
+wire_operation(struct buf *b, const struct op *op, bool aborted, const struct wire_source *from, int64_t now_ms)
+{
+	const struct op_head *h = &op->h;
+	struct buf text = {0};
+	struct entry e;
+	(void)read_entry(from, h->first, &text, &e);
+	json_put(b, "operationId", h->id);
+	put_slice(b, "description", e.description);
+	json_put(b, "initiatorId", h->initiator);
+	json_put(b, "state", op_state_name(h->state));
+	put_abort(b, op, aborted, from);
+	json_put_time(b, "startTime", h->created_ms);
+	json_put_time(b, "changedAt", h->changed_ms);
+	json_put_time(b, "endTime", h->ended_ms);
+	int64_t end = h->ended_ms >= 0 ? h->ended_ms : now_ms;
+	json_put_int(b, "durationMs", end > h->created_ms ? end - h->created_ms : 0);
+	(void)read_entry(from, h->end, &text, &e);
+	put_slice(b, "endReason", e.reason);
+	json_put_int(b, "seq", (int64_t)h->seq);
+	json_put_int(b, "format", h->format);
+	json_open(b, "settings", '{');
+	json_put_int(b, "beatMs", h->beat_ms);
+	json_put_int(b, "jitterMs", h->jitter_ms);
+	json_put_int(b, "staleMs", h->stale_ms);
+	json_put_int(b, "ttlMs", h->ttl_ms);
+	json_put_int(b, "windowMs", h->window_ms);
+	json_close(b, '}');
+	json_open(b, "callCounts", '{');
+	json_put_int(b, "started", (int64_t)h->calls_started);
+	json_put_int(b, "running", (int64_t)op_running(op));
+	json_put_int(b, "ended", (int64_t)h->calls_ended);
+	json_put_int(b, "failed", (int64_t)h->calls_failed);
+	json_put_int(b, "crashed", (int64_t)h->calls_crashed);
+	json_put_int(b, "cancelled", (int64_t)h->calls_cancelled);
+	json_close(b, '}');
+	json_open(b, "logCounts", '{');
+	json_put_int(b, "all", (int64_t)h->logs);
+	json_put_int(b, "warning", (int64_t)h->warnings);
+	json_put_int(b, "error", (int64_t)h->errors);
+	json_close(b, '}');
+	put_people(b, op);
+	buf_free(&text);
+}
+
+void
+wire_call(struct buf *b, const struct op *op, const struct op_call *call, const struct wire_source *from, int64_t now_ms)
+{
+	struct buf text = {0};
+	struct entry e;
+	const struct op_person *p = op_person_no(op, call->person);
+	(void)read_entry(from, call->start, &text, &e);
+	json_open(b, NULL, '{');
+	json_put(b, "callId", call->key.name);
+	json_put(b, "participantId", p ? p->key.name : NULL);
+	if (call->session)
+		json_put_int(b, "sessionId", (int64_t)call->session);
+	put_slice(b, "parentId", e.parent_id);
+	put_slice(b, "description", e.description);
+	json_put_bool(b, "failOnCrash", call->fail_on_crash);
+	json_put(b, "state", call_state_name(call->state));
+	json_put_time(b, "startedAt", call->started_ms);
+	json_put_time(b, "endedAt", call->ended_ms);
+	int64_t end = call->ended_ms >= 0 ? call->ended_ms : now_ms;
+	json_put_int(b, "durationMs", end > call->started_ms ? end - call->started_ms : 0);
+	if (call->pid > 0)
+		json_put_int(b, "pid", call->pid);
+	(void)read_entry(from, call->end, &text, &e);
+	if (e.result.p)
+		put_slice(b, "result", e.result);
+	if (e.error.p)
+		put_slice(b, "error", e.error);
+	if (e.reason.p)
+		put_slice(b, "reason", e.reason);
+	json_close(b, '}');
+	buf_free(&text);
+}
+
+/* Add a slice for a person's eyes. */
+static void
+show_slice(struct buf *b, struct slice s)
+{
+	struct buf plain = {0};
+	json_unescape(&plain, s.p ? s.p : "", s.n);
+	if (plain.n)
+		text_show(b, plain.p, plain.n);
+	buf_free(&plain);
+}
+
+static void
+add_after(struct buf *b, const char *between, struct slice s)
+{
+	if (!s.n)
+		return;
+	buf_str(b, between);
+	show_slice(b, s);
+}
+
+void
+wire_sentence(struct buf *b, const struct entry *e)
+{
+	switch (e->event) {
+	case EVENT_LOG:
+		show_slice(b, e->message);
+		return;
+	case EVENT_CREATED:
+		buf_str(b, "created the operation");
+		add_after(b, ": ", e->description);
+		return;
+	case EVENT_JOINED:
+		buf_fmt(b, "joined, session %lld", (long long)e->session_id);
+		return;
+	case EVENT_LEFT:
+		buf_fmt(b, "left, session %lld", (long long)e->session_id);
+		return;
+	case EVENT_CALL_STARTED:
+		buf_str(b, "started ");
+		show_slice(b, e->call_id);
+		add_after(b, ": ", e->description);
+		return;
+	case EVENT_CALL_ENDED:
+		buf_str(b, "ended ");
+		show_slice(b, e->call_id);
+		add_after(b, ", result ", e->result);
+		return;
+	case EVENT_CALL_FAILED:
+		buf_str(b, "failed ");
+		show_slice(b, e->call_id);
+		add_after(b, ": ", e->error);
+		return;
+	case EVENT_CALL_CANCELLED:
+		buf_str(b, "cancelled ");
+		show_slice(b, e->call_id);
+		add_after(b, ": ", e->reason);
+		return;
+	case EVENT_ABORT_SET:
+		buf_str(b, "aborted the operation");
+		add_after(b, ": ", e->reason);
+		return;
+	case EVENT_ABORT_CLEARED:
+		buf_str(b, "cleared the abort");
+		return;
+	case EVENT_COMPLETED:
+		buf_str(b, e->aborted ? "completed the operation, aborted" : "completed the operation");
+		add_after(b, ": ", e->reason);
+		return;
+	case EVENT_FAILED:
+		buf_str(b, "the operation failed");
+		add_after(b, ": ", e->reason);
+		return;
+	case EVENT_ARCHIVED:
+		buf_str(b, "archived");
+		return;
+	default:
+		/* of a later release: its name, and the call it is about */
+		show_slice(b, e->kind);
+		add_after(b, " ", e->call_id);
+	}
+}
+
+static const char *
+level_of(const struct entry *e)
+{
+	switch (e->event) {
+	case EVENT_CALL_FAILED:
+	case EVENT_CALL_CRASHED:
+	case EVENT_CRASH_DETECTED:
+	case EVENT_FAILED:
+		return "ERROR";
+	case EVENT_ABORT_SET:
+	case EVENT_CALL_CANCELLED:
+		return "WARNING";
+	case EVENT_LOG:
+		break;
+	default:
+		return "INFO";
+	}
+	if (e->level.n == 5)
+		return e->level.p[0] == 'd' ? "DEBUG" : "ERROR";
+	return e->level.n == 7 ? "WARNING" : "INFO";
+}
+
+void
+wire_log_line(struct buf *b, const struct entry *e)
+{
+	char at[CLOCK_TEXT];
+	clock_format(e->at_ms, at);
+	buf_fmt(b, "%s [%s] ", at, level_of(e));
+	show_slice(b, e->by);
+	buf_str(b, ": ");
+	wire_sentence(b, e);
+	buf_char(b, '\n');
+}

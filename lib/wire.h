@@ -1,0 +1,36 @@
+/* wire: the state of an operation as JSON, and an entry as a line of text.
+ *
+ * The member names are those of the HTTP protocol; they stand here, in entry.c and in verb_*.c, and
+ * nowhere else.  Pure but for the lines it asks for. */
+#ifndef DPL_WIRE_H
+#define DPL_WIRE_H
+
+#include <stdint.h>
+
+#include "buf.h"
+#include "fold.h"
+
+/* Where the texts of a state come from: reads a line of the journal (without newline) into `text`;
+ * 0 or -1. */
+struct wire_source {
+	int (*line)(void *arg, struct line line, struct buf *text);
+	void *arg;
+};
+
+/* Members of an open JSON object: the operation and its participants, without its calls.
+ * `aborted` is what journal_aborted says; ages count up to now_ms. */
+void wire_operation(struct buf *b, const struct op *op, bool aborted, const struct wire_source *from, int64_t now_ms);
+
+/* The reason of the abort in force as member `name`, null where there is none. */
+void wire_abort_reason(struct buf *b, const char *name, const struct op *op, bool aborted, const struct wire_source *from);
+
+/* One call, as an object of an array. */
+void wire_call(struct buf *b, const struct op *op, const struct op_call *call, const struct wire_source *from, int64_t now_ms);
+
+/* An entry for people, one line: time, level, who, what.  Used for operation.log. */
+void wire_log_line(struct buf *b, const struct entry *e);
+
+/* What an entry says, without time and author: "started call_x_1_ab12 (compress a.txt)". */
+void wire_sentence(struct buf *b, const struct entry *e);
+
+#endif
