@@ -22,7 +22,9 @@ docdir     = $(PREFIX)/share/doc/dpl
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 ifneq ($(shell command -v musl-gcc 2>/dev/null),)
 CMD_CC      ?= musl-gcc -idirafter /usr/include -idirafter /usr/include/$(MULTIARCH)
-CMD_LDFLAGS ?= -static -no-pie -s -Wl,--gc-sections
+# Two segments instead of four, and no unwind tables: fewer mappings and page faults at every start.
+CMD_LDFLAGS ?= -static -no-pie -s -Wl,--gc-sections,-z,noseparate-code,-z,norelro,--build-id=none
+CMD_HEAP    ?= lib/heap.c
 else
 CMD_CC      ?= $(CC)
 CMD_LDFLAGS ?= -s -Wl,--gc-sections
@@ -31,11 +33,12 @@ endif
 WARN     = -Wall -Wextra -Wpedantic -Wshadow -Werror
 CPPFLAGS += -D_GNU_SOURCE -Ilib -I$(BUILD)
 CFLAGS   ?= -O2 -g
-CMD_CFLAGS ?= -O2 -fno-pie -ffunction-sections -fdata-sections
+CMD_CFLAGS ?= -O2 -fno-pie -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
 STD      = -std=c11 $(WARN) -MMD -MP
 
-LIB_SRC  = $(filter-out lib/cli.c lib/render.c,$(wildcard lib/*.c))
-CLI_SRC  = $(filter-out lib/dpl.c,$(wildcard lib/*.c))
+# heap.c replaces malloc: in the static commands only.
+LIB_SRC  = $(filter-out lib/cli.c lib/render.c lib/heap.c,$(wildcard lib/*.c))
+CLI_SRC  = $(filter-out lib/dpl.c lib/heap.c,$(wildcard lib/*.c)) $(CMD_HEAP)
 TOOLS    = $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
 UNITS    = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 PAGES    = $(wildcard man/*.[1-9])
@@ -120,7 +123,7 @@ check:
 SAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 asan:
 	scripts/need check
-	@$(MAKE) --no-print-directory BUILD=build-asan CMD_CC="$(CC)" CMD_CFLAGS="$(SAN)" CMD_LDFLAGS= CFLAGS="$(SAN)" all units test-tools
+	@$(MAKE) --no-print-directory BUILD=build-asan CMD_CC="$(CC)" CMD_CFLAGS="$(SAN)" CMD_LDFLAGS= CMD_HEAP= CFLAGS="$(SAN)" all units test-tools
 	BUILD=build-asan SANITIZED=1 tests/run
 
 lint:

@@ -74,7 +74,7 @@ call_id(struct cli *c, const char *what, const char *id)
 }
 
 /* The call that an operand or DPL_CALL names. */
-static void
+static const char *
 put_call(struct cli *c)
 {
 	const char *operand = optind < c->argc ? c->argv[optind] : NULL, *call = operand ? operand : getenv("DPL_CALL");
@@ -82,6 +82,7 @@ put_call(struct cli *c)
 	if (!call || !*call)
 		cli_misuse(c, "no call: name one, or set DPL_CALL");
 	json_put(&c->body, "callId", call_id(c, operand ? "operand" : "DPL_CALL", call));
+	return call;
 }
 
 static void
@@ -123,19 +124,19 @@ start(struct cli *c)
 
 /* Both ends; old clients get 200 for a call that does not run, here it is an error. */
 static void
-send_end(struct cli *c, const char *path)
+send_end(struct cli *c, const char *path, const char *call)
 {
 	struct why why;
 	cli_put_operation(c, true);
 	cli_put_participant(c);
 	cli_request(c, path);
 	if (cli_answer_true(c, "unknownCall")) {
-		why_set(&why, ERR_NO_CALL, "no such call in %s", c->id);
+		why_set(&why, ERR_NO_CALL, "no call %s in %s", call, c->id);
 		why_hint(&why, "dpl-call list --all -o %s", c->id);
 		cli_die(c, &why);
 	}
 	if (cli_answer_true(c, "alreadyEnded")) {
-		why_set(&why, ERR_CALL_ENDED, "the call has ended before, in %s", c->id);
+		why_set(&why, ERR_CALL_ENDED, "call %s has ended before in %s", call, c->id);
 		cli_die(c, &why);
 	}
 	if (c->json)
@@ -152,7 +153,7 @@ end(struct cli *c)
 			result = cli_text(c, "--result", optarg);
 		else
 			cli_misuse(c, "that option does not go with end");
-	put_call(c);
+	const char *call = put_call(c);
 	if (result && strcmp(result, "-") == 0) {
 		cli_stdin(c, "the result", &input);
 		result = input.p;
@@ -160,7 +161,7 @@ end(struct cli *c)
 	if (result)
 		json_put(&c->body, "result", result);
 	buf_free(&input);
-	send_end(c, "/call/end");
+	send_end(c, "/call/end", call);
 }
 
 static void
@@ -172,11 +173,11 @@ fail(struct cli *c)
 			error = cli_text(c, "-m", optarg);
 		else
 			cli_misuse(c, "that option does not go with fail");
-	put_call(c);
+	const char *call = put_call(c);
 	if (!error)
 		cli_misuse(c, "why did it fail? say so with -m");
 	json_put(&c->body, "error", error);
-	send_end(c, "/call/fail");
+	send_end(c, "/call/fail", call);
 }
 
 static enum colour

@@ -1,5 +1,6 @@
 /* change: what every verb that appends has in common. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "change.h"
@@ -58,9 +59,14 @@ static int
 from_backup(struct change *c, const char *id)
 {
 	struct why ended = c->r->why;
-	if (store_get(&c->r->v->store, id, STORE_ANY, NULL, &c->ended, &c->r->why) < 0)
+	struct journal *j = malloc(sizeof *j);
+	if (!j)
+		return why_set(&c->r->why, ERR_IO, "out of memory");
+	if (store_get(&c->r->v->store, id, STORE_ANY, NULL, j, &c->r->why) < 0) {
+		free(j);
 		return -1;
-	c->j = &c->ended;
+	}
+	c->j = c->ended = j;
 	int rc = find_key(c, 0);
 	if (rc == 0) {
 		c->r->why = ended;
@@ -72,7 +78,7 @@ from_backup(struct change *c, const char *id)
 int
 change_begin(struct change *c, struct request *r, const char *id, void (*reply)(struct change *c, const struct entry *e))
 {
-	*c = (struct change){.r = r, .reply = reply, .ended = {.fd = -1, .dir = -1}};
+	*c = (struct change){.r = r, .reply = reply};
 	if (r->key)
 		change_hash(r, c->request);
 	c->j = request_live(r, id, false);
@@ -164,8 +170,10 @@ change_end(struct change *c, int rc)
 		if (rc == 1)
 			json_put_bool(c->r->reply, "replayed", true);
 	}
-	if (c->j == &c->ended)
-		journal_close(&c->ended);
+	if (c->ended) {
+		journal_close(c->ended);
+		free(c->ended);
+	}
 	buf_free(&c->line);
 	return rc < 0 ? -1 : 0;
 }

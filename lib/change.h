@@ -19,7 +19,7 @@
 struct change {
 	struct request *r;
 	struct journal *j;
-	struct journal ended;    /* what j points to when a key is answered from backup */
+	struct journal *ended;   /* what j points to when a key is answered from backup, owned */
 	char request[17];        /* hash of the request, with a key */
 	size_t start;            /* of the entry in j->pending … */
 	struct buf line;         /* … and its text */

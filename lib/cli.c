@@ -48,7 +48,7 @@ cli_say(struct cli *c, const char *fmt, ...)
 static void
 put_next(struct cli *c, enum err code, struct buf *b)
 {
-	const char *argv[5] = {NULL};
+	const char *argv[6] = {NULL};
 	switch (code) {
 	case ERR_NO_OPERATION:
 	case ERR_AMBIGUOUS:
@@ -66,8 +66,9 @@ put_next(struct cli *c, enum err code, struct buf *b)
 	case ERR_CALL_ENDED:
 		argv[0] = "dpl-call";
 		argv[1] = "list";
-		argv[2] = code == ERR_CALLS_RUNNING ? "--operation" : "--all";
-		argv[3] = code == ERR_CALLS_RUNNING ? c->id : NULL;
+		argv[2] = "--all";
+		argv[3] = "--operation";
+		argv[4] = c->id;
 		break;
 	case ERR_NO_PARTICIPANT:
 		argv[0] = "dpl-join";
@@ -185,7 +186,9 @@ cli_getopt(struct cli *c, const char *letters, const struct option *options)
 {
 	for (;;) {
 		int o = getopt_long(c->argc, c->argv, letters, options, NULL);
-		const char *word = o == '?' || o == ':' ? c->argv[optind - 1] : "";
+		/* musl leaves optind one too far where a value is missing at the end. */
+		int at = optind <= c->argc ? optind - 1 : c->argc - 1;
+		const char *word = (o == '?' || o == ':') && at >= 0 ? c->argv[at] : "";
 		switch (o) {
 		case 'C': c->ledger = optarg; break;
 		case 'o': c->operation = optarg; break;
@@ -525,11 +528,8 @@ cli_finish(struct cli *c, int status)
 		buf_free(&b);
 		buf_free(&id);
 	}
+	/* What is only memory goes with the process. */
 	if (c->opened)
 		client_close(&c->client);
-	json_free(&c->answer);
-	buf_free(&c->body);
-	buf_free(&c->reply);
-	buf_free(&c->out);
 	exit(status);
 }

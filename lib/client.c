@@ -48,30 +48,44 @@ ancestor_with(const char *here, const char *what)
 	}
 }
 
+/* Add the current folder's path.  Not on the stack: each page that is touched there costs a fault, and most
+ * commands name their ledger in full. */
+static int
+current_folder(struct buf *b, struct why *why)
+{
+	if (buf_reserve(b, PATH_MAX) < 0)
+		return why_set(why, ERR_IO, "out of memory");
+	if (!getcwd(b->p, PATH_MAX))
+		return why_errno(why, "the current folder");
+	b->n = strlen(b->p);
+	return 0;
+}
+
 static int
 default_ledger(struct buf *b, struct why *why)
 {
-	char here[PATH_MAX];
-	if (!getcwd(here, sizeof here))
-		return why_errno(why, "the current folder");
+	if (current_folder(b, why) < 0)
+		return -1;
+	const char *here = b->p;
 	size_t n = ancestor_with(here, folder);
 	if (!n)
 		n = ancestor_with(here, ".git");
-	if (!n)
-		n = strlen(here);
-	buf_add(b, here, n == 1 ? 0 : n);
-	buf_fmt(b, "/%s", folder);
+	if (n)
+		b->n = n;
+	if (b->n == 1) /* the root */
+		b->n = 0;
+	buf_char(b, '/');
+	buf_str(b, folder);
 	return 0;
 }
 
 static int
 absolute(struct buf *b, const char *name, struct why *why)
 {
-	char here[PATH_MAX];
 	if (*name != '/') {
-		if (!getcwd(here, sizeof here))
-			return why_errno(why, "the current folder");
-		buf_fmt(b, "%s/", here);
+		if (current_folder(b, why) < 0)
+			return -1;
+		buf_char(b, '/');
 		while (strncmp(name, "./", 2) == 0)
 			name += 2;
 	}
@@ -161,7 +175,8 @@ helper_path(const char *name, char *path, size_t size)
 	snprintf(path, size, "%s", name); /* posix_spawnp looks on PATH */
 }
 
-static int
+/* Kept apart: its paths would take two pages of every command's stack. */
+static __attribute__((noinline)) int
 start_helper(struct client *c, struct why *why)
 {
 	char name[100], path[PATH_MAX];

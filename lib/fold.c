@@ -246,11 +246,7 @@ ended(struct op *op, const struct entry *e, enum op_state state, struct line lin
 	op->h.end = line;
 }
 
-static bool
-says(struct slice s, const char *word)
-{
-	return s.n == strlen(word) && memcmp(s.p, word, s.n) == 0;
-}
+#define SAYS(slice, word) ((slice).n == sizeof word - 1 && memcmp((slice).p, word, sizeof word - 1) == 0)
 
 static int
 apply(struct op *op, const struct entry *e, struct line line)
@@ -303,8 +299,8 @@ apply(struct op *op, const struct entry *e, struct line line)
 		break;
 	case EVENT_LOG:
 		h->logs++;
-		h->warnings += says(e->level, "warning");
-		h->errors += says(e->level, "error");
+		h->warnings += SAYS(e->level, "warning");
+		h->errors += SAYS(e->level, "error");
 		break;
 	default:
 		break; /* kept in the journal, without a meaning for the state */

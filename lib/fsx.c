@@ -133,14 +133,16 @@ fsx_mkdir_all(const char *path)
 			continue;
 		memcpy(part, path, i);
 		part[i] = '\0';
-		if (mkdir(part, 0700) < 0 && errno != EEXIST) {
+		if (mkdir(part, 0700) < 0) {
 			struct stat st;
-			/* EROFS or EACCES for a folder that is there already is no failure. */
+			/* EEXIST, or EROFS or EACCES, for a folder that is there already is no failure. */
 			int e = errno;
-			if (stat(part, &st) < 0 || !S_ISDIR(st.st_mode)) {
-				errno = e;
-				return -1;
-			}
+			if (stat(part, &st) == 0 && !S_ISDIR(st.st_mode))
+				e = ENOTDIR;
+			else if (stat(part, &st) == 0)
+				continue;
+			errno = e;
+			return -1;
 		}
 	}
 	return 0;

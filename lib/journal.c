@@ -15,7 +15,8 @@
 #include "watch.h"
 
 enum {
-	CHUNK = 128 * 1024,          /* read at once; longer than any line */
+	CHUNK = 128 * 1024,          /* read at once where much is to be folded; longer than any line */
+	CHUNK_SMALL = 4096,          /* … and else: a page that is touched again is cheaper than a new one */
 	CHECKPOINT_EVERY = 16 * 1024,
 	RESERVE = 16 * 1024,         /* kept ahead of the end … */
 	RESERVE_MIN = 8 * 1024,      /* … and renewed below this */
@@ -92,9 +93,10 @@ fold_file(struct journal *j, struct why *why)
 	j->torn = false;
 	if (size < j->op.h.offset)
 		return damaged(j, "the file is shorter than it was", why);
+	size_t chunk = size - j->op.h.offset < CHUNK ? CHUNK_SMALL : CHUNK;
 	for (;;) {
 		uint64_t at = j->op.h.offset;
-		size_t want = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
+		size_t want = size - at < chunk ? (size_t)(size - at) : chunk;
 		buf_clear(&j->text);
 		if (!want)
 			break;
@@ -109,6 +111,10 @@ fold_file(struct journal *j, struct why *why)
 		if (!more)
 			return 0;
 		if (j->op.h.offset == at) { /* no whole line in it */
+			if (chunk < CHUNK && want == chunk) {
+				chunk = CHUNK;
+				continue;
+			}
 			if (size - at > TORN_MAX || ((size_t)n > ENTRY_MAX && !memchr(j->text.p, '\0', (size_t)n)))
 				return damaged(j, "longer than 65536 bytes", why);
 			break;

@@ -53,16 +53,41 @@ check_escape(const char *p, const char *end)
 	return low >= 0xdc00 && low <= 0xdfff ? p + 12 : NULL;
 }
 
-static const char *
-check_string(const char *p, const char *end)
+/* How many of the eight bytes at `p` are plain, from the first on.  In a word, a byte's high bit is set where it
+ * is below 0x20, or equal to what it was compared with; a borrow can spoil only bytes behind the
+ * first such one (S. E. Anderson, "Bit Twiddling Hacks": "Determine if a word has a byte less than
+ * n", "… a zero byte"). */
+static inline unsigned
+plain_of_eight(const char *p)
+{
+	const uint64_t one = UINT64_C(0x0101010101010101), high = one * 0x80;
+	uint64_t word, quote, back, found;
+	memcpy(&word, p, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	word = __builtin_bswap64(word);
+#endif
+	quote = word ^ one * '"';
+	back = word ^ one * '\\';
+	found = (word | (word - one * 0x20) | (quote - one) | (back - one)) & high;
+	return found ? (unsigned)__builtin_ctzll(found) / 8 : 8;
+}
+
+const char *
+json_check_string(const char *p, const char *end, bool *escapes)
 {
 	for (p++; p < end;) {
-		unsigned char c = (unsigned char)*p;
-		if (plain(c)) {
+		unsigned run = 8;
+		while (run == 8 && end - p >= 8)
+			p += run = plain_of_eight(p);
+		while (p < end && plain((unsigned char)*p))
 			p++;
-		} else if (c == '"') {
+		if (p == end)
+			return NULL;
+		unsigned char c = (unsigned char)*p;
+		if (c == '"') {
 			return p + 1;
 		} else if (c == '\\') {
+			*escapes = true;
 			if (!(p = check_escape(p, end)))
 				return NULL;
 		} else {
@@ -122,12 +147,13 @@ check_word(const char *p, const char *end, const char *word)
 static const char *
 check_value(const char *p, const char *end, int depth)
 {
+	bool escapes;
 	p = blank(p, end);
 	if (p == end)
 		return NULL;
 	switch (*p) {
 	case '"':
-		return check_string(p, end);
+		return json_check_string(p, end, &escapes);
 	case 't':
 		return check_word(p, end, "true");
 	case 'f':
@@ -150,7 +176,7 @@ check_value(const char *p, const char *end, int depth)
 	for (;;) {
 		if (object) {
 			p = blank(p, end);
-			if (p == end || *p != '"' || !(p = check_string(p, end)))
+			if (p == end || *p != '"' || !(p = json_check_string(p, end, &escapes)))
 				return NULL;
 			p = blank(p, end);
 			if (p == end || *p++ != ':')

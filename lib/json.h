@@ -45,6 +45,10 @@ struct json {
 int json_parse(struct json *j, const char *text, size_t n, struct why *why);
 void json_free(struct json *j);
 
+/* The strict check of one string: `p` stands on its opening quote.  The place behind the closing one, or NULL
+ * where it is not a string.  *escapes is set where it holds one. */
+const char *json_check_string(const char *p, const char *end, bool *escapes);
+
 /* Refuse an object anywhere that has one name twice.  0 or -1 with `why`. */
 int json_no_duplicates(const struct json *j, struct why *why);
 

@@ -14,17 +14,6 @@ verbs_open(struct verbs *v, const char *path, const struct store_options *o)
 	return v->path ? 0 : -1;
 }
 
-void
-verbs_close(struct verbs *v)
-{
-	for (int i = 0; i < v->opened; i++)
-		journal_close(&v->open[i]);
-	if (v->store.path)
-		store_close(&v->store);
-	free(v->path);
-	*v = (struct verbs){.store = {.dir = -1}};
-}
-
 /* Close an open operation; what it owes is paid first, and remembered where that fails. */
 static void
 close_open(struct verbs *v, struct journal *j)
@@ -33,6 +22,18 @@ close_open(struct verbs *v, struct journal *j)
 	if (journal_flush(j, &why) < 0)
 		v->owed = why;
 	journal_close(j);
+	free(j);
+}
+
+void
+verbs_close(struct verbs *v)
+{
+	for (int i = 0; i < v->opened; i++)
+		close_open(v, v->open[i]);
+	if (v->store.path)
+		store_close(&v->store);
+	free(v->path);
+	*v = (struct verbs){.store = {.dir = -1}};
 }
 
 int
@@ -40,7 +41,7 @@ verbs_flush(struct verbs *v, struct why *why)
 {
 	int rc = 0;
 	for (int i = 0; i < v->opened; i++)
-		if (journal_flush(&v->open[i], why) < 0)
+		if (journal_flush(v->open[i], why) < 0)
 			rc = -1;
 	if (v->owed.code) {
 		*why = v->owed;
@@ -54,7 +55,7 @@ void
 verbs_tidy(struct verbs *v)
 {
 	for (int i = 0; i < v->opened; i++)
-		journal_tidy(&v->open[i]);
+		journal_tidy(v->open[i]);
 }
 
 /* --- members --- */
@@ -170,37 +171,45 @@ request_live(struct request *r, const char *id, bool fold)
 	if (request_store(r, false) < 0)
 		return NULL;
 	for (int i = 0; i < v->opened; i++) {
-		if (strcmp(v->open[i].op.h.id, id) != 0)
+		struct journal *used = v->open[i];
+		if (strcmp(used->op.h.id, id) != 0)
 			continue;
-		struct journal used = v->open[i];
 		memmove(&v->open[1], &v->open[0], (size_t)i * sizeof used);
 		v->open[0] = used;
-		if (fold && journal_refresh(&v->open[0], &r->why) < 0)
+		if (fold && journal_refresh(used, &r->why) < 0)
 			return NULL;
-		if (!v->open[0].op.h.archived)
-			return &v->open[0];
-		request_close(r, &v->open[0]); /* it ended meanwhile: the store says so */
+		if (!used->op.h.archived)
+			return used;
+		request_close(r, used); /* it ended meanwhile: the store says so */
 		break;
 	}
-	struct journal j;
-	if (store_get(&v->store, id, STORE_LIVE, NULL, &j, &r->why) < 0)
+	struct journal *j = malloc(sizeof *j);
+	if (!j) {
+		why_set(&r->why, ERR_IO, "out of memory");
 		return NULL;
+	}
+	if (store_get(&v->store, id, STORE_LIVE, NULL, j, &r->why) < 0) {
+		free(j);
+		return NULL;
+	}
 	if (v->opened == VERBS_OPEN)
-		close_open(v, &v->open[--v->opened]);
+		close_open(v, v->open[--v->opened]);
 	memmove(&v->open[1], &v->open[0], (size_t)v->opened * sizeof j);
 	v->opened++;
 	v->open[0] = j;
-	return &v->open[0];
+	return j;
 }
 
 void
 request_close(struct request *r, struct journal *j)
 {
 	struct verbs *v = r->v;
-	int i = (int)(j - v->open);
+	int i = 0;
+	while (v->open[i] != j)
+		i++;
 	close_open(v, j);
 	v->opened--;
-	memmove(&v->open[i], &v->open[i + 1], (size_t)(v->opened - i) * sizeof *j);
+	memmove(&v->open[i], &v->open[i + 1], (size_t)(v->opened - i) * sizeof j);
 }
 
 static int

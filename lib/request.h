@@ -16,7 +16,7 @@ struct verbs {
 	char *path;              /* of the ledger */
 	struct store_options o;
 	struct store store;      /* open when store.path is set */
-	struct journal open[VERBS_OPEN];
+	struct journal *open[VERBS_OPEN];
 	struct why owed;         /* a deferred flush failed when its journal was closed: code is set */
 	int opened;              /* how many of them are in use, the one used last first */
 };

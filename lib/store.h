@@ -49,8 +49,9 @@ int store_lock(struct store *s, struct journal *j, struct why *why);
 /* Make the operation `id` with its first line.  0; 1 where one of that id is there; -1 with `why`. */
 int store_create(struct store *s, const char *id, const struct buf *first, struct why *why);
 
-/* Claim a key for creating `id`.  Where the key was claimed before, `id` becomes that operation's:
- * it exists, or its maker died and store_create under that id finishes the work. */
+/* Claim a key for creating `id`, and keep others from creating with a key until the claim is closed (close(2)).
+ * Where the key was claimed before, `id` becomes that operation's: it exists, live or ended, or its
+ * maker died and store_create under that id finishes the work.  A descriptor, or -1 with `why`. */
 int store_claim_key(struct store *s, const char *key, char id[], struct why *why);
 
 /* Move an operation, whose last line is operation.archived, to backup/, and delete what is more

@@ -13,6 +13,7 @@
 #include "hash.h"
 #include "id.h"
 #include "json.h"
+#include "lock.h"
 #include "remove.h"
 #include "store.h"
 #include "wire.h"
@@ -39,7 +40,7 @@ store_open(struct store *s, const char *path, bool create, const struct store_op
 	if (create && fsx_mkdir_all(path) < 0)
 		return why_errno(why, "make the ledger %s", path);
 	s->dir = fsx_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
-	if (s->dir < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+	if (s->dir < 0 && errno == ENOENT) {
 		why_set(why, ERR_NO_LEDGER, "no ledger at %s", path);
 		why_hint(why, "dpl-create makes it; or name another with -C or DPL_LEDGER");
 		return -1;
@@ -282,33 +283,55 @@ store_create(struct store *s, const char *id, const struct buf *first, struct wh
 	return 0;
 }
 
-int
-store_claim_key(struct store *s, const char *key, char id[], struct why *why)
+static void
+key_link(const char *key, char link[40])
 {
-	char link[64], high[17], low[17], target[ID_OPERATION_MAX + 1];
-	hash_hex(hash_bytes(1, key, strlen(key)), high);
-	hash_hex(hash_bytes(2, key, strlen(key)), low);
-	snprintf(link, sizeof link, "keys/%s%s", high, low);
-	if (mkdirat(s->dir, "keys", 0700) < 0 && errno != EEXIST)
-		return why_errno(why, "make %s/keys", s->path);
-	if (symlinkat(id, s->dir, link) == 0) {
-		int keys = s->o.sync ? fsx_open(s->dir, "keys", O_RDONLY | O_DIRECTORY, 0) : -1;
-		if (keys >= 0) {
-			(void)fsx_sync_dir(keys); /* lost with the power, the key was never answered for */
-			close(keys);
-		}
+	hash_hex(hash_bytes(1, key, strlen(key)), link);
+	hash_hex(hash_bytes(2, key, strlen(key)), link + 16);
+}
+
+/* Link keys/HASH to `id`, or read where it links to. */
+static int
+link_key(struct store *s, int keys, const char *key, char id[], struct why *why)
+{
+	char link[40], target[ID_OPERATION_MAX + 1];
+	key_link(key, link);
+	if (symlinkat(id, keys, link) == 0) {
+		/* Should it be lost with the power, the key was never answered for. */
+		if (s->o.sync)
+			(void)fsx_sync_dir(keys);
 		return 0;
 	}
 	if (errno != EEXIST)
-		return why_errno(why, "make %s/%s", s->path, link);
-	ssize_t n = readlinkat(s->dir, link, target, sizeof target - 1);
+		return why_errno(why, "make %s/keys/%s", s->path, link);
+	ssize_t n = readlinkat(keys, link, target, sizeof target - 1);
 	if (n < 0)
-		return why_errno(why, "read %s/%s", s->path, link);
+		return why_errno(why, "read %s/keys/%s", s->path, link);
 	target[n] = '\0';
 	if (!id_is_full(target))
-		return why_set(why, ERR_DAMAGED, "%s/%s names no operation", s->path, link);
+		return why_set(why, ERR_DAMAGED, "%s/keys/%s names no operation", s->path, link);
 	memcpy(id, target, (size_t)n + 1);
 	return 0;
+}
+
+int
+store_claim_key(struct store *s, const char *key, char id[], struct why *why)
+{
+	if (mkdirat(s->dir, "keys", 0700) < 0 && errno != EEXIST)
+		return why_errno(why, "make %s/keys", s->path);
+	int keys = fsx_open(s->dir, "keys", O_RDONLY | O_DIRECTORY, 0);
+	int rc = keys < 0 ? -1 : lock_exclusive(keys, s->o.wait_ms, "keys/", s->o.notice);
+	if (rc < 0 && errno == ETIMEDOUT)
+		why_set(why, s->o.timed ? ERR_TIMED_OUT : ERR_BUSY, "%s/keys: not locked within %lld ms", s->path, (long long)s->o.wait_ms);
+	else if (rc < 0)
+		why_errno(why, "lock %s/keys", s->path);
+	else
+		rc = link_key(s, keys, key, id, why);
+	if (rc == 0)
+		return keys;
+	if (keys >= 0)
+		close(keys);
+	return -1;
 }
 
 /* --- archive and retention --- */
@@ -406,10 +429,11 @@ kept_longer(int backup, const char *id)
 	return memmem(tail, (size_t)n, "\"event\":\"operation.completed\"", 29) == NULL || memmem(tail, (size_t)n, "\"aborted\":true", 14) != NULL;
 }
 
+/* The key that made an ended operation goes with it. */
 static void
 drop_key_of(struct store *s, int backup, const char *id)
 {
-	char name[ID_OPERATION_MAX + 32], key[ID_KEY_MAX + 1], link[64], high[17], low[17];
+	char name[ID_OPERATION_MAX + 32], key[ID_KEY_MAX + 1], link[48] = "keys/";
 	struct buf text = {0};
 	struct entry e;
 	snprintf(name, sizeof name, "%s/journal.jsonl", id);
@@ -419,9 +443,7 @@ drop_key_of(struct store *s, int backup, const char *id)
 		const char *newline = n > 0 ? memchr(text.p, '\n', (size_t)n) : NULL;
 		if (newline && !entry_parse(text.p, (size_t)(newline - text.p), &e) && e.key.n) {
 			slice_copy(e.key, key, sizeof key);
-			hash_hex(hash_bytes(1, key, strlen(key)), high);
-			hash_hex(hash_bytes(2, key, strlen(key)), low);
-			snprintf(link, sizeof link, "keys/%s%s", high, low);
+			key_link(key, link + 5);
 			(void)unlinkat(s->dir, link, 0);
 		}
 	}

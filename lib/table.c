@@ -86,7 +86,7 @@ grow(struct table *t, uint32_t want)
 {
 	if (want <= t->cap)
 		return 0;
-	uint32_t cap = t->cap ? t->cap * 2 : 8;
+	uint32_t cap = t->cap ? t->cap * 2 : 4;
 	while (cap < want)
 		cap *= 2;
 	char *rec = realloc(t->rec, cap * t->size);

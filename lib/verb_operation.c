@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "change.h"
 #include "clock.h"
@@ -145,6 +146,46 @@ first_line(struct request *r, struct buf *b, const char *id, const char *by, int
 	return 0;
 }
 
+static void
+reply_created(struct request *r, const char *id, const char *by, int64_t now_ms)
+{
+	json_put(r->reply, "operationId", id);
+	json_put_int(r->reply, "seq", 1);
+	json_put_bool(r->reply, "aborted", false);
+	json_put(r->reply, "abortReason", NULL);
+	reply_member(r, by, true, 1, now_ms);
+}
+
+/* Make the operation `id`.  0; 1 where there is one of that id; -1. */
+static int
+make(struct request *r, const char *id, const char *by, int64_t now_ms, const char *request)
+{
+	struct buf line = {0};
+	int rc = first_line(r, &line, id, by, now_ms, request);
+	if (rc == 0)
+		rc = store_create(&r->v->store, id, &line, &r->why);
+	buf_free(&line);
+	return rc;
+}
+
+/* With a key: the operation that it made before, else a new one.  The claim keeps others of the same key out. */
+static int
+make_once(struct request *r, char id[ID_OPERATION_MAX + 1], const char *by, int64_t now_ms, const char *request)
+{
+	char fresh[ID_OPERATION_MAX + 1];
+	memcpy(fresh, id, sizeof fresh);
+	int claim = store_claim_key(&r->v->store, r->key, id, &r->why), rc = -1;
+	if (claim < 0)
+		return -1;
+	bool before = strcmp(fresh, id) != 0;
+	if (before && replay_create(r, id, request) == 0)
+		rc = 1;
+	else if (!before || r->why.code == ERR_NO_OPERATION) /* its maker died: finish the work */
+		rc = make(r, id, by, now_ms, request);
+	close(claim);
+	return rc;
+}
+
 int
 verb_create(struct request *r)
 {
@@ -159,35 +200,26 @@ verb_create(struct request *r)
 	int rc = first_line(r, &line, "", by, now_ms, request);
 	if (rc == 0 && line.n > ENTRY_MAX - ID_OPERATION_MAX)
 		rc = why_set(&r->why, ERR_TOO_LARGE, "the entry would be longer than %d bytes", ENTRY_MAX);
-	if (rc == 0)
-		rc = request_store(r, true);
-	for (int try = 0; rc == 0 && try < 8; try++) {
-		id_operation(now_ms, by, random32(), id);
-		if (r->key && store_claim_key(&r->v->store, r->key, id, &r->why) < 0) {
-			rc = -1;
-			break;
-		}
-		buf_clear(&line);
-		if ((rc = first_line(r, &line, id, by, now_ms, request)) < 0)
-			break;
-		rc = store_create(&r->v->store, id, &line, &r->why);
-		if (rc == 1 && r->key) {
-			buf_free(&line);
-			return replay_create(r, id, request);
-		}
-		if (rc == 0)
-			break;
-		if (rc == 1)
-			rc = try == 7 ? why_set(&r->why, ERR_IO, "no free id for an operation") : 0;
-	}
 	buf_free(&line);
-	if (rc < 0)
+	if (rc < 0 || request_store(r, true) < 0)
 		return -1;
-	json_put(r->reply, "operationId", id);
-	json_put_int(r->reply, "seq", 1);
-	json_put_bool(r->reply, "aborted", false);
-	json_put(r->reply, "abortReason", NULL);
-	reply_member(r, by, true, 1, now_ms);
+	if (r->key) {
+		id_operation(now_ms, by, random32(), id);
+		rc = make_once(r, id, by, now_ms, request);
+		if (rc != 0)
+			return rc < 0 ? -1 : 0;
+	} else {
+		for (int try = 0; try < 8; try++) {
+			id_operation(now_ms, by, random32(), id);
+			if ((rc = make(r, id, by, now_ms, request)) <= 0)
+				break;
+		}
+		if (rc > 0)
+			rc = why_set(&r->why, ERR_IO, "no free id for an operation");
+		if (rc < 0)
+			return -1;
+	}
+	reply_created(r, id, by, now_ms);
 	return 0;
 }
 
