@@ -25,16 +25,19 @@ CMD_CC      ?= musl-gcc -idirafter /usr/include -idirafter /usr/include/$(MULTIA
 # Two segments instead of four, and no unwind tables: fewer mappings and page faults at every start.
 CMD_LDFLAGS ?= -static -no-pie -s -Wl,--gc-sections,-z,noseparate-code,-z,norelro,--build-id=none
 CMD_HEAP    ?= lib/heap.c
+CMD_CFLAGS  ?= -O2 -fno-pie -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
 else
 CMD_CC      ?= $(CC)
+CMD_CFLAGS  ?= -O2 -ffunction-sections -fdata-sections
 CMD_LDFLAGS ?= -s -Wl,--gc-sections
 endif
 
 WARN     = -Wall -Wextra -Wpedantic -Wshadow -Werror
 CPPFLAGS += -D_GNU_SOURCE -Ilib -I$(BUILD)
 CFLAGS   ?= -O2 -g
-CMD_CFLAGS ?= -O2 -fno-pie -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables
-STD      = -std=c11 $(WARN) -MMD -MP
+FUZZ_SECONDS ?= 20
+# banned.h turns the functions that we never use into errors.
+STD      = -std=c11 $(WARN) -MMD -MP -include lib/banned.h
 
 # heap.c replaces malloc: in the static commands only.
 LIB_SRC  = $(filter-out lib/cli.c lib/render.c lib/heap.c,$(wildcard lib/*.c))

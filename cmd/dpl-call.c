@@ -220,6 +220,8 @@ list(struct cli *c)
 			break;
 		default: cli_misuse(c, "that option does not go with list");
 		}
+	if (c->key)
+		cli_misuse(c, "--key goes with a change");
 	cli_no_more(c, optind);
 	cli_put_operation(c, false);
 	cli_request(c, "/call/list");

@@ -189,6 +189,9 @@ cli_getopt(struct cli *c, const char *letters, const struct option *options)
 		/* musl leaves optind one too far where a value is missing at the end. */
 		int at = optind <= c->argc ? optind - 1 : c->argc - 1;
 		const char *word = (o == '?' || o == ':') && at >= 0 ? c->argv[at] : "";
+		/* The long form of a letter that this tool does not take. */
+		if (o > 0 && o < CLI_LONG && o != '?' && o != ':' && !strchr(letters, o))
+			cli_misuse(c, "option '-%c' does not go with this", o);
 		switch (o) {
 		case 'C': c->ledger = optarg; break;
 		case 'o': c->operation = optarg; break;

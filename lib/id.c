@@ -136,11 +136,16 @@ id_call(const char *participant, uint64_t number, uint32_t random, char id[ID_NA
 void
 id_file(const char *participant, char file[ID_FILE_MAX + 1])
 {
+	static const char hex[] = "0123456789ABCDEF";
 	char *out = file;
-	for (const char *p = participant; *p && out + 3 <= file + ID_FILE_MAX; p++)
-		if (safe(*p) && !(*p == '.' && p == participant))
+	for (const char *p = participant; *p && out + 3 <= file + ID_FILE_MAX; p++) {
+		if (safe(*p) && !(*p == '.' && p == participant)) {
 			*out++ = *p;
-		else
-			out += sprintf(out, "%%%02X", (unsigned char)*p);
+			continue;
+		}
+		*out++ = '%';
+		*out++ = hex[(unsigned char)*p >> 4];
+		*out++ = hex[(unsigned char)*p & 15];
+	}
 	*out = '\0';
 }

@@ -1,0 +1,6 @@
+/* empty - what starting and ending any process costs */
+int
+main(void)
+{
+	return 0;
+}

@@ -1,0 +1,216 @@
+# helper - what the test files share; `load helper` in each
+#
+# A test runs in $BATS_TEST_TMPDIR with a ledger of its own that is not there yet, as participant
+# `me`, without flushes.  Everything else of the environment that dpl reads is unset.
+# shellcheck shell=bash disable=SC2016,SC2034 # jq's $; what a test reads is set here
+
+bats_require_minimum_version 1.5.0
+
+root=$(cd "${BATS_TEST_DIRNAME:?}/.." && pwd)
+case ${BUILD:=build} in
+/*) ;;
+*) BUILD=$root/$BUILD ;;
+esac
+PATH=$BUILD/bin:$PATH
+# A finding of the sanitizers never looks like an answer of ours.
+ASAN_OPTIONS=exitcode=99:detect_stack_use_after_return=1
+LSAN_OPTIONS=exitcode=99
+UBSAN_OPTIONS=exitcode=99:halt_on_error=1:print_stacktrace=1
+export BUILD PATH ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS
+
+fresh_ledger() {
+	unset "${!DPL_@}" NO_COLOR CLICOLOR_FORCE
+	ledger=$BATS_TEST_TMPDIR/ledger
+	background=()
+	cd "$BATS_TEST_TMPDIR" || return
+	export DPL_LEDGER=$ledger DPL_PARTICIPANT=me DPL_SYNC=off
+}
+
+# End what a test started.
+end_background() {
+	local pid
+	for pid in "${background[@]}"; do
+		kill -CONT "$pid" 2>/dev/null && kill -KILL "$pid" 2>/dev/null
+		wait "$pid" 2>/dev/null || true
+	done
+	background=()
+}
+
+setup() {
+	fresh_ledger
+}
+
+teardown() {
+	end_background
+}
+
+# --- running ---
+
+# in_background COMMAND [ARG ...]: its pid is in $pid.  fd 3 is closed, for bats waits for it.
+in_background() {
+	"$@" <&0 3>&- &
+	pid=$!
+	background+=("$pid")
+}
+
+# ended PID: wait for a process of in_background; its exit status is in $status.
+ended() {
+	local p left=()
+	status=0
+	wait "$1" || status=$?
+	for p in "${background[@]}"; do
+		[ "$p" = "$1" ] || left+=("$p")
+	done
+	background=("${left[@]}")
+}
+
+# wait_for CONDITION [SECONDS]: a shell condition, looked at every 10 ms for at most 10 seconds.
+wait_for() {
+	local end=$((SECONDS + ${2:-10}))
+	until eval "$1"; do
+		if [ "$SECONDS" -gt "$end" ]; then
+			echo "not within ${2:-10} s: $1" >&2
+			return 1
+		fi
+		sleep 0.01
+	done
+}
+
+# expect STATUS COMMAND [ARG ...]: run it, and fail unless it exits so.  What it wrote is in $output
+# and $stderr (without the newlines at the end) and in the files out and err of $BATS_TEST_TMPDIR.
+expect() {
+	local want=$1 out=$BATS_TEST_TMPDIR/out err=$BATS_TEST_TMPDIR/err
+	shift
+	status=0
+	"$@" >"$out" 2>"$err" 3>&- || status=$?
+	output=$(tr -d '\0' <"$out") stderr=$(tr -d '\0' <"$err")
+	[ "$status" -eq "$want" ] && return
+	echo "exit $status instead of $want: $*"
+	printf 'stdout: %s\nstderr: %s\n' "$output" "$stderr"
+	return 1
+} 2>&1
+
+# --- looking ---
+
+# is GOT WANTED
+is() {
+	[ "$1" = "$2" ] && return
+	printf 'got:    %s\nwanted: %s\n' "$1" "$2"
+	return 1
+}
+
+# has TEXT PART ...: every part is in the text.
+has() {
+	local text=$1 part
+	shift
+	for part in "$@"; do
+		case $text in
+		*"$part"*) ;;
+		*)
+			printf 'not there: %s\nin: %s\n' "$part" "$text"
+			return 1
+			;;
+		esac
+	done
+}
+
+# lacks TEXT PART
+lacks() {
+	case $1 in
+	*"$2"*) ;;
+	*) return 0 ;;
+	esac
+	printf 'there: %s\nin: %s\n' "$2" "$1"
+	return 1
+}
+
+# silent: nothing on stdout, nothing on stderr.
+silent() {
+	is "$output$stderr" ''
+}
+
+# refused TOOL PART ...: one line on stderr, from TOOL, with these parts; nothing on stdout.
+refused() {
+	local tool=$1
+	shift
+	is "$output" '' && is "$(wc -l <"$BATS_TEST_TMPDIR/err")" 1 && has "$stderr" "$tool: " "$@" && plain
+}
+
+# without PATTERN: none of these bytes in what the last command wrote.
+without() {
+	if LC_ALL=C grep -qP "$1" "$BATS_TEST_TMPDIR/out" "$BATS_TEST_TMPDIR/err"; then
+		cat -v "$BATS_TEST_TMPDIR/out" "$BATS_TEST_TMPDIR/err"
+		return 1
+	fi
+}
+
+# Nothing that a terminal would obey: control characters but for tab and newline …
+no_controls() {
+	without '[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]'
+}
+
+# … and in text for people nothing invisible or that turns the writing direction.
+plain() {
+	no_controls && without '\t|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf'
+}
+
+# json FILTER [JQ-OPTION ...]: jq on $output, as text.
+json() {
+	local filter=$1
+	shift
+	jq -r "$@" "$filter" <<<"$output"
+}
+
+# holds FILTER [JQ-OPTION ...]: the filter is true for $output.
+holds() {
+	local filter=$1
+	shift
+	jq -se "$@" "all(.[]; $filter) and length > 0" <<<"$output" >/dev/null && return
+	printf 'does not hold: %s\nof: %s\n' "$filter" "$output"
+	return 1
+}
+
+# json_error CODE: $output is one error object of that code, and stderr is empty.
+json_error() {
+	is "$(wc -l <"$BATS_TEST_TMPDIR/out")" 1 && is "$stderr" '' &&
+		holds '.ok == false and .error.code == $code and (.error.message | length > 0) and (.error.retryable | type) == "boolean"
+			and (.error.next | type) == "array" and (.error | has("hint"))' --arg code "$1"
+}
+
+# names FOLDER: what is in it, on one line.
+names() {
+	find "$1" -mindepth 1 -maxdepth 1 -printf '%f\n' | LC_ALL=C sort | paste -sd ' '
+}
+
+# journal OPERATION: where its journal is.
+journal() {
+	if [ -e "$ledger/$1/journal.jsonl" ]; then
+		echo "$ledger/$1/journal.jsonl"
+	else
+		echo "$ledger/backup/$1/journal.jsonl"
+	fi
+}
+
+# entries OPERATION: the events of its journal, one a line.
+entries() {
+	jq -r .event "$(journal "$1")"
+}
+
+# last_entry OPERATION [FILTER]
+last_entry() {
+	tail -n 1 "$(journal "$1")" | jq -r "${2:-.}"
+}
+
+# whole OPERATION: seq counts from 1 without gaps.
+whole() {
+	jq -se 'map(.seq) == [range(1; length + 1)]' "$(journal "$1")" >/dev/null && return
+	echo "seq has gaps:"
+	jq -c .seq "$(journal "$1")" | head -50 | tr '\n' ' '
+	return 1
+}
+
+# sum [FOLDER]: a checksum of all names, kinds, modes, sizes, links and contents in it.
+sum() {
+	find "${1:-$ledger}" -printf '%P %y %m %s %l\n' 2>/dev/null | LC_ALL=C sort | cksum
+	find "${1:-$ledger}" -type f -size -1M -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 -r cat 2>/dev/null | cksum
+}
