@@ -50,7 +50,7 @@ BIN      = $(TOOLS:%=$(BUILD)/bin/%)
 CLI_OBJ  = $(CLI_SRC:lib/%.c=$(BUILD)/cmd/%.o)
 LIB_OBJ  = $(LIB_SRC:lib/%.c=$(BUILD)/lib/%.o)
 
-all: $(BIN) $(BUILD)/libdpl.a $(BUILD)/dpl.pc
+all: $(BIN) $(BUILD)/libdpl.a
 
 # --- commands ---
 
@@ -92,10 +92,6 @@ $(BUILD)/libdpl.a: $(LIB_OBJ)
 	objcopy --localize-hidden $(BUILD)/libdpl.o
 	@rm -f $@
 	$(AR) rcs $@ $(BUILD)/libdpl.o
-
-$(BUILD)/dpl.pc: scripts/dpl.pc.in lib/version.h
-	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' scripts/dpl.pc.in > $@
 
 # --- tests ---
 
@@ -143,7 +139,8 @@ install: all
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir) $(DESTDIR)$(docdir)
 	install -m 755 $(BIN) $(DESTDIR)$(bindir)
 	install -m 644 $(BUILD)/libdpl.a $(DESTDIR)$(libdir)
-	install -m 644 $(BUILD)/dpl.pc $(DESTDIR)$(libdir)/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' scripts/dpl.pc.in > $(DESTDIR)$(libdir)/pkgconfig/dpl.pc
+	chmod 644 $(DESTDIR)$(libdir)/pkgconfig/dpl.pc
 	install -m 644 lib/dpl.h $(DESTDIR)$(includedir)
 	for p in $(PAGES); do d=$(DESTDIR)$(mandir)/man$${p##*.}; install -d $$d && install -m 644 $$p $$d || exit 1; done
 	install -m 644 README.md NEWS.md LICENSE man/agents.txt $(DESTDIR)$(docdir)

@@ -151,13 +151,17 @@ main(int argc, char **argv)
 		if (in.p)
 			memmove(in.p, in.p + used, in.n -= used);
 		used = 0;
-		if (in.n > LINE_MAX_BYTES)
+		if (in.n > LINE_MAX_BYTES) {
+			release(&c);
 			cli_misuse(&c, "a request is longer than %d bytes", LINE_MAX_BYTES);
+		}
 		if (c.out.n && !more_waits())
 			release(&c);
 		client_tidy(&c.client);
-		if (buf_reserve(&in, 65536) < 0)
+		if (buf_reserve(&in, 65536) < 0) {
+			release(&c);
 			cli_misuse(&c, "a request is too long");
+		}
 		while ((n = read(0, in.p + in.n, 65536)) < 0 && errno == EINTR)
 			;
 		if (n <= 0)
@@ -166,6 +170,9 @@ main(int argc, char **argv)
 	}
 	struct why why;
 	if (n < 0) {
+		int e = errno;
+		release(&c);
+		errno = e;
 		why_errno(&why, "read standard input");
 		cli_die(&c, &why);
 	}

@@ -88,7 +88,7 @@ put_call(struct cli *c)
 static void
 start(struct cli *c)
 {
-	const char *parent = getenv("DPL_CALL"), *session = getenv("DPL_SESSION");
+	const char *parent = NULL, *session = NULL;
 	bool unless_aborted = true;
 	for (int o; (o = cli_getopt(c, ":C:d:hjo:p:qt:vV", options)) != -1;)
 		switch (o) {
@@ -105,13 +105,17 @@ start(struct cli *c)
 		default: cli_misuse(c, "that option does not go with start");
 		}
 	cli_no_more(c, optind);
-	if (parent && *parent)
-		json_put(&c->body, "parentId", call_id(c, "the parent", parent));
-	if (session && *session)
-		json_put_int(&c->body, "sessionId", cli_number(c, "the session", session, 1, JSON_INT_MAX));
 	json_put_bool(&c->body, "unlessAborted", unless_aborted);
 	cli_put_operation(c, true);
 	cli_put_participant(c);
+	if (!parent)
+		parent = cli_inherited(c, "DPL_CALL");
+	if (!session)
+		session = cli_inherited(c, "DPL_SESSION");
+	if (parent)
+		json_put(&c->body, "parentId", call_id(c, "the parent", parent));
+	if (session)
+		json_put_int(&c->body, "sessionId", cli_number(c, "the session", session, 1, JSON_INT_MAX));
 	cli_request(c, "/call/start");
 	if (c->json)
 		cli_out_json(c);

@@ -1,6 +1,4 @@
 /* dpl-leave - end a session of a participant */
-#include <stdlib.h>
-
 #include "cli.h"
 
 static const char usage[] =
@@ -38,22 +36,24 @@ main(int argc, char **argv)
 		{0},
 	};
 	struct cli c;
-	const char *session = getenv("DPL_SESSION"), *from = "DPL_SESSION";
+	const char *session = NULL, *from = "--session";
 	cli_begin(&c, argc, argv, usage);
 	for (int o; (o = cli_getopt(&c, ":C:hjo:p:qt:vV", options)) != -1;)
 		switch (o) {
 		case CANCEL: json_put_bool(&c.body, "cancelPendingCalls", true); break;
-		case SESSION: session = optarg; from = "--session"; break;
+		case SESSION: session = optarg; break;
 		}
 	cli_no_more(&c, optind);
-	if (session && *session)
-		json_put_int(&c.body, "sessionId", cli_number(&c, from, session, 1, JSON_INT_MAX));
 	cli_put_operation(&c, true);
 	cli_put_participant(&c);
+	if (!session && (session = cli_inherited(&c, "DPL_SESSION")))
+		from = "DPL_SESSION";
+	if (session)
+		json_put_int(&c.body, "sessionId", cli_number(&c, from, session, 1, JSON_INT_MAX));
 	cli_request(&c, "/operation/leave");
 	if (cli_answer_true(&c, "unknownSession")) {
 		struct why why;
-		if (session && *session)
+		if (session)
 			why_set(&why, ERR_NO_SESSION, "%s has no live session %s in %s", cli_participant(&c), session, c.id);
 		else
 			why_set(&why, ERR_NO_PARTICIPANT, "%s has no live session in %s", cli_participant(&c), c.id);

@@ -68,7 +68,6 @@ struct options {
 static void
 write_entry(struct cli *c, const char *level, const char *message, size_t n)
 {
-	const char *call = getenv("DPL_CALL");
 	struct buf text = {0};
 	text_repair(&text, message, n);
 	if (text.n > ENTRY_MAX)
@@ -79,7 +78,8 @@ write_entry(struct cli *c, const char *level, const char *message, size_t n)
 		cli_put_operation(c, true);
 	cli_put_participant(c);
 	json_put(&c->body, "level", level ? level : "info");
-	if (call && *call && !id_bad_call(call))
+	const char *call = cli_inherited(c, "DPL_CALL");
+	if (call && !id_bad_call(call))
 		json_put(&c->body, "callId", call);
 	json_put_n(&c->body, "message", text.n ? text.p : "", text.n);
 	buf_free(&text);

@@ -164,9 +164,9 @@ show_head(struct cli *c, int64_t now_ms)
 	line(c, "state", colour, state_of(c, 0, &b));
 	if (flag(c, 0, "aborted")) {
 		buf_fmt(&text, "%s", cli_answer(c, 0, "abortedBy", &b));
-		cli_answer(c, 0, "abortedAt", &b);
-		if (b.n)
-			buf_str(&text, ", "), ago(&text, b.p, now_ms);
+		const char *at = cli_answer(c, 0, "abortedAt", &b);
+		if (*at)
+			buf_str(&text, ", "), ago(&text, at, now_ms);
 		if (*cli_answer(c, 0, "abortReason", &b))
 			buf_fmt(&text, ": %s", b.p);
 		line(c, "aborted by", RED, text.p ? text.p : "");
@@ -174,12 +174,14 @@ show_head(struct cli *c, int64_t now_ms)
 	line(c, "reason", PLAIN, cli_answer(c, 0, "endReason", &b));
 	line(c, "initiator", PLAIN, cli_answer(c, 0, "initiatorId", &b));
 	buf_clear(&text);
-	buf_fmt(&text, "%s, ", cli_answer(c, 0, "startTime", &b));
-	ago(&text, b.p, now_ms);
+	const char *start = cli_answer(c, 0, "startTime", &b);
+	buf_fmt(&text, "%s, ", start);
+	ago(&text, start, now_ms);
 	line(c, "started", PLAIN, text.p);
-	if (*cli_answer(c, 0, "endTime", &b)) {
+	const char *end = cli_answer(c, 0, "endTime", &b);
+	if (*end) {
 		buf_clear(&text);
-		buf_fmt(&text, "%s, after ", b.p);
+		buf_fmt(&text, "%s, after ", end);
 		render_duration(&text, cli_answer_int(c, 0, "durationMs"));
 		line(c, "ended", PLAIN, text.p);
 	}
@@ -374,7 +376,12 @@ show(struct cli *c, const char *at, bool tree)
 		json_put_time(&c->body, "at", ms);
 	json_put(&c->body, "calls", tree || c->json ? "all" : "running");
 	cli_request(c, "/operation/show");
-	int64_t now_ms = clock_wall_ms();
+	struct buf b = {0};
+	const char *then = cli_answer(c, 0, "shownAt", &b);
+	int64_t now_ms = 0;
+	if (clock_parse(then, strlen(then), &now_ms) < 0)
+		now_ms = clock_wall_ms();
+	buf_free(&b);
 	if (c->json) {
 		cli_out_json(c);
 	} else if (c->quiet) {

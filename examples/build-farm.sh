@@ -29,7 +29,7 @@ compress() {
 # worker NAME
 worker() {
 	local i name sum answer status count=0
-	answer=$(dpl-join --export -p "$1")
+	answer=$(dpl-join --export -p "$1" --pid "$BASHPID")
 	eval "$answer"
 	for i in "${!files[@]}"; do
 		name=${files[i]#"$tree"/}
@@ -151,7 +151,7 @@ if [ ${#files[@]} = 0 ]; then
 fi
 
 # Sets DPL_LEDGER, DPL_OPERATION, DPL_PARTICIPANT and DPL_SESSION, so that what follows needs no options.
-answer=$(dpl-create --export -C "$work/ledger" -p initiator -d "compress ${#files[@]} files")
+answer=$(dpl-create --export -C "$work/ledger" -p initiator --pid $$ -d "compress ${#files[@]} files")
 eval "$answer"
 
 names=()

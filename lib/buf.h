@@ -23,11 +23,21 @@ int buf_reserve(struct buf *b, size_t more);
 
 void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_str(struct buf *b, const char *s);
-void buf_char(struct buf *b, char c);
 /* Add a decimal number. */
 void buf_int(struct buf *b, int64_t value);
 /* Add formatted text, as printf does. */
 void buf_fmt(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static inline void
+buf_char(struct buf *b, char c)
+{
+	if (!b->failed && b->cap - b->n > 1) {
+		b->p[b->n++] = c;
+		b->p[b->n] = '\0';
+	} else {
+		buf_add(b, &c, 1);
+	}
+}
 
 /* Empty it and keep the memory for the next use. */
 void buf_clear(struct buf *b);

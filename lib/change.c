@@ -82,6 +82,7 @@ change_begin(struct change *c, struct request *r, const char *id, void (*reply)(
 	if (r->key)
 		change_hash(r, c->request);
 	c->j = request_live(r, id, false);
+	verbs_unlock(r->v, c->j);
 	if (!c->j)
 		return r->key && r->why.code == ERR_ENDED ? from_backup(c, id) : -1;
 	/* The long search without the lock, the rest under it. */

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,7 +10,12 @@
 #include "fsx.h"
 #include "hash.h"
 
-enum { TABLES = 3 };
+enum {
+	TABLES = 3,
+	MAPPED_FROM = 16 * 1024, /* bytes; a smaller file is read */
+	ROOM_READ = 2048,        /* room behind the records, for calls that start after them: in memory … */
+	ROOM_MAPPED = 64 * 1024, /* … and behind a mapping, where what is not touched costs nothing */
+};
 
 struct file_head {
 	char magic[8];
@@ -51,6 +57,42 @@ sum(const struct file_head *f, const char *records, size_t n)
 	return hash_bytes(hash_bytes(f->inode ^ f->line_hash, &f->op, sizeof f->op), records, n);
 }
 
+static void
+unmap(void *held, size_t size)
+{
+	munmap(held, size);
+}
+
+static void
+release(void *held, size_t size)
+{
+	(void)size;
+	free(held);
+}
+
+/* The file's bytes for `op` to hold, with room behind them.  A small one is read; a large one is mapped, which
+ * saves a copy, and a page fault for most pages (not MAP_POPULATE: on a private mapping that can be written it
+ * copies every page).  It is only ever replaced by a rename, so what is mapped does not change. */
+static char *
+hold(struct op *op, int fd, size_t size)
+{
+	op->held_size = size + (size < MAPPED_FROM ? ROOM_READ : ROOM_MAPPED);
+	if (size < MAPPED_FROM) {
+		op->held = malloc(op->held_size);
+		op->give_back = release;
+		if (op->held && fsx_pread(fd, op->held, size, 0) != (ssize_t)size)
+			((struct file_head *)op->held)->magic[0] = '\0';
+		return op->held;
+	}
+	char *room = mmap(NULL, op->held_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (room == MAP_FAILED)
+		return NULL;
+	op->held = room;
+	op->give_back = unmap;
+	char *p = mmap(room, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
 int
 checkpoint_load(int dir, uint64_t inode, struct op *op, uint64_t *line_hash)
 {
@@ -59,33 +101,45 @@ checkpoint_load(int dir, uint64_t inode, struct op *op, uint64_t *line_hash)
 	if (fd < 0)
 		return -1;
 	char *p = NULL;
-	int rc = -1;
+	bool right = false;
 	struct table *t[TABLES];
 	tables(op, t);
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= (off_t)sizeof(struct file_head) && st.st_size < 1 << 30)
-		p = malloc((size_t)st.st_size);
-	if (p && fsx_pread(fd, p, (size_t)st.st_size, 0) == st.st_size) {
+		p = hold(op, fd, (size_t)st.st_size);
+	close(fd);
+	if (p) {
 		const struct file_head *f = (const void *)p;
-		const char *records = p + sizeof *f;
+		char *records = p + sizeof *f;
 		size_t length = (size_t)st.st_size;
-		if (fits(f, t, length) && f->inode == inode && f->sum == sum(f, records, length - sizeof *f)) {
-			rc = 0;
-			for (int i = 0; i < TABLES && rc == 0; i++) {
-				rc = table_load(t[i], records, f->n[i]);
-				records += (size_t)f->n[i] * t[i]->size;
-			}
+		right = fits(f, t, length) && f->inode == inode && f->sum == sum(f, records, length - sizeof *f);
+		for (int i = 0; i < TABLES && right; i++) {
+			/* The last table, the calls, may grow into the room behind the file. */
+			uint32_t more = i == TABLES - 1 ? (uint32_t)((op->held_size - length) / t[i]->size) : 0;
+			table_borrow(t[i], records, f->n[i], f->n[i] + more);
+			records += (size_t)f->n[i] * t[i]->size;
+		}
+		if (right) {
 			op->h = f->op;
 			*line_hash = f->line_hash;
+			return 0;
 		}
 	}
-	if (rc < 0) {
-		bool keep = op->keep;
-		op_free(op);
-		op_init(op, keep);
-	}
-	free(p);
+	bool keep = op->keep;
+	op_free(op);
+	op_init(op, keep);
+	return -1;
+}
+
+uint64_t
+checkpoint_reach(int dir, uint64_t inode)
+{
+	struct file_head f;
+	int fd = fsx_open(dir, "checkpoint", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	if (fd < 0)
+		return 0;
+	ssize_t n = fsx_pread(fd, &f, sizeof f, 0);
 	close(fd);
-	return rc;
+	return n == sizeof f && memcmp(f.magic, magic, sizeof magic) == 0 && f.inode == inode ? f.op.offset : 0;
 }
 
 int

@@ -15,6 +15,9 @@
  * reads them and must throw the state away where they do not.  0, or -1 with `op` fresh. */
 int checkpoint_load(int dir, uint64_t inode, struct op *op, uint64_t *line_hash);
 
+/* How far the stored checkpoint reaches, by its own word; 0 where there is none. */
+uint64_t checkpoint_reach(int dir, uint64_t inode);
+
 /* Save the state; all that it covers must have been flushed.  0, or -1, which nobody need mind. */
 int checkpoint_save(int dir, uint64_t inode, const struct op *op, uint64_t line_hash);
 

@@ -66,9 +66,9 @@ put_next(struct cli *c, enum err code, struct buf *b)
 	case ERR_CALL_ENDED:
 		argv[0] = "dpl-call";
 		argv[1] = "list";
-		argv[2] = "--all";
-		argv[3] = "--operation";
-		argv[4] = c->id;
+		argv[2] = "--operation";
+		argv[3] = c->id;
+		argv[4] = code == ERR_CALLS_RUNNING ? NULL : "--all";
 		break;
 	case ERR_NO_PARTICIPANT:
 		argv[0] = "dpl-join";
@@ -347,6 +347,15 @@ cli_put_participant(struct cli *c)
 	json_put(&c->body, "participantId", cli_participant(c));
 }
 
+const char *
+cli_inherited(const struct cli *c, const char *name)
+{
+	const char *operation = environment("DPL_OPERATION"), *participant = environment("DPL_PARTICIPANT");
+	bool same = (!c->operation || (operation && strcmp(c->id, operation) == 0)) &&
+		(!c->participant || (participant && strcmp(c->participant, participant) == 0));
+	return same ? environment(name) : NULL;
+}
+
 void
 cli_put_operation(struct cli *c, bool live)
 {
@@ -362,7 +371,8 @@ cli_put_operation(struct cli *c, bool live)
 		c->key = NULL;
 		json_open(&c->body, NULL, '{');
 		json_put(&c->body, "name", cli_text(c, "the operation", name));
-		json_put_bool(&c->body, "live", live);
+		/* With a key it may have been done before, and have ended the operation. */
+		json_put_bool(&c->body, "live", live && !key);
 		if (strcmp(name, "@") == 0)
 			cli_put_participant(c);
 		cli_request(c, "/operation/resolve");

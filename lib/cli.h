@@ -83,6 +83,9 @@ bool cli_participant_given(const struct cli *c);
 /* Put operationId (-o or DPL_OPERATION, resolved; `live`: among live ones only) and participantId. */
 void cli_put_operation(struct cli *c, bool live);
 void cli_put_participant(struct cli *c);
+/* DPL_SESSION or DPL_CALL, where they are of the operation (cli_put_operation was called) and participant that
+ * this command is about, and not of others that the shell works for; else NULL. */
+const char *cli_inherited(const struct cli *c, const char *name);
 /* Put who calls: process `pid` (0: the parent of this one), its start, boot and host. */
 void cli_put_origin(struct cli *c, int64_t pid);
 

@@ -1,4 +1,5 @@
 /* clock: the two clocks, and times as text. */
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -6,13 +7,20 @@
 
 #include "clock.h"
 
-/* The system call itself: finding and mapping the vDSO costs a short-lived process two page faults, which
- * is more than all the calls it will make. */
+/* The first few readings are system calls: finding and mapping the vDSO costs a short-lived process two page
+ * faults, which is more than all the readings it will make. */
 static int64_t
 now_ms(clockid_t id)
 {
+	static atomic_uint readings;
 	struct timespec t = {0};
-	(void)syscall(SYS_clock_gettime, id, &t); /* these two clocks are always there */
+	/* These two clocks are always there: neither way can fail. */
+	if (atomic_load_explicit(&readings, memory_order_relaxed) < 8) {
+		atomic_fetch_add_explicit(&readings, 1, memory_order_relaxed);
+		(void)syscall(SYS_clock_gettime, id, &t);
+	} else {
+		(void)clock_gettime(id, &t);
+	}
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 

@@ -38,6 +38,9 @@ op_free(struct op *op)
 	table_free(&op->people);
 	table_free(&op->sessions);
 	table_free(&op->calls);
+	if (op->held)
+		op->give_back(op->held, op->held_size);
+	op->held = NULL;
 }
 
 struct op_person *
@@ -242,6 +245,7 @@ static void
 ended(struct op *op, const struct entry *e, enum op_state state, struct line line)
 {
 	op->h.state = (uint8_t)state;
+	op->h.aborted |= e->aborted; /* set by the mode bit, without an entry of its own */
 	op->h.ended_ms = e->at_ms;
 	op->h.end = line;
 }

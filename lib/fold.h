@@ -96,6 +96,9 @@ struct op {
 	uint64_t stop_seq;     /* fold no line with a higher seq … */
 	int64_t stop_ms;       /* … nor a later one; INT64_MAX */
 	const char *wrong;     /* after FOLD_DAMAGED: what is wrong with line h.seq + 1 */
+	void *held;            /* memory that the tables borrow, and how to give it back */
+	size_t held_size;
+	void (*give_back)(void *held, size_t size);
 };
 
 void op_init(struct op *op, bool keep);

@@ -219,6 +219,12 @@ journal_tidy(struct journal *j)
 			return;
 		j->flushed = h->offset;
 	}
+	/* Among many writers, one of them does. */
+	uint64_t reach = checkpoint_reach(j->dir, j->inode);
+	if (reach <= h->offset && h->offset - reach < CHECKPOINT_EVERY) {
+		j->checkpoint = reach;
+		return;
+	}
 	struct buf line = {0};
 	if (journal_line(j, h->last, &line) == 0 && checkpoint_save(j->dir, j->inode, &j->op, hash_bytes(0, line.p, line.n)) == 0)
 		j->checkpoint = h->offset;
@@ -228,8 +234,7 @@ journal_tidy(struct journal *j)
 void
 journal_close(struct journal *j)
 {
-	if (j->locked)
-		journal_unlock(j);
+	journal_unlock(j);
 	if (j->fd >= 0) {
 		journal_tidy(j);
 		close(j->fd);
@@ -337,6 +342,11 @@ journal_lock(struct journal *j, struct why *why)
 		errno = EACCES;
 		return why_errno(why, "write %s", j->path.p);
 	}
+	if (j->locked) { /* kept since the last commit: nobody has written meanwhile */
+		j->now_ms = clock_wall_ms();
+		j->pending_seq = j->op.h.seq;
+		return 0;
+	}
 	if (lock_exclusive(j->fd, j->o.wait_ms, j->path.p, j->o.notice) < 0)
 		return not_locked(j, why);
 	j->locked = true;
@@ -362,14 +372,20 @@ journal_lock(struct journal *j, struct why *why)
 	return 0;
 }
 
+static void
+drop_pending(struct journal *j)
+{
+	buf_clear(&j->pending);
+	j->pending_flush = j->pending_vital = j->ring = false;
+}
+
 void
 journal_unlock(struct journal *j)
 {
 	if (j->locked)
 		lock_release(j->fd);
 	j->locked = false;
-	buf_clear(&j->pending);
-	j->pending_flush = j->pending_vital = j->ring = false;
+	drop_pending(j);
 }
 
 struct buf *
@@ -437,18 +453,22 @@ journal_commit(struct journal *j, struct why *why)
 	}
 	if (rc == 0 && ring)
 		(void)utimensat(j->dir, "bell", NULL, 0); /* a hint: those who wait look by themselves too */
-	journal_unlock(j);
-	if (rc < 0 || !flush)
-		return rc;
-	j->owed = true;
+	drop_pending(j);
 	/* What archives goes on with a rename, which must not come before the lines are safe. */
-	return j->o.defer && !j->op.h.archived ? 0 : journal_flush(j, why);
+	bool later = rc == 0 && j->o.defer && !j->op.h.archived;
+	if (!later)
+		journal_unlock(j);
+	if (rc < 0)
+		return rc;
+	j->owed |= flush;
+	return later ? 0 : journal_flush(j, why);
 }
 
 int
 journal_flush(struct journal *j, struct why *why)
 {
 	uint64_t reached = j->op.h.offset;
+	journal_unlock(j);
 	if (!j->owed)
 		return 0;
 	j->owed = false;

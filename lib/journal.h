@@ -26,7 +26,7 @@
 struct journal_options {
 	bool keep;               /* fold everything and keep what has ended, for showing */
 	bool sync;               /* flush what must be durable */
-	bool defer;              /* … not in each commit, but in journal_flush, for many at once */
+	bool defer;              /* … and unlock: not in each commit, but in journal_flush, for many at once */
 	bool timed;              /* the caller set the time limit: its end is timed-out, not ledger-busy */
 	int64_t wait_ms;         /* for the lock */
 	uint64_t stop_seq;       /* with keep: fold no further; UINT64_MAX */
@@ -82,7 +82,7 @@ void journal_entry_end(struct journal *j);
  * nothing of them is in the journal, but for ERR_NOT_DURABLE, which says what is. */
 int journal_commit(struct journal *j, struct why *why);
 
-/* Carry out a deferred flush.  0, or -1 with ERR_NOT_DURABLE. */
+/* Unlock if it is locked, and carry out a deferred flush.  0, or -1 with ERR_NOT_DURABLE. */
 int journal_flush(struct journal *j, struct why *why);
 
 /* Whether the operation is aborted, by an entry or by the mode bit. */

@@ -58,7 +58,7 @@ check_escape(const char *p, const char *end)
  * first such one (S. E. Anderson, "Bit Twiddling Hacks": "Determine if a word has a byte less than
  * n", "… a zero byte"). */
 static inline unsigned
-plain_of_eight(const char *p)
+plain_of_eight(const char *p, bool del)
 {
 	const uint64_t one = UINT64_C(0x0101010101010101), high = one * 0x80;
 	uint64_t word, quote, back, found;
@@ -68,7 +68,10 @@ plain_of_eight(const char *p)
 #endif
 	quote = word ^ one * '"';
 	back = word ^ one * '\\';
-	found = (word | (word - one * 0x20) | (quote - one) | (back - one)) & high;
+	found = word | (word - one * 0x20) | (quote - one) | (back - one);
+	if (del) /* which is plain to a reader, and escaped by us */
+		found |= (word ^ one * 0x7f) - one;
+	found &= high;
 	return found ? (unsigned)__builtin_ctzll(found) / 8 : 8;
 }
 
@@ -78,7 +81,7 @@ json_check_string(const char *p, const char *end, bool *escapes)
 	for (p++; p < end;) {
 		unsigned run = 8;
 		while (run == 8 && end - p >= 8)
-			p += run = plain_of_eight(p);
+			p += run = plain_of_eight(p, false);
 		while (p < end && plain((unsigned char)*p))
 			p++;
 		if (p == end)
@@ -203,8 +206,10 @@ json_parse(struct json *j, const char *text, size_t n, struct why *why)
 	j->tok = j->inline_tok;
 	j->cap = JSON_INLINE;
 	j->n = 0;
+	const char *first = blank(text, text + n);
 	const char *end = n < INT32_MAX ? check_value(text, text + n, 0) : NULL;
-	if (!end || blank(end, text + n) != text + n)
+	/* A word or number alone is no request and no entry; jsmn takes it or not by what follows it. */
+	if (!end || !memchr("{[\"", *first, 3) || blank(end, text + n) != text + n)
 		return why_set(why, ERR_JSON, "Invalid JSON body");
 	jsmn_parser parser;
 	jsmn_init(&parser);
@@ -425,13 +430,21 @@ static void
 begin(struct buf *b, const char *name)
 {
 	char last = b->n ? b->p[b->n - 1] : '\0';
+	size_t n = name ? strlen(name) : 0;
+	if (buf_reserve(b, n + 4) < 0)
+		return;
+	char *p = b->p + b->n;
 	if (last && last != '{' && last != '[' && last != ':' && last != '\n')
-		buf_char(b, ',');
+		*p++ = ',';
 	if (name) {
-		buf_char(b, '"');
-		buf_str(b, name);
-		buf_add(b, "\":", 2);
+		*p++ = '"';
+		while (n--)
+			*p++ = *name++;
+		*p++ = '"';
+		*p++ = ':';
 	}
+	*p = '\0';
+	b->n = (size_t)(p - b->p);
 }
 
 void
@@ -483,6 +496,9 @@ json_put_n(struct buf *b, const char *name, const char *s, size_t n)
 	const unsigned char *p = (const unsigned char *)s, *end = p + n;
 	while (p < end) {
 		const unsigned char *run = p;
+		unsigned eight = 8;
+		while (eight == 8 && end - p >= 8)
+			p += eight = plain_of_eight((const char *)p, true);
 		while (p < end && ((plain(*p) && *p != 0x7f) || *p >= 0xc3 || (*p >= 0x80 && *p < 0xc2)))
 			p++;
 		buf_add(b, run, (size_t)(p - run));

@@ -40,7 +40,7 @@ struct json {
 	jsmntok_t inline_tok[JSON_INLINE]; /* enough for any entry; more come from the heap */
 };
 
-/* Parse `n` bytes.  0, or -1 with `why` (ERR_JSON, or ERR_IO when memory ran out).  On success
+/* Parse `n` bytes: an object, an array or a string.  0, or -1 with `why` (ERR_JSON, or ERR_IO when memory ran out).  On success
  * json_free must follow; a struct json may be used again for another text after it. */
 int json_parse(struct json *j, const char *text, size_t n, struct why *why);
 void json_free(struct json *j);

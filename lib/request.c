@@ -36,6 +36,14 @@ verbs_close(struct verbs *v)
 	*v = (struct verbs){.store = {.dir = -1}};
 }
 
+void
+verbs_unlock(struct verbs *v, const struct journal *but)
+{
+	for (int i = 0; i < v->opened; i++)
+		if (v->open[i] != but)
+			journal_unlock(v->open[i]);
+}
+
 int
 verbs_flush(struct verbs *v, struct why *why)
 {

@@ -25,6 +25,10 @@ struct verbs {
 int verbs_open(struct verbs *v, const char *path, const struct store_options *o);
 void verbs_close(struct verbs *v);
 
+/* Let go of the lock that a deferred commit kept, but for `but` (NULL: of all).  Whoever waits, or takes another
+ * lock, does it before. */
+void verbs_unlock(struct verbs *v, const struct journal *but);
+
 /* With deferred flushes: make durable what was done since the last call.  Replies must not be passed on
  * before it gave 0; -1 with `why`: none of them may be called durable. */
 int verbs_flush(struct verbs *v, struct why *why);

@@ -362,8 +362,11 @@ write_log(struct store *s, struct journal *j)
 	struct buf text = {0}, out = {0};
 	struct why ignored;
 	uint64_t pos = 0;
+	char aside[40];
+	snprintf(aside, sizeof aside, ".operation.log.%ld", (long)getpid());
+	(void)unlinkat(j->dir, aside, 0);
 	/* In pieces: a long history is not held in memory. */
-	int fd = fsx_open(j->dir, ".operation.log", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+	int fd = fsx_open(j->dir, aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 	int rc = fd < 0 ? -1 : 0;
 	while (rc == 0 && (rc = journal_read(j, pos, &text, 1 << 16, &ignored)) == 0 && text.n) {
 		pos += text.n;
@@ -380,9 +383,9 @@ write_log(struct store *s, struct journal *j)
 	if (fd >= 0)
 		close(fd);
 	if (rc == 0)
-		(void)renameat(j->dir, ".operation.log", j->dir, "operation.log");
+		(void)renameat(j->dir, aside, j->dir, "operation.log");
 	else if (fd >= 0)
-		(void)unlinkat(j->dir, ".operation.log", 0);
+		(void)unlinkat(j->dir, aside, 0);
 	buf_free(&text);
 	buf_free(&out);
 }
@@ -406,7 +409,8 @@ drop_leftovers(struct journal *j)
 	char **names;
 	ssize_t n = fsx_list(j->dir, &names);
 	for (ssize_t i = 0; i < n; i++)
-		if (strncmp(names[i], ".checkpoint.", 12) == 0)
+		/* Another who archives at this moment loses its file too: it is made again when first read. */
+		if (strncmp(names[i], ".checkpoint.", 12) == 0 || strncmp(names[i], ".operation.", 11) == 0)
 			(void)unlinkat(j->dir, names[i], 0);
 	free(names);
 }

@@ -5,7 +5,10 @@
 #include "hash.h"
 #include "table.h"
 
-enum { LINEAR = 16 }; /* so few records are searched without an index */
+enum {
+	LINEAR = 16,   /* so few records are searched without an index */
+	SCANS_MAX = 8, /* … and any number so often: an index costs as much as some searches */
+};
 
 void *
 table_at(const struct table *t, uint32_t i)
@@ -66,7 +69,7 @@ void *
 table_find(struct table *t, const char *name)
 {
 	uint32_t hash = (uint32_t)hash_bytes(0, name, strlen(name));
-	if (t->n <= LINEAR) {
+	if (!t->slot && (t->n <= LINEAR || t->scans++ < SCANS_MAX)) {
 		for (uint32_t i = t->n; i > 0; i--)
 			if (matches(key_at(t, i - 1), hash, name))
 				return key_at(t, i - 1);
@@ -89,11 +92,14 @@ grow(struct table *t, uint32_t want)
 	uint32_t cap = t->cap ? t->cap * 2 : 4;
 	while (cap < want)
 		cap *= 2;
-	char *rec = realloc(t->rec, cap * t->size);
+	char *rec = t->borrowed ? malloc(cap * t->size) : realloc(t->rec, cap * t->size);
 	if (!rec)
 		return -1;
+	if (t->borrowed)
+		memcpy(rec, t->rec, t->n * t->size);
 	t->rec = rec;
 	t->cap = cap;
+	t->borrowed = 0;
 	return 0;
 }
 
@@ -151,9 +157,19 @@ table_load(struct table *t, const void *records, uint32_t n)
 }
 
 void
+table_borrow(struct table *t, void *records, uint32_t n, uint32_t cap)
+{
+	t->rec = records;
+	t->n = n;
+	t->cap = cap;
+	t->borrowed = 1;
+}
+
+void
 table_free(struct table *t)
 {
-	free(t->rec);
+	if (!t->borrowed)
+		free(t->rec);
 	drop_index(t);
 	*t = (struct table){.size = t->size};
 }

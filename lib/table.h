@@ -25,6 +25,8 @@ struct table {
 	uint32_t gone;   /* how many of them are gone */
 	uint32_t *slot;  /* hash index, NULL until a search needs it */
 	uint32_t slots;  /* its size, a power of two */
+	uint32_t scans;  /* searches made without it */
+	int borrowed;    /* rec is not ours to free or to realloc */
 };
 
 /* Record i, 0 <= i < n. */
@@ -44,6 +46,10 @@ void table_compact(struct table *t);
 
 /* Fill the empty table `t` with `n` records as table_at showed them.  0 or -1. */
 int table_load(struct table *t, const void *records, uint32_t n);
+
+/* The same without a copy: the records lie in memory of the caller's, with room for `cap`, that may be written and
+ * outlives the table. */
+void table_borrow(struct table *t, void *records, uint32_t n, uint32_t cap);
 
 void table_free(struct table *t);
 

@@ -5,25 +5,27 @@
 #include "id.h"
 #include "verb.h"
 
+/* `change`: it works on one operation under its lock; the others may wait, or take other locks. */
 static const struct {
 	const char *path;
 	int (*verb)(struct request *r);
+	bool change;
 } verbs[] = {
-	{"/call/end", verb_call_end},
-	{"/call/fail", verb_call_fail},
-	{"/call/list", verb_call_list},
-	{"/call/start", verb_call_start},
-	{"/operation/abort", verb_abort},
-	{"/operation/complete", verb_complete},
-	{"/operation/create", verb_create},
-	{"/operation/events", verb_events},
-	{"/operation/join", verb_join},
-	{"/operation/leave", verb_leave},
-	{"/operation/list", verb_list},
-	{"/operation/log", verb_log},
-	{"/operation/resolve", verb_resolve},
-	{"/operation/show", verb_show},
-	{"/operation/state", verb_state},
+	{"/call/end", verb_call_end, true},
+	{"/call/fail", verb_call_fail, true},
+	{"/call/list", verb_call_list, false},
+	{"/call/start", verb_call_start, true},
+	{"/operation/abort", verb_abort, true},
+	{"/operation/complete", verb_complete, true},
+	{"/operation/create", verb_create, false},
+	{"/operation/events", verb_events, false},
+	{"/operation/join", verb_join, true},
+	{"/operation/leave", verb_leave, true},
+	{"/operation/list", verb_list, false},
+	{"/operation/log", verb_log, true},
+	{"/operation/resolve", verb_resolve, false},
+	{"/operation/show", verb_show, false},
+	{"/operation/state", verb_state, false},
 };
 
 int
@@ -45,8 +47,11 @@ verb_do(struct verbs *v, const char *path, const char *body, size_t n, const cha
 	struct request r = {.v = v, .path = path, .key = key, .reply = reply};
 	int (*verb)(struct request *) = NULL;
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs && !verb; i++)
-		if (strcmp(verbs[i].path, path) == 0)
+		if (strcmp(verbs[i].path, path) == 0) {
 			verb = verbs[i].verb;
+			if (!verbs[i].change)
+				verbs_unlock(v, NULL);
+		}
 	buf_clear(reply);
 	r.json.tok = r.json.inline_tok;
 	int rc = -1;

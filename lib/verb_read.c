@@ -95,6 +95,7 @@ verb_show(struct request *r)
 			now_ms = shape.stop_ms;
 		wire_operation(r->reply, &j.op, aborted, &from, now_ms);
 		json_put_bool(r->reply, "ended", j.op.h.archived);
+		json_put_time(r->reply, "shownAt", now_ms);
 		if (strcmp(calls, "none") != 0)
 			put_calls(r, &j, strcmp(calls, "all") == 0, "", now_ms);
 		rc = 0;
@@ -267,7 +268,7 @@ level_number(struct slice s)
 	for (int i = 3; i >= 0; i--)
 		if (strlen(levels[i]) == s.n && memcmp(levels[i], s.p, s.n) == 0)
 			return i;
-	return 1;
+	return -1;
 }
 
 static bool
@@ -276,7 +277,8 @@ passes(const struct filter *f, const struct entry *e)
 	char by[ID_NAME_MAX + 1];
 	if (f->log_only && e->event != EVENT_LOG)
 		return false;
-	if (e->event == EVENT_LOG && level_number(e->level) < f->least)
+	int level = e->event == EVENT_LOG ? level_number(e->level) : 3;
+	if ((level < 0 ? 1 : level) < f->least) /* one without a known level counts as info */
 		return false;
 	if (e->at_ms < f->since_ms || e->at_ms > f->until_ms)
 		return false;
@@ -312,9 +314,10 @@ read_filter(struct request *r, struct filter *f)
 	if (request_has(r, "by") && (json_copy(&r->json, by, f->by, sizeof f->by) < 0 || id_bad_participant(f->by)))
 		return why_set(&r->why, ERR_ID, "by is no participant's name");
 	if (request_has(r, "level") && json_copy(&r->json, json_get(&r->json, 0, "level"), level, sizeof level) < 0)
-		return why_set(&r->why, ERR_REQUEST, "level is not debug, info, warning or error");
-	f->least = level_number((struct slice){level, strlen(level)});
-	return 0;
+		f->least = -1;
+	else
+		f->least = level_number((struct slice){level, strlen(level)});
+	return f->least < 0 ? why_set(&r->why, ERR_REQUEST, "level is not debug, info, warning or error") : 0;
 }
 
 /* Where a reader stands: the seq it wants next, and the place in the journal where that is. */

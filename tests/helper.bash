@@ -42,6 +42,22 @@ setup() {
 
 teardown() {
 	end_background
+	[ -z "${public:-}" ] || rm -rf "$public"
+}
+
+# A folder $public that every user can come into and write in; skips where there are no other users.
+public_folder() {
+	[ "$(id -u)" -eq 0 ] || skip 'only root can become another user'
+	command -v setpriv >/dev/null || skip 'no setpriv(1)'
+	public=$(mktemp -d)
+	chmod 777 "$public"
+	as_other test -w "$public" || skip "$public cannot be reached by other users"
+	as_other test -x "$BUILD/bin/dpl-show" || skip "$BUILD cannot be reached by other users"
+}
+
+# as_other COMMAND ...: as another user.
+as_other() {
+	setpriv --reuid 54321 --regid 54321 --clear-groups "$@"
 }
 
 # --- running ---

@@ -36,8 +36,8 @@ described() {
 	has "$(json .error.message)" "$a" "$b"
 	holds '.error.next == ["dpl-show", "--all"]'
 	is "$(sum)" "$before"
-	for i in 1 2 3 4 5 6; do
-		dpl-create -q
+	for d in 1 2 3 4 5 6; do
+		dpl-create -qd "$d"
 	done
 	expect 2 dpl-show Z-me
 	refused dpl-show '8 operations' '…'
@@ -132,9 +132,9 @@ described() {
 	DPL_LEDGER='' expect 3 dpl-show
 	refused dpl-show "$PWD/_ai/operation_ledger"
 	# the participant
-	DPL_PARTICIPANT=env dpl-log -qo "$a" x
-	is "$(last_entry "$a" .by)" env
-	DPL_PARTICIPANT=env dpl-log -qo "$a" -p opt x
+	DPL_PARTICIPANT=environment dpl-log -qo "$a" x
+	is "$(last_entry "$a" .by)" environment
+	DPL_PARTICIPANT=environment dpl-log -qo "$a" -p opt x
 	is "$(last_entry "$a" .by)" opt
 	DPL_PARTICIPANT='' dpl-log -qo "$a" x
 	is "$(last_entry "$a" .by)" "$(id -un)"
@@ -163,7 +163,7 @@ described() {
 	is "$(dpl-show -q)" ''
 	near=$(dpl-create)
 	is "$(dpl-show -q -C auto)" "$near"
-	cd ..
+	cd "$BATS_TEST_TMPDIR/repo/src"
 	is "$(dpl-show -q)" "$op"
 	# A .git that is a file (a worktree) counts too.
 	mkdir -p "$BATS_TEST_TMPDIR/tree/sub"
@@ -232,20 +232,10 @@ described() {
 }
 
 @test "who I am where the user has no name" {
+	public_folder
 	unset DPL_PARTICIPANT
-	command -v unshare >/dev/null || skip 'no unshare(1)'
-	op=$(dpl-create)
-	if ! unshare -U true 2>/dev/null; then
-		skip 'no user namespaces'
-	fi
-	# uid 65534 or one without an entry in the password file
-	chmod 755 "$BATS_TEST_TMPDIR"
-	expect 0 dpl-log -o "$op" x
-	if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
-		mkdir -m 777 free
-		expect 0 setpriv --reuid 54321 --regid 54321 --clear-groups dpl-create -C "$BATS_TEST_TMPDIR/free/l"
-		has "$output" -uid-54321-
-	fi
+	expect 0 as_other dpl-create -C "$public/ledger"
+	has "$output" -uid-54321-
 }
 
 @test "a ledger through a symbolic link, and one with odd characters" {

@@ -1,0 +1,162 @@
+# bash completion for dpl and the dpl-* commands
+#
+# The options and what they take come from a command's own --help, so that nothing here has to follow
+# them; the ids come from the ledger that the line names.
+# shellcheck shell=bash
+
+# _dpl_options TOOL [SUBCOMMAND]: lines of `-x --long VALUE`, with - where there is none
+_dpl_options() {
+	local line letter='' long value tool=$1 synopsis='' known='' in=
+	[[ ${2:-} ]] || known=all
+	while IFS= read -r line; do
+		# The synopsis of the subcommand, to know which options it takes.
+		if [[ $line =~ ^(usage:|\ {6})\ $tool\ ([a-z]+) ]]; then
+			in=
+			[[ ${BASH_REMATCH[2]} != "${2:-}" ]] || in=1
+		elif [[ ! $line ]]; then
+			in=
+		fi
+		[[ ! $in ]] || synopsis+=" $line "
+		[[ $line =~ ^\ \ (-(.), |\ {4})--([a-z-]+)(=([A-Z]+))? ]] || continue
+		letter=${BASH_REMATCH[2]} long=${BASH_REMATCH[3]} value=${BASH_REMATCH[5]}
+		# In the synopsis it stands as [--long], or among [-jqv], or as [-C ledger].
+		if [[ $known || $long == help || $long == version || $synopsis == *[[\ ]"--$long"[]\ ]* ||
+			($letter && $synopsis =~ [[\ ]-[a-zA-Z]*"$letter"[a-zA-Z]*[]\ ]) ]]; then
+			printf '%s %s %s\n' "${letter:+-}${letter:--}" "--$long" "${value:--}"
+		fi
+	done < <(command "$tool" --help 2>/dev/null)
+}
+
+# _dpl_ids TOOL ARG...: what that prints, asked of the ledger and the operation that the line names
+_dpl_ids() {
+	local i value options=()
+	for ((i = first; i < COMP_CWORD; i++)); do
+		value=${words[i + 1]}
+		[[ $value != = ]] || value=${words[i + 2]:-}
+		case ${words[i]} in
+		-C | --ledger)
+			[[ ${value:0:2} != \~/ ]] || value=$HOME/${value:2}
+			options+=(-C "$value")
+			;;
+		-o | --operation) [[ $1 != dpl-call ]] || options+=(-o "$value") ;;
+		esac
+	done
+	command "$@" "${options[@]}" 2>/dev/null
+}
+
+# _dpl_offer WORD...: those that begin with what is typed
+_dpl_offer() {
+	local word typed=$cur skip=''
+	# Where readline breaks words at colons, only what follows the last one is replaced.
+	if [[ $COMP_WORDBREAKS == *:* && $line_word == *:* ]]; then
+		typed=$line_word skip=${line_word%"${line_word##*:}"}
+		[[ $typed != --*=* ]] || typed=${typed#*=} skip=${skip#*=}
+	fi
+	for word; do
+		[[ $word != "$typed"* ]] || COMPREPLY+=("${word#"$skip"}")
+	done
+}
+
+# _dpl_value METAVARIABLE: values of an option
+_dpl_value() {
+	local ids
+	case $1 in
+	LEDGER)
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		;;
+	OPERATION)
+		if [[ $tool == dpl-show ]]; then
+			mapfile -t ids < <(_dpl_ids dpl-show -aq)
+		else
+			mapfile -t ids < <(_dpl_ids dpl-show -q)
+		fi
+		_dpl_offer @ @@ "${ids[@]}"
+		;;
+	CALL)
+		# --id makes a new one.
+		[[ $2 != --id ]] || return
+		mapfile -t ids < <(_dpl_ids dpl-call list -q)
+		_dpl_offer "${ids[@]}"
+		;;
+	LEVEL) _dpl_offer debug info warning error ;;
+	WHEN) _dpl_offer auto always never ;;
+	esac
+}
+
+# _dpl_commands: the X of each dpl-X
+_dpl_commands() {
+	command dpl 2>/dev/null | sed -n 's/^dpl-\([^ ]*\) .*/\1/p'
+}
+
+_dpl() {
+	local cur prev word tool sub='' first=1 i letter long value ids line_word ended=
+	local words=("${COMP_WORDS[@]}") options=()
+	COMPREPLY=()
+	cur=${words[COMP_CWORD]} prev=${words[COMP_CWORD - 1]}
+	line_word=${COMP_LINE:0:COMP_POINT}
+	line_word=${line_word##*[[:space:]]}
+	# --option=value is three words here.
+	if [[ $cur == = ]]; then
+		cur=
+	elif [[ $prev == = ]]; then
+		prev=${words[COMP_CWORD - 2]}
+	fi
+
+	tool=${words[0]##*/}
+	if [[ $tool == dpl ]]; then
+		if [[ $COMP_CWORD == 1 || ($COMP_CWORD == 2 && ${words[1]} == help) ]]; then
+			mapfile -t ids < <(_dpl_commands)
+			if [[ $COMP_CWORD == 1 ]]; then
+				ids+=(help --help --version)
+			else
+				ids+=(agents)
+			fi
+			_dpl_offer "${ids[@]}"
+			return
+		fi
+		tool=dpl-${words[1]} first=2
+	fi
+	if [[ $tool == dpl-call ]]; then
+		if [[ $COMP_CWORD == "$first" ]]; then
+			_dpl_offer start end fail list --help --version
+			return
+		fi
+		sub=${words[first]} first=$((first + 1))
+	fi
+	mapfile -t options < <(_dpl_options "$tool" "$sub")
+
+	# The value of an option?
+	for word in "${options[@]}"; do
+		read -r letter long value <<<"$word"
+		[[ $value != - ]] || continue
+		if [[ $prev == "$long" || ($letter != - && $prev == -[!-]* && $prev == *"${letter#-}") ]]; then
+			_dpl_value "$value" "$long"
+			return
+		fi
+	done
+
+	# An operand, or a word behind --?
+	for ((i = first; i < COMP_CWORD; i++)); do
+		[[ ${words[i]} != -- ]] || ended=1
+	done
+	if [[ $cur == -* && ! $ended ]]; then
+		for word in "${options[@]}"; do
+			read -r letter long value <<<"$word"
+			[[ $letter == - ]] || _dpl_offer "$letter"
+			if [[ $value == - ]]; then
+				_dpl_offer "$long"
+			else
+				_dpl_offer "$long="
+			fi
+		done
+		[[ ${#COMPREPLY[@]} != 1 || ${COMPREPLY[0]} != *= ]] || compopt -o nospace 2>/dev/null
+		return
+	fi
+	case $tool-$sub in
+	dpl-show-) _dpl_value OPERATION '' ;;
+	dpl-call-end | dpl-call-fail) _dpl_value CALL '' ;;
+	esac
+}
+
+complete -F _dpl dpl dpl-abort dpl-batch dpl-call dpl-complete dpl-create dpl-join dpl-leave dpl-log dpl-show

@@ -1,0 +1,121 @@
+# fish completion for dpl and the dpl-* commands
+#
+# The options and what they take come from a command's own --help, so that nothing here has to follow
+# them; the ids come from the ledger that the line names.
+
+# Letter, long option, metavariable and description of each option, between bars.
+function __dpl_options -a tool verb
+    command -q $tool; or return
+    command $tool --help 2>/dev/null | awk -v tool=$tool -v verb=$verb '
+        { line = $0; sub(/^usage:/, "      ", line); split(line, word, " ") }
+        /^(usage:|      )/ && word[1] == tool { inside = word[2] == verb }
+        /^$/ { inside = 0 }
+        inside { synopsis = synopsis line " " }
+        /^  (-., |    )--/ {
+            letter = substr($0, 3, 1) == "-" ? substr($0, 4, 1) : ""
+            option = substr($0, 9) # behind the --
+            long = option; sub(/[= ].*/, "", long)
+            value = option; if (!sub("^" long "=", "", value)) value = ""; sub(/ .*/, "", value)
+            about = option; sub(/^[^ ]* */, "", about)
+            if (verb == "" || long ~ /^(help|version)$/ || index(synopsis, "[--" long "]") || index(synopsis, "[--" long " ") ||
+                letter != "" && match(synopsis, "[[ ]-[a-zA-Z]*" letter "[a-zA-Z]*[] ]"))
+                print letter "|" long "|" value "|" about
+        }'
+end
+
+# What a command prints, asked of the ledger and the operation that the line names.
+function __dpl_ids
+    command -q $argv[1]; or return
+    set -l options
+    set -l tokens (commandline -opc)
+    for i in (seq (count $tokens))
+        set -l value $tokens[(math $i + 1)]
+        switch "$tokens[$i]"
+            case -C --ledger
+                set -a options -C (string replace -r '^~/' "$HOME/" -- $value)
+            case '--ledger=*'
+                set -a options -C (string replace -r '^--ledger=' '' -- $tokens[$i])
+            case -o --operation
+                test $argv[1] = dpl-call; and set -a options -o $value
+            case '--operation=*'
+                test $argv[1] = dpl-call; and set -a options -o (string replace -r '^--operation=' '' -- $tokens[$i])
+        end
+    end
+    command $argv $options 2>/dev/null
+end
+
+function __dpl_operations -a which
+    printf '%s\n' @ @@
+    __dpl_ids dpl-show $which
+end
+
+# The subcommand of dpl-call that the line has, or none.
+function __dpl_call_is
+    set -l tokens (commandline -opc)
+    contains -- "$tokens[2]" $argv
+end
+
+function __dpl_commands
+    command -q dpl; or return
+    command dpl 2>/dev/null | string replace -rf '^dpl-(\S+)\s+(.*)$' '$1\t$2'
+end
+
+# The rest of `dpl X …` is completed as that of `dpl-X …`.
+function __dpl_delegate
+    set -l tokens (commandline -opc)
+    set -l line dpl-(string escape -- $tokens[2])
+    test (count $tokens) -lt 3; or set line $line (string escape -- $tokens[3..])
+    complete -C "$line "(commandline -ct)
+end
+
+function __dpl_register -a tool verb
+    set -l where
+    test -z "$verb"; or set where -n "__dpl_call_is $verb"
+    for option in (__dpl_options $tool $verb)
+        set -l part (string split '|' -- $option)
+        set -l spec -l $part[2] -d "$part[4]"
+        test -z "$part[1]"; or set -a spec -s $part[1]
+        test -z "$part[3]"; or set -a spec -x
+        switch "$part[2]-$part[3]"
+            case 'id-*'
+            case '*-LEDGER'
+                set -a spec -a '(__fish_complete_directories)'
+            case '*-OPERATION'
+                set -l which -q
+                test $tool = dpl-show; and set which -aq
+                set -a spec -a "(__dpl_operations $which)"
+            case '*-CALL'
+                set -a spec -a '(__dpl_ids dpl-call list -q)'
+            case '*-LEVEL'
+                set -a spec -a 'debug info warning error'
+            case '*-WHEN'
+                set -a spec -a 'auto always never'
+        end
+        complete -c $tool $where $spec
+    end
+end
+
+complete -c dpl -f
+complete -c dpl -n 'test (count (commandline -opc)) = 1' -a '(__dpl_commands)'
+complete -c dpl -n 'test (count (commandline -opc)) = 1' -a help -d 'show how a command is used'
+complete -c dpl -n 'test (count (commandline -opc)) = 1' -s h -l help -d 'print how it is used'
+complete -c dpl -n 'test (count (commandline -opc)) = 1' -s V -l version -d 'print the version'
+complete -c dpl -n 'test (count (commandline -opc)) = 2; and __dpl_call_is help' -a '(__dpl_commands)'
+complete -c dpl -n 'test (count (commandline -opc)) = 2; and __dpl_call_is help' -a agents -d 'a short guide for AI agents'
+complete -c dpl -n 'test (count (commandline -opc)) -gt 1; and not __dpl_call_is help' -a '(__dpl_delegate)'
+
+for tool in abort batch complete create join leave log show
+    complete -c dpl-$tool -f
+    __dpl_register dpl-$tool ''
+end
+complete -c dpl-show -a '(__dpl_operations -aq)'
+
+complete -c dpl-call -f
+complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a start -d 'begin a call and print its id'
+complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a end -d 'end a call'
+complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a fail -d 'end a call that failed'
+complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a list -d 'show those that run'
+for verb in start end fail list
+    __dpl_register dpl-call $verb
+end
+complete -c dpl-call -n '__dpl_call_is end fail' -a '(__dpl_ids dpl-call list -q)'

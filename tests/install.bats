@@ -1,0 +1,164 @@
+#!/usr/bin/env bats
+# make install, uninstall and dist; the library as another program sees it
+
+# shellcheck disable=SC2030,SC2031,SC2154 # each test is a subshell; helper.bash sets them
+
+load helper
+
+setup() {
+	fresh_ledger
+	stage=$BATS_FILE_TMPDIR/stage
+	copy=$BATS_FILE_TMPDIR/source
+	export CC=${CC:-cc}
+}
+
+# make, as somebody calls it who is not inside of another make
+mk() {
+	env -u BUILD -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make -s "$@" 3>&-
+}
+
+# In a copy of the tree, so that the build which other tests run is left alone.  What is built is
+# taken along, but for that with sanitizers: `make`, then `make install PREFIX=/usr`.
+setup_file() {
+	local build=${BUILD:-build}
+	cd "$BATS_TEST_DIRNAME/.." || return
+	mkdir "$BATS_FILE_TMPDIR/source"
+	tar -c --exclude=./build --exclude='./build-*' --exclude=./.git . | tar -x -C "$BATS_FILE_TMPDIR/source"
+	[ -n "${SANITIZED:-}" ] || cp -a "$build" "$BATS_FILE_TMPDIR/source/build"
+	cd "$BATS_FILE_TMPDIR/source" || return
+	{
+		mk -j2 all && mk install PREFIX=/usr DESTDIR="$BATS_FILE_TMPDIR/stage"
+		echo $? >"$BATS_FILE_TMPDIR/install.status"
+	} >"$BATS_FILE_TMPDIR/install.log" 2>&1
+}
+
+package() {
+	PKG_CONFIG_SYSROOT_DIR=$stage PKG_CONFIG_LIBDIR=$stage/usr/lib/pkgconfig pkg-config "$@" dpl
+}
+
+@test "make install puts every file in its place, and nothing else" {
+	is "$(cat "$BATS_FILE_TMPDIR/install.status")" 0 || { cat "$BATS_FILE_TMPDIR/install.log"; return 1; }
+	{
+		for tool in "$copy"/cmd/*.c; do
+			tool=$(basename "$tool" .c)
+			echo "755 f usr/bin/$tool"
+			[ "$tool" = dpl ] && echo '644 f usr/share/bash-completion/completions/dpl' ||
+				echo "777 l usr/share/bash-completion/completions/$tool"
+		done
+		for page in "$copy"/man/*.[1-9]; do
+			echo "644 f usr/share/man/man${page##*.}/${page##*/}"
+		done
+		for doc in README.md NEWS.md LICENSE agents.txt; do
+			echo "644 f usr/share/doc/dpl/$doc"
+		done
+		echo '644 f usr/lib/libdpl.a'
+		echo '644 f usr/lib/pkgconfig/dpl.pc'
+		echo '644 f usr/include/dpl.h'
+		echo '644 f usr/share/zsh/site-functions/_dpl'
+		echo '644 f usr/share/fish/vendor_completions.d/dpl.fish'
+	} | sort >wanted
+	(cd "$stage" && find . ! -type d -printf '%m %y %P\n') | sort >got
+	diff wanted got
+	# The links lead to the file for all.
+	is "$(readlink -e "$stage/usr/share/bash-completion/completions/dpl-show")" "$(readlink -e "$stage")/usr/share/bash-completion/completions/dpl"
+}
+
+@test "there is a page for every command, and mandoc finds it" {
+	command -v mandoc >/dev/null || skip 'no mandoc'
+	for tool in "$stage"/usr/bin/*; do
+		expect 0 mandoc -T ascii "$stage/usr/share/man/man1/${tool##*/}.1"
+		has "${output//?$'\b'/}" "${tool##*/}"
+	done
+	expect 0 mandoc -T ascii "$stage/usr/share/man/man3/libdpl.3"
+	has "${output//?$'\b'/}" dpl_open dpl_fold_feed
+}
+
+@test "the installed commands work, alone and through dpl" {
+	PATH=$stage/usr/bin:$PATH
+	expect 0 "$stage/usr/bin/dpl-create"
+	op=$output
+	expect 0 "$stage/usr/bin/dpl" show -q
+	is "$output" "$op"
+	expect 0 "$stage/usr/bin/dpl" --version
+	is "$output" "dpl (dpl) $(package --modversion)"
+}
+
+@test "commands are small, and static where musl-gcc is here" {
+	for tool in "$stage"/usr/bin/*; do
+		size=$(stat -c %s "$tool")
+		[ "$size" -lt 200000 ] || { echo "$tool: $size bytes"; return 1; }
+		# A static program names no interpreter.
+		! command -v musl-gcc >/dev/null || lacks "$(readelf -lW "$tool")" INTERP
+	done
+}
+
+@test "libdpl.a has the functions of dpl.h and no other name" {
+	nm -g --defined-only "$stage/usr/lib/libdpl.a" | awk 'NF == 3 { print $3 }' | sort >got
+	# Without comments, the names before a parenthesis.
+	tr '\n' ' ' <"$stage/usr/include/dpl.h" | sed 's|/\*[^*]*\*\+\([^/*][^*]*\*\+\)*/| |g' |
+		grep -o 'dpl_[a-z_]* *(' | tr -d ' (' | sort -u >wanted
+	[ -s wanted ]
+	diff wanted got
+}
+
+@test "dpl.h alone compiles, as C and as C++" {
+	# shellcheck disable=SC2046 # options
+	echo '#include <dpl.h>' | "$CC" -x c -std=c99 -Wall -Wextra -Wpedantic -Werror $(package --cflags) -fsyntax-only -
+	command -v g++ >/dev/null || skip 'no g++'
+	# shellcheck disable=SC2046
+	printf '%s\n' '#include <dpl.h>' 'int main() { char why[99]; struct dpl *d = dpl_open(0, why, sizeof why); dpl_close(d); }' |
+		g++ -x c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror $(package --cflags) - -o plusplus $(package --libs)
+	DPL_LEDGER=$ledger ./plusplus
+}
+
+@test "examples/embed.c, built with pkg-config on what is installed, does what it says" {
+	# shellcheck disable=SC2046 # options
+	"$CC" -std=c11 -Wall -Wextra -Wpedantic -Werror -o embed "$copy/examples/embed.c" $(package --cflags --libs)
+	expect 0 ./embed "$ledger"
+	folded=$output
+	has "$stderr" ': completed'
+	holds '.state == "completed" and .callCounts == {"started":3,"running":0,"ended":2,"failed":1,"crashed":0,"cancelled":0}'
+	holds '.logCounts.warning == 1 and ([.calls[].state] == ["ended","ended","failed"])'
+	# What it folded is what the commands say.
+	expect 0 dpl-show --json -C "$ledger" "$(jq -r .operationId <<<"$folded")"
+	is "$(json '[.state, .seq, .startTime, .endTime, .callCounts, [.calls[].callId]]' -c)" \
+		"$(jq -c '[.state, .seq, .startTime, .endTime, .callCounts, [.calls[].callId]]' <<<"$folded")"
+	expect 2 ./embed
+}
+
+@test "make install to one prefix after another: pkg-config gives the one it is in" {
+	mk -C "$copy" install PREFIX="$PWD/here" DESTDIR= >/dev/null
+	is "$(PKG_CONFIG_PATH=$PWD/here/lib/pkgconfig pkg-config --variable=prefix dpl)" "$PWD/here"
+	[ -x here/bin/dpl-show ]
+}
+
+@test "make uninstall leaves nothing" {
+	cp -a "$stage" stage
+	# A file of somebody else stays.
+	touch stage/usr/bin/other
+	mk -C "$copy" uninstall PREFIX=/usr DESTDIR="$PWD/stage"
+	is "$(find stage ! -type d)" stage/usr/bin/other
+}
+
+@test "make dist: a tree that builds by itself" {
+	[ -e "$root/.git" ] && command -v git >/dev/null || skip 'not a git repository'
+	mkdir clone
+	git -c safe.directory='*' -C "$root" archive --format=tar HEAD | tar -x -C clone
+	# Of the commit, as an archive is; what is not committed is not in it.
+	git -c init.defaultBranch=main -C clone init -q
+	git -C clone add -A
+	git -C clone -c user.name=x -c user.email=x@example.org commit -q -m x
+	expect 0 mk -C clone dist
+	archive=clone/${output##*$'\n'}
+	[ -s "$archive" ]
+	# Twice the same.
+	cp "$archive" first.gz
+	expect 0 mk -C clone dist
+	cmp "$archive" first.gz
+	tar -xzf "$archive"
+	version=$(sed -n 's/.*define DPL_VERSION "\(.*\)"/\1/p' clone/lib/version.h)
+	is "$(names .)" "clone dpl-$version err first.gz out"
+	mk -j2 -C "dpl-$version" all >make.log 2>&1 || { cat make.log; return 1; }
+	expect 0 "dpl-$version/build/bin/dpl" --version
+	is "$output" "dpl (dpl) $version"
+}
