@@ -49,6 +49,7 @@ static void
 put_next(struct cli *c, enum err code, struct buf *b)
 {
 	const char *argv[6] = {NULL};
+	int n = 2;
 	switch (code) {
 	case ERR_NO_OPERATION:
 	case ERR_AMBIGUOUS:
@@ -66,9 +67,10 @@ put_next(struct cli *c, enum err code, struct buf *b)
 	case ERR_CALL_ENDED:
 		argv[0] = "dpl-call";
 		argv[1] = "list";
-		argv[2] = "--operation";
-		argv[3] = c->id;
-		argv[4] = code == ERR_CALLS_RUNNING ? NULL : "--all";
+		if (code != ERR_CALLS_RUNNING)
+			argv[n++] = "--all";
+		argv[n++] = "--operation";
+		argv[n] = c->id;
 		break;
 	case ERR_NO_PARTICIPANT:
 		argv[0] = "dpl-join";
@@ -351,8 +353,8 @@ const char *
 cli_inherited(const struct cli *c, const char *name)
 {
 	const char *operation = environment("DPL_OPERATION"), *participant = environment("DPL_PARTICIPANT");
-	bool same = (!c->operation || (operation && strcmp(c->id, operation) == 0)) &&
-		(!c->participant || (participant && strcmp(c->participant, participant) == 0));
+	bool same = (!c->operation || !operation || strcmp(c->id, operation) == 0) &&
+		(!c->participant || !participant || strcmp(c->participant, participant) == 0);
 	return same ? environment(name) : NULL;
 }
 

@@ -152,9 +152,11 @@ fish_offers() {
 	is "$(fish_offers 'dpl-show ')" "$(sorted @ @@ "$op" "$old")"
 	is "$(fish_offers 'dpl show ')" "$(sorted @ @@ "$op" "$old")"
 	is "$(fish_offers 'dpl-log -o ')" "$(sorted @ @@ "$op")"
+	is "$(fish_offers 'dpl-show -o ')" "$(sorted @ @@ "$op" "$old")"
 	is "$(fish_offers 'dpl-call ')" 'end fail list start'
 	is "$(fish_offers 'dpl-call end ')" "$call"
 	is "$(fish_offers "dpl call fail -o $op ")" "$call"
+	is "$(DPL_OPERATION='' fish_offers "dpl-call end --operation=$op ")" "$call"
 	is "$(fish_offers 'dpl call list --')" '--all --by --help --json --ledger --operation --quiet --verbose --version'
 	is "$(fish_offers 'dpl-log -l w')" warning
 	mkdir elsewhere
