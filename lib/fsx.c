@@ -13,6 +13,7 @@
 
 /* linux/fs.h has it too, but clashes with musl's headers. */
 #define RENAME_NOREPLACE_FLAG 1u
+#define RENAME_EXCHANGE_FLAG 2u
 
 int
 fsx_open(int dir, const char *name, int flags, mode_t mode)
@@ -111,9 +112,12 @@ fsx_replace(int dir, const char *name, const void *bytes, size_t n, bool sync)
 		e = errno;
 		rc = -1;
 	}
-	if (rc == 0 && (rc = renameat(dir, aside, dir, name)) < 0)
+	/* A rename over a file makes ext4 write the new one out at once, and the next such rename wait for that (its
+	 * auto_da_alloc).  Without `sync` nobody wants it: swap the two, and delete the old one. */
+	bool swapped = rc == 0 && !sync && syscall(SYS_renameat2, dir, aside, dir, name, RENAME_EXCHANGE_FLAG) == 0;
+	if (rc == 0 && !swapped && (rc = renameat(dir, aside, dir, name)) < 0)
 		e = errno;
-	if (rc < 0)
+	if (rc < 0 || swapped)
 		(void)unlinkat(dir, aside, 0);
 	errno = e;
 	return rc;

@@ -17,7 +17,7 @@
 enum {
 	CHUNK = 128 * 1024,          /* read at once where much is to be folded; longer than any line */
 	CHUNK_SMALL = 4096,          /* … and else: a page that is touched again is cheaper than a new one */
-	CHECKPOINT_EVERY = 16 * 1024,
+	CHECKPOINT_EVERY = 8 * 1024, /* bytes to fold that make a checkpoint worth its while */
 	RESERVE = 16 * 1024,         /* kept ahead of the end … */
 	RESERVE_MIN = 8 * 1024,      /* … and renewed below this */
 	TORN_MAX = 1024 * 1024,      /* no crash leaves more than this behind the last line */
@@ -204,24 +204,33 @@ journal_open(struct journal *j, int parent, const char *folder, const char *show
 	return -1;
 }
 
+/* A large state is written more seldom. */
+static uint64_t
+checkpoint_every(const struct op *op)
+{
+	uint64_t state = op->people.n * op->people.size + op->sessions.n * op->sessions.size + op->calls.n * op->calls.size;
+	return state / 8 > CHECKPOINT_EVERY ? state / 8 : CHECKPOINT_EVERY;
+}
+
 void
 journal_tidy(struct journal *j)
 {
 	struct op_head *h = &j->op.h;
-	if (!j->changed || h->archived || h->offset - j->checkpoint < CHECKPOINT_EVERY)
+	uint64_t every = checkpoint_every(&j->op);
+	if (!j->changed || h->archived || h->offset - j->checkpoint < every)
 		return;
 	/* A checkpoint covers only what is on disk.  Where unflushed kinds alone have piled up, one
 	 * flush for some hundred of them makes it so. */
 	if (j->owed)
 		return;
 	if (j->flushed < h->offset) {
-		if (h->offset - j->checkpoint < 2 * CHECKPOINT_EVERY || (j->o.sync && fdatasync(j->fd) < 0))
+		if (h->offset - j->checkpoint < 2 * every || (j->o.sync && fdatasync(j->fd) < 0))
 			return;
 		j->flushed = h->offset;
 	}
 	/* Among many writers, one of them does. */
 	uint64_t reach = checkpoint_reach(j->dir, j->inode);
-	if (reach <= h->offset && h->offset - reach < CHECKPOINT_EVERY) {
+	if (reach <= h->offset && h->offset - reach < every) {
 		j->checkpoint = reach;
 		return;
 	}

@@ -112,6 +112,24 @@ setup() {
 	refused dpl-call ../x
 }
 
+@test "the call and the session of the environment are those of their operation and participant only" {
+	other=$(dpl-create)
+	dpl-join -q -o "$other"
+	dpl-join -q -p worker
+	DPL_CALL=$(dpl-call start)
+	export DPL_CALL DPL_SESSION=1
+	dpl-call start -q
+	is "$(last_entry "$op" '[.parentId, .sessionId] | @csv')" "\"$DPL_CALL\",1"
+	dpl-call start -q -o "$other"
+	is "$(last_entry "$other" '[.parentId, .sessionId] | @csv')" ,2
+	dpl-call start -q -p worker
+	is "$(last_entry "$op" '[.parentId, .sessionId] | @csv')" ,2
+	dpl-log -q -o "$other" x
+	is "$(last_entry "$other" .callId)" null
+	dpl-log -q x
+	is "$(last_entry "$op" .callId)" "$DPL_CALL"
+}
+
 @test "end twice: 6; what never was: 3; and both name the call" {
 	call=$(dpl-call start)
 	dpl-call end "$call"

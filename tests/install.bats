@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # make install, uninstall and dist; the library as another program sees it
 
-# shellcheck disable=SC2030,SC2031,SC2154 # each test is a subshell; helper.bash sets them
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # scripts in quotes; each test is a subshell; helper.bash sets them
 
 load helper
 
@@ -42,8 +42,14 @@ package() {
 		for tool in "$copy"/cmd/*.c; do
 			tool=$(basename "$tool" .c)
 			echo "755 f usr/bin/$tool"
-			[ "$tool" = dpl ] && echo '644 f usr/share/bash-completion/completions/dpl' ||
+			# bash and fish look for a file by the name of the command.
+			if [ "$tool" = dpl ]; then
+				echo '644 f usr/share/bash-completion/completions/dpl'
+				echo '644 f usr/share/fish/vendor_completions.d/dpl.fish'
+			else
 				echo "777 l usr/share/bash-completion/completions/$tool"
+				echo "777 l usr/share/fish/vendor_completions.d/$tool.fish"
+			fi
 		done
 		for page in "$copy"/man/*.[1-9]; do
 			echo "644 f usr/share/man/man${page##*.}/${page##*/}"
@@ -55,12 +61,13 @@ package() {
 		echo '644 f usr/lib/pkgconfig/dpl.pc'
 		echo '644 f usr/include/dpl.h'
 		echo '644 f usr/share/zsh/site-functions/_dpl'
-		echo '644 f usr/share/fish/vendor_completions.d/dpl.fish'
 	} | sort >wanted
 	(cd "$stage" && find . ! -type d -printf '%m %y %P\n') | sort >got
 	diff wanted got
-	# The links lead to the file for all.
-	is "$(readlink -e "$stage/usr/share/bash-completion/completions/dpl-show")" "$(readlink -e "$stage")/usr/share/bash-completion/completions/dpl"
+	# The links lead to the file that serves all.
+	for link in bash-completion/completions/dpl-show fish/vendor_completions.d/dpl-show.fish; do
+		is "$(readlink -e "$stage/usr/share/$link")" "$(readlink -e "$stage")/usr/share/${link/-show}"
+	done
 }
 
 @test "there is a page for every command, and mandoc finds it" {
@@ -161,4 +168,90 @@ package() {
 	mk -j2 -C "dpl-$version" all >make.log 2>&1 || { cat make.log; return 1; }
 	expect 0 "dpl-$version/build/bin/dpl" --version
 	is "$output" "dpl (dpl) $version"
+}
+
+# --- scripts/need ---
+
+# bare_system: a PATH with nothing but what a fresh Debian has, and an apt-get that notes what it is asked
+# and knows every package but those in $absent.
+bare_system() {
+	local tool
+	mkdir bare
+	for tool in sh cat env printf rm ls chmod sha256sum find gzip flock ps xz id git make; do
+		ln -s "$(type -P $tool)" bare/$tool
+	done
+	printf '%s\n' '#!/bin/sh' 'echo "$*" >>apt.log' 'case "$*" in *install*) ;; *) exit 0 ;; esac' \
+		'for p; do case " $absent " in *" $p "*) exit 100 ;; esac; done' >bare/apt-get
+	chmod +x bare/apt-get
+	: >apt.log
+	export absent=''
+}
+
+need() {
+	PATH=$PWD/bare "$root/scripts/need" "$@"
+}
+
+be() {
+	rm bare/id
+	printf '#!/bin/sh\necho %s\n' "$1" >bare/id
+	chmod +x bare/id
+}
+
+@test "need: nothing missing, nothing said" {
+	expect 0 "$root/scripts/need" check
+	silent
+	expect 0 "$root/scripts/need" demo
+	silent
+	expect 2 "$root/scripts/need"
+	expect 2 "$root/scripts/need" nonsense
+}
+
+@test "need: what is missing is said and installed, the lists updated first" {
+	bare_system
+	be 0
+	expect 0 need demo
+	is "$output" ''
+	has "$stderr" 'need: make demo installs:' ' gcc' ' binutils' ' musl-tools'
+	lacks "$stderr" bats
+	is "$(sed -n 1p apt.log)" '-q -o DPkg::Lock::Timeout=300 update'
+	has "$(sed -n 2p apt.log)" 'install -y --no-install-recommends gcc binutils' musl-tools
+	is "$(wc -l <apt.log)" 2
+	expect 0 need check
+	has "$stderr" ' bats jq mandoc strace'
+	expect 0 need lint
+	has "$stderr" ' clang' ' shellcheck'
+}
+
+@test "need: what can be left out is left out with a line, what is needed is not" {
+	bare_system
+	be 0
+	absent='etcd-server lockfile-progs'
+	expect 0 need bench
+	has "$stderr" 'need: etcd-server cannot be installed' 'need: lockfile-progs cannot be installed'
+	lacks "$stderr" 'sqlite3 cannot'
+	has "$(cat apt.log)" 'recommends redis-server'
+	absent=gcc
+	expect 1 need bench
+	has "$stderr" 'could not be installed'
+}
+
+@test "need: not root: the command to type; sudo where it asks nothing" {
+	bare_system
+	be 1000
+	expect 1 need demo
+	has "$stderr" 'apt-get install -y --no-install-recommends gcc binutils'
+	is "$(cat apt.log)" ''
+	printf '%s\n' '#!/bin/sh' 'echo "sudo $*" >>apt.log' '[ "$1" = -n ] || exit 1' 'shift' 'exec "$@"' >bare/sudo
+	ln -s "$(type -P true)" bare/true
+	chmod +x bare/sudo
+	expect 0 need demo
+	has "$(cat apt.log)" 'sudo -n env DEBIAN_FRONTEND=noninteractive apt-get' ' update' ' install -y'
+}
+
+@test "need: no apt-get: says what is missing, and that it failed" {
+	bare_system
+	be 0
+	rm bare/apt-get
+	expect 1 need check
+	has "$stderr" ' gcc' ' bats'
 }

@@ -141,22 +141,38 @@ setup() {
 }
 
 @test "leave --session and DPL_SESSION name the session" {
-	dpl-join -qp w
-	dpl-join -qp w
-	dpl-join -qp w
-	expect 0 dpl-leave -p w --session 3
+	export DPL_PARTICIPANT=w
+	dpl-join -q
+	dpl-join -q
+	dpl-join -q
+	expect 0 dpl-leave --session 3
 	is "$(last_entry "$op" .sessionId)" 3
-	DPL_SESSION=2 expect 0 dpl-leave -p w
+	DPL_SESSION=2 expect 0 dpl-leave
 	is "$(last_entry "$op" .sessionId)" 2
-	DPL_SESSION=2 expect 0 dpl-leave -p w --session 4
+	DPL_SESSION=2 expect 0 dpl-leave --session 4
 	is "$(last_entry "$op" .sessionId)" 4
-	expect 3 dpl-leave -p w --session 4
+	expect 3 dpl-leave --session 4
 	refused dpl-leave 4 "$op"
-	expect 3 dpl-leave -p w --session 4 --json
+	DPL_SESSION=4 expect 3 dpl-leave
+	refused dpl-leave 4 "$op"
+	expect 3 dpl-leave --session 4 --json
 	json_error session-not-found
 	# Another's session is not mine to end.
-	expect 3 dpl-leave -p w --session 1
-	expect 0 dpl-leave --session 1
+	expect 3 dpl-leave --session 1
+	expect 0 dpl-leave -p me --session 1
+}
+
+@test "the session of the environment is that of its operation and participant only" {
+	dpl-join -qp w
+	other=$(dpl-create)
+	export DPL_SESSION=1
+	expect 0 dpl-leave -p w
+	is "$(last_entry "$op" '[.by, .sessionId] | @csv')" '"w",2'
+	dpl-join -q -o "$other"
+	expect 0 dpl-leave -o "$other"
+	is "$(last_entry "$other" '[.by, .sessionId] | @csv')" '"me",2'
+	expect 0 dpl-leave -o "$op" -p me
+	is "$(last_entry "$op" '[.by, .sessionId] | @csv')" '"me",1'
 }
 
 @test "leave: what is no session number" {

@@ -18,20 +18,20 @@ unchanged() {
 }
 
 @test "new-tool: the stamped command builds, its test passes, its page is clean" {
-	expect 0 "$tree/scripts/new-tool" dpl-frob-2
-	is "$output" $'cmd/dpl-frob-2.c\nman/dpl-frob-2.1\ntests/frob-2.bats'
-	has "$stderr" 'tests/run tests/frob-2.bats'
+	expect 0 "$tree/scripts/new-tool" dpl-frob-it
+	is "$output" $'cmd/dpl-frob-it.c\nman/dpl-frob-it.1\ntests/frob-it.bats'
+	has "$stderr" 'tests/run tests/frob-it.bats'
 	cd "$tree"
-	! grep -i template cmd/dpl-frob-2.c man/dpl-frob-2.1 tests/frob-2.bats || false
-	expect 0 mandoc -Tlint -Wwarning man/dpl-frob-2.1
+	! grep -i template cmd/dpl-frob-it.c man/dpl-frob-it.1 tests/frob-it.bats || false
+	expect 0 mandoc -Tlint -Wwarning man/dpl-frob-it.1
 	silent
 	# What is built is taken along, so that only the new command is compiled.
 	[ -n "${SANITIZED:-}" ] || cp -a "$BUILD" build
 	env -u BUILD -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make -s -j2 all >make.log 2>&1 3>&- || { cat make.log; return 1; }
 	# Through dpl, and in its list.
-	is "$(build/bin/dpl frob-2 --version)" "dpl-frob-2 (dpl) $(sed -n 's/.*define DPL_VERSION "\(.*\)"/\1/p' lib/version.h)"
-	has "$(build/bin/dpl)" 'dpl-frob-2 '
-	expect 0 env BUILD="$tree/build" bats --tap tests/frob-2.bats
+	is "$(build/bin/dpl frob-it --version)" "dpl-frob-it (dpl) $(sed -n 's/.*define DPL_VERSION "\(.*\)"/\1/p' lib/version.h)"
+	has "$(build/bin/dpl)" 'dpl-frob-it '
+	expect 0 env BUILD="$tree/build" bats --tap tests/frob-it.bats
 	has "$output" '1..5'
 	lacks "$output" 'not ok'
 	expect 0 env BUILD="$tree/build" bats --tap -f 'clean|SYNOPSIS|options|option of|NAME|sections|has its page' tests/manual.bats
@@ -40,12 +40,12 @@ unchanged() {
 		expect 0 scripts/check-layers
 	fi
 	# It is there now.
-	expect 2 scripts/new-tool dpl-frob-2
-	refused new-tool 'cmd/dpl-frob-2.c is there already'
+	expect 2 scripts/new-tool dpl-frob-it
+	refused new-tool 'cmd/dpl-frob-it.c is there already'
 }
 
 @test "new-tool refuses bad names, and changes nothing" {
-	for name in '' frob dpl- dpl--x dpl-x- dpl-x--y dpl-X dpl-1x dpl-x.y dpl-x/y 'dpl-x y' dpl-../x dpl-help dpl-agents dpl-template "dpl-$(printf '%031d' 0 | tr 0 x)"; do
+	for name in '' frob dpl- dpl--x dpl-x- dpl-x--y dpl-X dpl-x1 dpl-x.y dpl-x/y 'dpl-x y' dpl-../x dpl-help dpl-agents dpl-template "dpl-$(printf '%031d' 0 | tr 0 x)"; do
 		expect 2 "$tree/scripts/new-tool" "$name"
 		is "$output" ''
 		is "$(wc -l <err)" 1

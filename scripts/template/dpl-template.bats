@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # dpl-template
 
-# shellcheck disable=SC2030,SC2031,SC2154 # each test is a subshell; helper.bash sets them
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # jq's $; each test is a subshell; helper.bash sets them
 
 load helper
 
