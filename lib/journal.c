@@ -521,13 +521,28 @@ make_file(int dir, const char *name, const struct buf *content, bool sync)
 	return rc;
 }
 
+static const char *const empty_files[] = {"bell", "coordinator"}, *const folders[] = {"beats", "calls"};
+
 int
 journal_build(int dir, const struct buf *first, bool sync)
 {
-	if (make_file(dir, "journal.jsonl", first, sync) < 0 || make_file(dir, "bell", NULL, false) < 0 ||
-	    make_file(dir, "coordinator", NULL, false) < 0 || mkdirat(dir, "beats", 0700) < 0 || mkdirat(dir, "calls", 0700) < 0)
+	if (make_file(dir, "journal.jsonl", first, sync) < 0)
 		return -1;
+	for (int i = 0; i < 2; i++)
+		if (make_file(dir, empty_files[i], NULL, false) < 0 || mkdirat(dir, folders[i], 0700) < 0)
+			return -1;
 	return sync ? fsx_sync_dir(dir) : 0;
+}
+
+void
+journal_unbuild(int dir)
+{
+	/* Some of them may not be there. */
+	(void)unlinkat(dir, "journal.jsonl", 0);
+	for (int i = 0; i < 2; i++) {
+		(void)unlinkat(dir, empty_files[i], 0);
+		(void)unlinkat(dir, folders[i], AT_REMOVEDIR);
+	}
 }
 
 void

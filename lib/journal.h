@@ -111,6 +111,9 @@ void journal_watch(struct journal *j, struct watch *w);
  * line, flushed when `sync`.  0 or -1 with errno. */
 int journal_build(int dir, const struct buf *first, bool sync);
 
+/* Undo journal_build, whole or half done, without opening anything. */
+void journal_unbuild(int dir);
+
 /* Give back the space reserved ahead of the end. */
 void journal_give_back(struct journal *j);
 

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -15,8 +16,8 @@
 #include "clock.h"
 #include "fsx.h"
 #include "lock.h"
+#include "num.h"
 #include "proc.h"
-#include "text.h"
 
 enum { TRIES = 8 };
 
@@ -28,18 +29,67 @@ enum { TRIES = 8 };
 #define SIGEV_THREAD_ID 4
 #endif
 
+/* The pid before `at` in "12: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF". */
+static int64_t
+pid_before(const char *line, const char *at)
+{
+	int64_t pid = 0;
+	const char *first = at;
+	while (first > line && first[-1] != ' ')
+		first--;
+	return num_int(first, (size_t)(at - first), 1, INT32_MAX, &pid) < 0 ? 0 : pid;
+}
+
+/* Whether one of a process's descriptors holds a flock on the file that `file` stands for. */
+static bool
+process_holds(int proc, const char *pid, const char *file)
+{
+	char path[300];
+	char **fds = NULL;
+	struct buf b = {0};
+	bool holds = false;
+	snprintf(path, sizeof path, "%.20s/fdinfo", pid);
+	int dir = fsx_open(proc, path, O_RDONLY | O_DIRECTORY, 0);
+	ssize_t n = dir < 0 ? 0 : fsx_list(dir, &fds);
+	for (ssize_t i = 0; i < n && !holds; i++) {
+		buf_clear(&b);
+		holds = fsx_read_file(dir, fds[i], &b, 1 << 16) == 0 && b.n && strstr(b.p, "FLOCK") && strstr(b.p, file);
+	}
+	free(fds);
+	if (dir >= 0)
+		close(dir);
+	buf_free(&b);
+	return holds;
+}
+
+/* The process that inherited a lock from one that has ended: `exec 9<f; flock 9` in a shell is that way. */
+static int64_t
+heir(const char *file)
+{
+	char **pids = NULL;
+	int64_t pid = 0, found = 0;
+	int proc = fsx_open(AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY, 0);
+	ssize_t n = proc < 0 ? 0 : fsx_list(proc, &pids);
+	for (ssize_t i = 0; i < n && !found; i++)
+		if (num_int(pids[i], strlen(pids[i]), 1, INT32_MAX, &pid) == 0 && pid != getpid() && process_holds(proc, pids[i], file))
+			found = pid;
+	free(pids);
+	if (proc >= 0)
+		close(proc);
+	return found;
+}
+
 void
 lock_holder(int fd, char *text, size_t size)
 {
 	struct stat st;
 	struct buf b = {0};
+	char file[64], command[200];
 	text[0] = '\0';
 	if (fstat(fd, &st) < 0 || fsx_read_file(AT_FDCWD, "/proc/locks", &b, 1 << 24) < 0) {
 		buf_free(&b);
 		return;
 	}
-	/* 12: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF */
-	char file[64];
 	snprintf(file, sizeof file, " %02x:%02x:%llu ", major(st.st_dev), minor(st.st_dev), (unsigned long long)st.st_ino);
 	for (char *line = b.p, *next; line && *line; line = next) {
 		next = strchr(line, '\n');
@@ -47,17 +97,13 @@ lock_holder(int fd, char *text, size_t size)
 			*next++ = '\0';
 		char *at = strstr(line, file);
 		/* "->" marks one that waits */
-		if (!at || !strstr(line, "FLOCK") || strstr(line, "->"))
+		int64_t pid = at && strstr(line, "FLOCK") && !strstr(line, "->") ? pid_before(line, at) : 0;
+		if (!pid)
 			continue;
-		char *pid = at;
-		while (pid > line && pid[-1] != ' ')
-			pid--;
-		char command[200];
-		int number = 0;
-		if (sscanf(pid, "%d", &number) != 1 || number <= 0)
+		if (proc_start(pid) < 0 && !(pid = heir(file)))
 			continue;
-		proc_command(number, command, sizeof command);
-		snprintf(text, size, "pid %d (%s)", number, command);
+		proc_command(pid, command, sizeof command);
+		snprintf(text, size, "pid %lld (%s)", (long long)pid, command);
 		break;
 	}
 	buf_free(&b);

@@ -268,10 +268,12 @@ store_create(struct store *s, const char *id, const struct buf *first, struct wh
 	if (rc == 0)
 		rc = fsx_rename_new(s->dir, aside, s->dir, id);
 	int e = errno;
+	if (dir >= 0 && rc < 0)
+		journal_unbuild(dir);
 	if (dir >= 0)
 		close(dir);
 	if (rc < 0) {
-		(void)remove_tree(s->dir, aside);
+		(void)unlinkat(s->dir, aside, AT_REMOVEDIR); /* what stays is removed with the dead folders */
 		errno = e;
 		return e == EEXIST ? 1 : why_errno(why, "make %s/%s", s->path, id);
 	}
