@@ -149,12 +149,13 @@ install: all
 	for t in $(filter-out dpl,$(TOOLS)); do ln -sf dpl $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$t || exit 1; done
 	install -m 644 scripts/completions/_dpl $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 	install -m 644 scripts/completions/dpl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	for t in $(filter-out dpl,$(TOOLS)); do ln -sf dpl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$t.fish || exit 1; done
 
 uninstall:
 	rm -f $(TOOLS:%=$(DESTDIR)$(bindir)/%) $(DESTDIR)$(libdir)/libdpl.a $(DESTDIR)$(libdir)/pkgconfig/dpl.pc $(DESTDIR)$(includedir)/dpl.h
 	for p in $(PAGES); do rm -f $(DESTDIR)$(mandir)/man$${p##*.}/$${p##*/}; done
 	rm -rf $(DESTDIR)$(docdir)
-	rm -f $(TOOLS:%=$(DESTDIR)$(PREFIX)/share/bash-completion/completions/%) $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dpl $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/dpl.fish
+	rm -f $(TOOLS:%=$(DESTDIR)$(PREFIX)/share/bash-completion/completions/%) $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dpl $(TOOLS:%=$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/%.fish)
 
 dist:
 	mkdir -p $(BUILD)

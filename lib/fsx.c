@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,10 +124,43 @@ fsx_replace(int dir, const char *name, const void *bytes, size_t n, bool sync)
 	return rc;
 }
 
-int
-fsx_mkdir_all(const char *path)
+/* Flush the folder that `path` stands in. */
+static int
+sync_parent(const char *path)
 {
-	char part[4096];
+	char parent[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+	int dir = fsx_open(AT_FDCWD, parent, O_RDONLY | O_DIRECTORY, 0);
+	if (dir < 0)
+		return -1;
+	int rc = fsx_sync_dir(dir), e = errno;
+	close(dir);
+	errno = e;
+	return rc;
+}
+
+/* One folder; 0 also when it is there, whatever mkdir says (EROFS, EACCES). */
+static int
+make_folder(const char *path, bool sync)
+{
+	struct stat st;
+	if (mkdir(path, 0700) == 0)
+		return sync ? sync_parent(path) : 0;
+	int e = errno;
+	if (stat(path, &st) == 0) {
+		if (S_ISDIR(st.st_mode))
+			return 0;
+		e = ENOTDIR;
+	}
+	errno = e;
+	return -1;
+}
+
+int
+fsx_mkdir_all(const char *path, bool sync)
+{
+	char part[PATH_MAX];
 	size_t n = strlen(path);
 	if (n >= sizeof part) {
 		errno = ENAMETOOLONG;
@@ -137,17 +171,8 @@ fsx_mkdir_all(const char *path)
 			continue;
 		memcpy(part, path, i);
 		part[i] = '\0';
-		if (mkdir(part, 0700) < 0) {
-			struct stat st;
-			/* EEXIST, or EROFS or EACCES, for a folder that is there already is no failure. */
-			int e = errno;
-			if (stat(part, &st) == 0 && !S_ISDIR(st.st_mode))
-				e = ENOTDIR;
-			else if (stat(part, &st) == 0)
-				continue;
-			errno = e;
+		if (make_folder(part, sync) < 0)
 			return -1;
-		}
 	}
 	return 0;
 }

@@ -27,8 +27,9 @@ int fsx_read_file(int dir, const char *name, struct buf *b, size_t max);
 /* Replace `name` by these bytes: written aside, flushed when `sync`, renamed over it. */
 int fsx_replace(int dir, const char *name, const void *bytes, size_t n, bool sync);
 
-/* Make the folder and those above it that are missing, mode 0700.  0 also when it is there. */
-int fsx_mkdir_all(const char *path);
+/* Make the folder and those above it that are missing, mode 0700; with `sync` each is flushed into the one
+ * above it.  0 also when it is there. */
+int fsx_mkdir_all(const char *path, bool sync);
 
 /* Flush a folder's names. */
 int fsx_sync_dir(int dir);

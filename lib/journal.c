@@ -25,8 +25,17 @@ enum {
 
 /* --- reading --- */
 
-/* Tell a torn tail from damage: what follows the line with NULs must hold no entry that was
- * acknowledged after a flush. */
+/* Whether a line, or what stands behind the NULs in it, is an entry that was acknowledged after a flush. */
+static bool
+was_flushed(const char *line, size_t n)
+{
+	const char *last = memrchr(line, '\0', n), *from = last ? last + 1 : line;
+	struct entry e;
+	return !entry_parse(from, (size_t)(line + n - from), &e) && event_is_flushed(e.event);
+}
+
+/* Tell a torn tail from damage: from the line with NULs on there must be no entry that was acknowledged after a
+ * flush, and nothing that is neither an entry nor torn. */
 static bool
 only_unflushed_follow(struct journal *j, uint64_t size)
 {
@@ -34,16 +43,13 @@ only_unflushed_follow(struct journal *j, uint64_t size)
 	if (size - pos > TORN_MAX)
 		return false;
 	struct buf rest = {0};
-	bool only = buf_reserve(&rest, (size_t)(size - pos)) == 0;
-	ssize_t n = only ? fsx_pread(j->fd, rest.p, (size_t)(size - pos), pos) : -1;
-	const char *p = n > 0 ? memchr(rest.p, '\n', (size_t)n) : NULL;
-	const char *end = rest.p + (n > 0 ? n : 0), *newline;
-	for (only = n > 0; only && p && (newline = memchr(p + 1, '\n', (size_t)(end - p - 1))); p = newline) {
+	ssize_t n = buf_reserve(&rest, (size_t)(size - pos)) == 0 ? fsx_pread(j->fd, rest.p, (size_t)(size - pos), pos) : -1;
+	const char *p = rest.p, *end = rest.p + (n > 0 ? n : 0), *newline;
+	bool only = n > 0;
+	for (; only && (newline = memchr(p, '\n', (size_t)(end - p))); p = newline + 1) {
+		size_t length = (size_t)(newline - p);
 		struct entry e;
-		if (!entry_parse(p + 1, (size_t)(newline - p - 1), &e))
-			only = !event_is_flushed(e.event);
-		else
-			only = memchr(p + 1, '\0', (size_t)(newline - p - 1)) != NULL;
+		only = !was_flushed(p, length) && (memchr(p, '\0', length) || !entry_parse(p, length, &e));
 	}
 	buf_free(&rest);
 	return only;
@@ -177,6 +183,7 @@ journal_open(struct journal *j, int parent, const char *folder, const char *show
 		/* O_NONBLOCK: a FIFO in its place must not hang us. */
 		j->fd = fsx_open(j->dir, "journal.jsonl", O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0);
 		j->writable = j->fd >= 0;
+		j->refused = j->writable ? 0 : errno;
 		if (j->fd < 0 && (errno == EROFS || errno == EACCES))
 			j->fd = fsx_open(j->dir, "journal.jsonl", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	}
@@ -348,7 +355,7 @@ int
 journal_lock(struct journal *j, struct why *why)
 {
 	if (!j->writable) {
-		errno = EACCES;
+		errno = j->refused;
 		return why_errno(why, "write %s", j->path.p);
 	}
 	if (j->locked) { /* kept since the last commit: nobody has written meanwhile */

@@ -48,6 +48,7 @@ struct journal {
 	uint64_t checkpoint;     /* the stored checkpoint reaches this far */
 	uint64_t flushed;        /* this far is known to be on disk */
 	int64_t blocks;          /* bytes allocated to the file */
+	int refused;             /* errno of opening it for writing, where only reading was allowed */
 	bool writable, locked;
 	bool abort_bit;          /* the file's mode says "aborted, reason lost" */
 	bool torn;               /* bytes behind op.h.offset are a torn tail */

@@ -37,7 +37,7 @@ store_open(struct store *s, const char *path, bool create, const struct store_op
 	struct stat st;
 	*s = (struct store){.dir = -1, .o = *o};
 	act_as(0, 0);
-	if (create && fsx_mkdir_all(path) < 0)
+	if (create && fsx_mkdir_all(path, o->sync) < 0)
 		return why_errno(why, "make the ledger %s", path);
 	s->dir = fsx_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
 	if (s->dir < 0 && errno == ENOENT) {
@@ -261,7 +261,11 @@ store_create(struct store *s, const char *id, const struct buf *first, struct wh
 		return 1;
 	/* The pid: two may finish the operation of one key at the same time. */
 	snprintf(aside, sizeof aside, ".new-%s.%ld", id, (long)getpid());
-	if (mkdirat(s->dir, aside, 0700) < 0)
+	int made = mkdirat(s->dir, aside, 0700);
+	/* Of one that died with our pid (in a container everybody's is 1), finishing the same key. */
+	if (made < 0 && errno == EEXIST && remove_tree(s->dir, aside) == 0)
+		made = mkdirat(s->dir, aside, 0700);
+	if (made < 0)
 		return why_errno(why, "make %s/%s", s->path, aside);
 	int dir = fsx_open(s->dir, aside, O_RDONLY | O_DIRECTORY, 0);
 	int rc = dir < 0 ? -1 : journal_build(dir, first, s->o.sync);
@@ -417,22 +421,27 @@ drop_leftovers(struct journal *j)
 	free(names);
 }
 
-/* Whether an ended operation is of the kind that is kept longer.  An event's name cannot stand
- * unescaped inside a text, so looking at the raw end of the journal is enough. */
+/* Whether an ended operation is of the kind that is kept longer.  Its last two lines tell.  An event's name cannot
+ * stand unescaped inside a text, so looking at the raw end of the journal is enough. */
 static bool
 kept_longer(int backup, const char *id)
 {
-	char name[ID_OPERATION_MAX + 32], tail[8193];
+	enum { TAIL = ENTRY_MAX + 4096 };
+	static const char completed[] = "\"event\":\"operation.completed\"", aborted[] = "\"aborted\":true";
+	char name[ID_OPERATION_MAX + 32];
+	struct buf tail = {0};
 	snprintf(name, sizeof name, "%s/journal.jsonl", id);
 	int fd = fsx_open(backup, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	if (fd < 0)
 		return false;
 	off_t size = lseek(fd, 0, SEEK_END);
-	ssize_t n = fsx_pread(fd, tail, sizeof tail - 1, size > 8192 ? (uint64_t)size - 8192 : 0);
+	ssize_t n = buf_reserve(&tail, TAIL) < 0 ? -1 : fsx_pread(fd, tail.p, TAIL, size > TAIL ? (uint64_t)size - TAIL : 0);
 	close(fd);
-	if (n <= 0)
-		return true; /* unknown: rather keep it */
-	return memmem(tail, (size_t)n, "\"event\":\"operation.completed\"", 29) == NULL || memmem(tail, (size_t)n, "\"aborted\":true", 14) != NULL;
+	/* unknown: rather keep it */
+	const char *end = n > 0 ? memmem(tail.p, (size_t)n, completed, sizeof completed - 1) : NULL;
+	bool longer = !end || memmem(end, (size_t)(tail.p + n - end), aborted, sizeof aborted - 1);
+	buf_free(&tail);
+	return longer;
 }
 
 /* The key that made an ended operation goes with it. */
@@ -515,6 +524,9 @@ store_archive(struct store *s, struct journal *j, struct why *why)
 	const char *id = j->op.h.id;
 	char to[ID_OPERATION_MAX + 16];
 	struct stat st;
+	/* Who finishes another's work does not know whether the end is on disk; it must be, before the move. */
+	if (s->o.sync && j->flushed < j->op.h.offset && fdatasync(j->fd) < 0)
+		return why_errno(why, "flush %s", j->path.p);
 	if (j->writable)
 		journal_give_back(j);
 	drop_leftovers(j);

@@ -378,14 +378,9 @@ verb_complete(struct request *r)
 		return change_end(&c, change_refuse(&c));
 	c.j->ring = true;
 	rc = change_commit_with(&c, name, EVENT_ARCHIVED);
-	if (rc == 0) {
-		rc = store_archive(&r->v->store, c.j, &r->why);
-		/* The end is in the journal and durable; whoever looks next finishes the move. */
-		if (rc < 0 && r->why.code != ERR_NOT_DURABLE) {
-			notice(r->v->o.notice, "%s; the next command finishes that", r->why.text);
-			rc = 0;
-		}
-	}
+	/* The end is in the journal and durable; should the move fail or be lost, whoever looks next finishes it. */
+	if (rc == 0 && store_archive(&r->v->store, c.j, &r->why) < 0)
+		notice(r->v->o.notice, "%s; the next command finishes that", r->why.text);
 	rc = change_end(&c, rc);
 	if (c.j->op.h.archived)
 		request_close(r, c.j);
