@@ -3,6 +3,7 @@
 # make check      install what the tests need, and run them
 # make asan       the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make lint       warnings as errors in gcc and clang, manual pages, scripts, layers
+# make fuzz       each parser under libFuzzer, FUZZ_SECONDS each
 # make bench      measure against other tools (docs/benchmarks.md)
 # make install    PREFIX=/usr/local, DESTDIR=
 
@@ -40,7 +41,7 @@ FUZZ_SECONDS ?= 20
 STD      = -std=c11 $(WARN) -MMD -MP -include lib/banned.h
 
 # heap.c replaces malloc: in the static commands only.
-LIB_SRC  = $(filter-out lib/cli.c lib/render.c lib/heap.c,$(wildcard lib/*.c))
+LIB_SRC  = $(filter-out lib/cli.c lib/render.c lib/timeline.c lib/heap.c,$(wildcard lib/*.c))
 CLI_SRC  = $(filter-out lib/dpl.c lib/heap.c,$(wildcard lib/*.c)) $(CMD_HEAP)
 TOOLS    = $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
 UNITS    = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
@@ -133,6 +134,20 @@ bench: all
 	scripts/need bench
 	BUILD=$(BUILD) scripts/bench
 
+# Each parser under libFuzzer, from the corpus in the tree; what it finds beyond that stays in build-fuzz/.
+FUZZERS = $(patsubst tests/fuzz/%.c,build-fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz:
+	scripts/need fuzz
+	@$(MAKE) --no-print-directory $(FUZZERS)
+	for f in $(FUZZERS); do \
+		mkdir -p build-fuzz/corpus/$${f##*/} && \
+		$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 build-fuzz/corpus/$${f##*/} tests/fuzz/corpus/$${f##*_} || exit 1; \
+	done
+
+build-fuzz/%: tests/fuzz/%.c $(LIB_SRC)
+	@mkdir -p $(@D)
+	clang -std=c11 $(WARN) $(CPPFLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< $(LIB_SRC)
+
 # --- install ---
 
 install: all
@@ -165,7 +180,7 @@ dist:
 clean:
 	rm -rf build build-*
 
-.PHONY: all asan bench check clean demo dist install lint test-tools uninstall units
+.PHONY: all asan bench check clean demo dist fuzz install lint test-tools uninstall units
 .DELETE_ON_ERROR:
 .SECONDARY:
 

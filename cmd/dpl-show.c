@@ -9,7 +9,7 @@
 #include "render.h"
 #include "table.h"
 #include "text.h"
-#include "wire.h"
+#include "timeline.h"
 
 static const char usage[] =
 	"usage: dpl-show [-ajqv] [-C ledger] [-o operation] [-p participant] [--at moment]\n"
@@ -235,14 +235,6 @@ show_people(struct cli *c, int64_t now_ms)
 
 /* --- calls, flat or as a tree --- */
 
-struct node {
-	struct table_key key; /* the call id */
-	int32_t token;        /* its object in the answer */
-	int32_t child, last, next; /* records, -1 for none */
-	int32_t parent;
-	int32_t pad;
-};
-
 static void
 call_row(struct cli *c, struct render_table *t, int k, const char *lead)
 {
@@ -264,70 +256,46 @@ call_row(struct cli *c, struct render_table *t, int k, const char *lead)
 	buf_free(&first);
 }
 
-/* `lead` is what stands before the children of this level: bars and blanks. */
-static void
-tree_rows(struct cli *c, struct table *nodes, struct render_table *t, int i, struct buf *lead, int depth)
-{
-	for (; i >= 0; i = ((struct node *)table_at(nodes, (uint32_t)i))->next) {
-		struct node *n = table_at(nodes, (uint32_t)i);
-		size_t keep = lead->n;
-		bool root = n->parent < 0;
-		if (!root)
-			buf_str(lead, n->next >= 0 ? "├─ " : "└─ ");
-		call_row(c, t, n->token, lead->p ? lead->p : "");
-		lead->n = keep;
-		if (lead->p)
-			lead->p[keep] = '\0';
-		if (n->child >= 0 && depth < 1000) {
-			if (!root)
-				buf_str(lead, n->next >= 0 ? "│  " : "   ");
-			tree_rows(c, nodes, t, n->child, lead, depth + 1);
-			lead->n = keep;
-			if (lead->p)
-				lead->p[keep] = '\0';
-		}
-	}
-}
+struct rows {
+	struct cli *c;
+	struct render_table *table;
+	struct table nodes;
+};
+
+struct node {
+	struct table_key key; /* the call id */
+	int64_t token;        /* its object in the answer */
+};
 
 static void
-append_node(struct table *nodes, int32_t *first, int32_t *last, int32_t i)
+tree_row(void *arg, int32_t i, const char *lead)
 {
-	if (*first < 0)
-		*first = i;
-	else
-		((struct node *)table_at(nodes, (uint32_t)*last))->next = i;
-	*last = i;
+	struct rows *r = arg;
+	const struct node *n = table_at(&r->nodes, (uint32_t)i);
+	call_row(r->c, r->table, (int)n->token, lead);
 }
 
 static void
 show_tree(struct cli *c, struct render_table *t)
 {
-	struct table nodes = {.size = sizeof(struct node)};
-	struct buf b = {0}, lead = {0};
+	struct rows r = {c, t, {.size = sizeof(struct node)}};
+	struct buf b = {0}, parents = {0};
 	int calls = member(c, 0, "calls");
-	int32_t first = -1, last = -1;
 	for (int k = json_first(&c->answer, calls); k >= 0; k = json_next(&c->answer, calls, k)) {
-		struct node *parent = table_find(&nodes, cli_answer(c, k, "parentId", &b));
-		int32_t up = parent ? (int32_t)(((char *)parent - nodes.rec) / (ptrdiff_t)nodes.size) : -1;
-		struct node *n = table_add(&nodes, cli_answer(c, k, "callId", &b));
+		/* A parent starts before its children, so it is there already. */
+		struct node *parent = table_find(&r.nodes, cli_answer(c, k, "parentId", &b));
+		int32_t up = parent ? (int32_t)(((char *)parent - r.nodes.rec) / (ptrdiff_t)r.nodes.size) : -1;
+		struct node *n = table_add(&r.nodes, cli_answer(c, k, "callId", &b));
+		c->out.failed |= !n;
 		if (!n)
 			break;
-		int32_t i = (int32_t)nodes.n - 1;
 		n->token = k;
-		n->child = n->last = n->next = -1;
-		n->parent = up;
-		/* A parent starts before its children, so it is there already. */
-		if (up >= 0) {
-			parent = table_at(&nodes, (uint32_t)up);
-			append_node(&nodes, &parent->child, &parent->last, i);
-		} else {
-			append_node(&nodes, &first, &last, i);
-		}
+		buf_add(&parents, &up, sizeof up);
 	}
-	tree_rows(c, &nodes, t, first, &lead, 0);
-	table_free(&nodes);
+	c->out.failed |= parents.failed || timeline_tree((const void *)parents.p, (int32_t)r.nodes.n, tree_row, &r) < 0;
+	table_free(&r.nodes);
+	buf_free(&parents);
 	buf_free(&b);
-	buf_free(&lead);
 }
 
 static void
@@ -398,38 +366,13 @@ show(struct cli *c, const char *at, bool tree)
 /* --- the trail --- */
 
 static void
-trail_row(struct render_table *t, const struct entry *e, int64_t start_ms)
-{
-	struct buf b = {0};
-	char at[CLOCK_TEXT], by[TABLE_NAME];
-	buf_int(&b, (int64_t)e->seq);
-	render_cell(t, DIM, b.p);
-	clock_format(e->at_ms, at);
-	render_cell(t, PLAIN, at);
-	buf_clear(&b);
-	buf_char(&b, '+');
-	render_duration(&b, e->at_ms - start_ms);
-	render_cell(t, DIM, b.p);
-	slice_copy(e->by, by, sizeof by);
-	render_cell(t, BOLD, by);
-	buf_clear(&b);
-	wire_sentence(&b, e);
-	bool bad = e->event == EVENT_CALL_FAILED || e->event == EVENT_ABORT_SET || e->event == EVENT_FAILED || e->event == EVENT_CRASH_DETECTED;
-	render_cell(t, bad ? RED : e->event == EVENT_LOG ? DIM : PLAIN, b.n ? b.p : "");
-	buf_clear(&b);
-	if (e->duration_ms >= 0)
-		render_duration(&b, e->duration_ms);
-	render_cell(t, PLAIN, b.n ? b.p : "");
-	buf_free(&b);
-}
-
-static void
 trail(struct cli *c, const char *at)
 {
 	/* wire_sentence has made its text safe already; what render_cell does again changes nothing. */
-	struct render_table t = {.columns = 6, .right = {true, false, true, false, false, true}};
+	struct render_table t;
 	int64_t ms, seq = moment(c, at, &ms), from = 1, pos = 0, start_ms = -1;
 	bool more = true;
+	timeline_begin(&t);
 	cli_put_operation(c, false);
 	while (more) {
 		cli_again(c);
@@ -449,7 +392,7 @@ trail(struct cli *c, const char *at)
 			if (start_ms < 0)
 				start_ms = e.at_ms;
 			if (!c->json)
-				trail_row(&t, &e, start_ms);
+				timeline_row(&t, &e, start_ms);
 			else {
 				buf_add(&c->out, raw, n);
 				buf_char(&c->out, '\n');

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "hash.h"
 #include "id.h"
 #include "text.h"
 
@@ -148,4 +149,11 @@ id_file(const char *participant, char file[ID_FILE_MAX + 1])
 		*out++ = hex[(unsigned char)*p & 15];
 	}
 	*out = '\0';
+}
+
+void
+id_key_file(const char *key, char file[ID_KEY_FILE + 1])
+{
+	hash_hex(hash_bytes(1, key, strlen(key)), file);
+	hash_hex(hash_bytes(2, key, strlen(key)), file + 16);
 }

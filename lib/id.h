@@ -14,6 +14,7 @@ enum {
 	ID_NAME_MAX = 64,       /* bytes of a participant's name and of a call id */
 	ID_KEY_MAX = 128,       /* bytes of an idempotency key */
 	ID_FILE_MAX = 3 * ID_NAME_MAX,
+	ID_KEY_FILE = 32,       /* bytes of the file name that stands for a key */
 };
 
 /* Each returns NULL when the name is allowed, else what is wrong with it, as words that follow
@@ -42,5 +43,9 @@ void id_call(const char *participant, uint64_t number, uint32_t random, char id[
 
 /* A participant's name as a file name: percent-encoded (RFC 3986) but for letters, digits and `_.-`. */
 void id_file(const char *participant, char file[ID_FILE_MAX + 1]);
+
+/* The name in keys/ for an idempotency key: a hash, so keys of any two operations may share it only by accident, and
+ * what is found by it must be compared with the key itself. */
+void id_key_file(const char *key, char file[ID_KEY_FILE + 1]);
 
 #endif

@@ -4,6 +4,8 @@
 # After each kill: the journal is read at once, what was acknowledged before is there, the killed
 # change has no effect or the whole, and the next command succeeds.
 
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # each test is a subshell; journal.bash sets what is read
+
 load tools/journal.bash
 
 setup() {
@@ -51,7 +53,8 @@ sweep() {
 	[ "$status" -eq 0 ] || fail "'$*' gave $status: $(cat "$BATS_TEST_TMPDIR/.err")"
 	# Fewer would mean that nothing was tried.
 	[ "$stop" -gt 40 ] || fail "only $stop stops"
-	[ "$untouched" -gt 0 ] && [ "$changed" -gt 0 ] || fail "without effect $untouched times, with $changed"
+	[ "$untouched" -gt 0 ] || fail "without effect $untouched times, with $changed"
+	[ "$changed" -gt 0 ] || fail "without effect $untouched times, with $changed"
 	echo "# $stop stops: without effect $untouched, with $changed" >&3
 }
 
@@ -177,7 +180,7 @@ keyed_create_is_made_once() {
 @test "call end" {
 	busy_operation
 	entries=1 event=call.ended
-	sweep change_is_whole_or_not_there dpl-call end -o "$op" -p bob --result done two
+	sweep change_is_whole_or_not_there dpl-call end -o "$op" -p bob --result 'well done' two
 }
 
 @test "call fail" {
@@ -266,8 +269,9 @@ end_is_whole_or_not_there() {
 	for name in operation.json operation.log; do
 		[ -s "$DPL_LEDGER/backup/$op/$name" ] || fail "no $name"
 	done
-	jq -e '.state == "completed"' "$DPL_LEDGER/backup/$op/operation.json" >"$BATS_TEST_TMPDIR/.jq" || fail "operation.json"
-	[ "$(wc -l <"$DPL_LEDGER/backup/$op/operation.log")" -eq "${#lines[@]}" ] || fail "operation.log has not a line for each entry"
+	[[ $(<"$DPL_LEDGER/backup/$op/operation.json") == '{'*'"state":"completed"'*'}' ]] || fail "operation.json: $(cat "$DPL_LEDGER/backup/$op/operation.json")"
+	mapfile -t log <"$DPL_LEDGER/backup/$op/operation.log"
+	[ "${#log[@]}" -eq "${#lines[@]}" ] || fail "operation.log has not a line for each entry"
 	while read -r name; do
 		case $name in
 		beats | bell | calls | checkpoint | coordinator | journal.jsonl | operation.json | operation.log) ;;
@@ -275,11 +279,9 @@ end_is_whole_or_not_there() {
 		esac
 	done < <(ls -A "$DPL_LEDGER/backup/$op")
 	expect 6 dpl-complete -o "$op"
-	expect 0 dpl-create
 }
 
 @test "complete" {
-	need_tool jq
 	op=$(dpl-create)
 	dpl-log -o "$op" working
 	keep
@@ -289,7 +291,6 @@ end_is_whole_or_not_there() {
 }
 
 @test "complete that cancels calls" {
-	need_tool jq
 	busy_operation
 	entries=4
 	command=(dpl-complete -q -o "$op" --cancel -m over)
@@ -298,7 +299,6 @@ end_is_whole_or_not_there() {
 
 # The one who finishes a dead one's move may die as well.
 @test "a look that finishes the move" {
-	need_tool jq
 	busy_operation
 	dpl-complete -q -o "$op" --cancel
 	mv "$DPL_LEDGER/backup/$op" "$DPL_LEDGER/$op"

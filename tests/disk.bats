@@ -3,6 +3,8 @@
 #
 # Filesystems of its own, so only root can; they are taken away again in any case.
 
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # each test is a subshell; journal.bash sets what is read
+
 load tools/journal.bash
 
 setup() {
@@ -75,12 +77,12 @@ full_disk() {
 	with_operation
 	dpl-log -o "$op" before
 	fill
-	lines=$(wc -l <"$j")
+	entries=$(wc -l <"$j")
 	# What is not vital uses up what is free of the reserve at most, then is refused, and leaves nothing half written.
 	for ((i = 0; i < 200; i++)); do
 		try dpl-log -o "$op" "ordinary $i"
 		[ "$status" -eq 0 ] || break
-		lines=$((lines + 1))
+		entries=$((entries + 1))
 	done
 	[ "$status" -eq 9 ] || fail "the log never ended: $status"
 	[[ $err == *"No space left on device"* ]] || fail "$err"
@@ -89,7 +91,8 @@ full_disk() {
 	expect 9 dpl-join -o "$op" -p bob
 	expect 9 dpl-create
 	[ "$(find "$DPL_LEDGER" -maxdepth 1 -name '.new-*' | wc -l)" -eq 0 ]
-	[ "$(wc -l <"$j")" -eq "$lines" ] && [ -z "$(tail -c 1 "$j" | tr -d '\n')" ] || fail "half written"
+	[ "$(wc -l <"$j")" -eq "$entries" ] || fail "half written"
+	[ -z "$(tail -c 1 "$j" | tr -d '\n')" ] || fail "half written"
 	# What stops and ends an operation goes through.
 	expect 0 dpl-show -q "$op"
 	expect 0 dpl-abort -o "$op" -m full
@@ -101,15 +104,17 @@ full_disk() {
 	expect 0 dpl-leave -o "$op" --cancel
 	expect 0 dpl-complete -o "$op" -m full
 	[ "$out" = "completed, aborted" ] || fail "$out"
-	[ -d "$DPL_LEDGER/backup/$op" ] && [ ! -e "$DPL_LEDGER/$op" ] || fail "not archived"
-	[ "$(wc -l <"$DPL_LEDGER/backup/$op/journal.jsonl")" -eq $((lines + 9)) ] || fail "$(tail -n 12 "$DPL_LEDGER/backup/$op/journal.jsonl")"
+	[ -d "$DPL_LEDGER/backup/$op" ] || fail "not archived"
+	[ ! -e "$DPL_LEDGER/$op" ] || fail "not archived"
+	[ "$(wc -l <"$DPL_LEDGER/backup/$op/journal.jsonl")" -eq $((entries + 9)) ] || fail "$(tail -n 12 "$DPL_LEDGER/backup/$op/journal.jsonl")"
 	expect 0 dpl-show "$op"
 	# With room again the papers are made.
 	rm "$mnt"/fill.*
 	expect 0 dpl-show -q "$op"
-	[ -s "$DPL_LEDGER/backup/$op/operation.json" ] && [ -s "$DPL_LEDGER/backup/$op/operation.log" ] || fail "no papers"
+	[ -s "$DPL_LEDGER/backup/$op/operation.json" ] || fail "no papers"
+	[ -s "$DPL_LEDGER/backup/$op/operation.log" ] || fail "no papers"
 	jq -e '.state == "completed" and .aborted' "$DPL_LEDGER/backup/$op/operation.json" >jq.out
-	[ "$(wc -l <"$DPL_LEDGER/backup/$op/operation.log")" -eq $((lines + 9)) ] || fail "half a log"
+	[ "$(wc -l <"$DPL_LEDGER/backup/$op/operation.log")" -eq $((entries + 9)) ] || fail "half a log"
 	expect 0 dpl-create
 }
 
@@ -138,12 +143,12 @@ full_disk() {
 	need_strace
 	with_disk tmpfs 8192
 	with_operation
-	lines=$(wc -l <"$j")
+	entries=$(wc -l <"$j")
 	# Every append fails, on any filesystem.
 	expect 0 strace -qq -o trace -e trace=write,fallocate -P "$j" -e inject=write,fallocate:error=ENOSPC dpl-abort -o "$op" -m lost
 	grep -q INJECTED trace
 	[[ $err == *"aborted all the same, the reason is lost"* ]] || fail "$err"
-	[ "$(wc -l <"$j")" -eq "$lines" ]
+	[ "$(wc -l <"$j")" -eq "$entries" ]
 	[ -x "$j" ]
 	expect 0 dpl-abort --check -o "$op"
 	expect 4 dpl-call start -o "$op"
@@ -192,10 +197,10 @@ full_disk() {
 		[ "$status" -eq 0 ] || break
 	done
 	[ "$status" -eq 9 ]
-	lines=$(wc -l <"$j")
+	entries=$(wc -l <"$j")
 	rm "$mnt"/fill.*
 	expect 0 dpl-log -o "$op" later
-	[ "$(wc -l <"$j")" -eq $((lines + 1)) ]
+	[ "$(wc -l <"$j")" -eq $((entries + 1)) ]
 	[ -z "$err" ]
 }
 

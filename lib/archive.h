@@ -1,0 +1,16 @@
+/* archive: the last steps of an operation, and of those that ended long ago.
+ *
+ * A part of store_file: only that includes it. */
+#ifndef DPL_ARCHIVE_H
+#define DPL_ARCHIVE_H
+
+#include "store.h"
+
+/* What store_archive promises. */
+int archive_move(struct store *s, struct journal *j, struct why *why);
+
+/* Write operation.json and operation.log beside an ended journal where they are missing.  On a full disk that
+ * fails, and is done when the operation is looked at again. */
+void archive_papers(struct store *s, struct journal *j);
+
+#endif
