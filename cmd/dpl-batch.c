@@ -52,7 +52,6 @@ serve(struct cli *c, const char *line, size_t n)
 	struct why why;
 	char path[100] = "", key[ID_KEY_MAX + 2] = "";
 	int status, id = -1, body = -1;
-	buf_clear(&c->body);
 	bool parsed = json_parse(&j, line, n, &why) == 0;
 	if (!parsed || json_no_duplicates(&j, &why) < 0)
 		status = verb_failure(&why, &c->reply);
@@ -64,14 +63,8 @@ serve(struct cli *c, const char *line, size_t n)
 			status = (why_set(&why, ERR_REQUEST, "Missing path"), verb_failure(&why, &c->reply));
 		else if (key_at >= 0 && !json_is_null(&j, key_at) && json_copy(&j, key_at, key, sizeof key) < 0)
 			status = (why_set(&why, ERR_ID, "key is too long or no string"), verb_failure(&why, &c->reply));
-		else {
-			size_t length;
-			const char *raw = json_raw(&j, body, &length);
-			if (json_is_string(&j, body)) /* not an object: let the verb refuse it, quotes and all */
-				raw--, length += 2;
-			buf_add(&c->body, length ? raw : "{}", length ? length : 2);
-			status = client_call(&c->client, path, &c->body, *key ? key : NULL, &c->reply);
-		}
+		else
+			status = client_call(&c->client, path, &j, json_is_null(&j, body) ? -1 : body, *key ? key : NULL, &c->reply);
 	}
 	put_reply(c, &j, id, status);
 	if (parsed)

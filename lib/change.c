@@ -12,9 +12,9 @@ change_hash(const struct request *r, char text[17])
 {
 	static const char *const passing[] = {"participantPid", "participantPidStart", "bootId", "host"};
 	uint64_t sum = hash_bytes(0, r->path, strlen(r->path));
-	for (int k = json_first(&r->json, 0); k >= 0; k = json_next(&r->json, 0, k)) {
+	for (int k = json_first(r->json, r->body); k >= 0; k = json_next(r->json, r->body, k)) {
 		size_t n, length;
-		const char *name = json_raw(&r->json, k, &n), *value = json_raw(&r->json, k + 1, &length);
+		const char *name = json_raw(r->json, k, &n), *value = json_raw(r->json, k + 1, &length);
 		bool counts = true;
 		for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
 			if (strlen(passing[i]) == n && memcmp(passing[i], name, n) == 0)

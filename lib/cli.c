@@ -426,7 +426,7 @@ cli_request(struct cli *c, const char *path)
 	struct buf code = {0}, text = {0}, hint = {0};
 	cli_open(c);
 	json_close(&c->body, '}');
-	int status = client_call(&c->client, path, &c->body, c->key, &c->reply);
+	int status = client_call_text(&c->client, path, &c->body, c->key, &c->reply);
 	json_free(&c->answer);
 	if (c->reply.failed || !c->reply.n) {
 		why_set(&why, ERR_IO, "out of memory");

@@ -263,7 +263,7 @@ take_reply(struct client *c, struct buf *reply, struct why *why)
 }
 
 static int
-remote_call(struct client *c, const char *path, const struct buf *body, const char *key, struct buf *reply, struct why *why)
+remote_call(struct client *c, const char *path, const struct json *json, int body, const char *key, struct buf *reply, struct why *why)
 {
 	struct buf request = {0};
 	if (!c->helper && start_helper(c, why) < 0)
@@ -272,7 +272,10 @@ remote_call(struct client *c, const char *path, const struct buf *body, const ch
 	json_put(&request, "path", path);
 	if (key)
 		json_put(&request, "key", key);
-	json_put_raw(&request, "body", body->p, body->n);
+	size_t n;
+	const char *raw = json_raw(json, body, &n);
+	if (json_is_object(json, body))
+		json_put_raw(&request, "body", raw, n);
 	json_close(&request, '}');
 	buf_char(&request, '\n');
 	int rc = request.failed || fsx_write(c->to, request.p, request.n) < 0 ? -1 : 0;
@@ -283,11 +286,25 @@ remote_call(struct client *c, const char *path, const struct buf *body, const ch
 }
 
 int
-client_call(struct client *c, const char *path, const struct buf *body, const char *key, struct buf *reply)
+client_call(struct client *c, const char *path, const struct json *json, int body, const char *key, struct buf *reply)
 {
 	struct why why;
 	if (!c->remote)
-		return verb_do(&c->verbs, path, body->p, body->n, key, reply);
-	int status = remote_call(c, path, body, key, reply, &why);
+		return verb_do(&c->verbs, path, json, body, key, reply);
+	if (body >= 0 && !json_is_object(json, body))
+		return why_set(&why, ERR_JSON, "Invalid JSON body"), verb_failure(&why, reply);
+	int status = remote_call(c, path, json, body, key, reply, &why);
 	return status < 0 ? verb_failure(&why, reply) : status;
+}
+
+int
+client_call_text(struct client *c, const char *path, const struct buf *body, const char *key, struct buf *reply)
+{
+	struct json json;
+	struct why why;
+	if (json_parse(&json, body->p, body->n, &why) < 0)
+		return verb_failure(&why, reply);
+	int status = json_no_duplicates(&json, &why) < 0 ? verb_failure(&why, reply) : client_call(c, path, &json, 0, key, reply);
+	json_free(&json);
+	return status;
 }

@@ -33,6 +33,9 @@ void client_tidy(struct client *c);
 
 /* Carry out one request, see verb_do.  A helper that cannot be had gives a reply too, with the code
  * `unreachable`. */
-int client_call(struct client *c, const char *path, const struct buf *body, const char *key, struct buf *reply);
+int client_call(struct client *c, const char *path, const struct json *json, int body, const char *key, struct buf *reply);
+
+/* The same for an object that is text: it is parsed and checked first. */
+int client_call_text(struct client *c, const char *path, const struct buf *body, const char *key, struct buf *reply);
 
 #endif

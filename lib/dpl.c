@@ -78,7 +78,7 @@ send(struct dpl *d, const char *path, const char *key)
 	d->why.text[0] = '\0';
 	if (d->body.failed)
 		return why_set(&d->why, ERR_IO, "out of memory"), EXIT_SYSTEM;
-	int status = client_call(&d->client, path, &d->body, key, &d->reply);
+	int status = client_call_text(&d->client, path, &d->body, key, &d->reply);
 	client_tidy(&d->client);
 	if (d->reply.failed || json_parse(&d->answer, d->reply.p, d->reply.n, &d->why) < 0)
 		return why_set(&d->why, ERR_IO, "out of memory"), EXIT_SYSTEM;

@@ -440,7 +440,11 @@ reserve(struct journal *j)
 	int64_t end = (int64_t)j->op.h.offset, need = (int64_t)j->pending.n;
 	if (j->blocks - end >= need + RESERVE_MIN)
 		return 0;
-	if (fallocate(j->fd, FALLOC_FL_KEEP_SIZE, end, need + RESERVE) == 0 || j->pending_vital)
+	if (fallocate(j->fd, FALLOC_FL_KEEP_SIZE, end, need + RESERVE) == 0) {
+		j->blocks = end + need + RESERVE;
+		return 0;
+	}
+	if (j->pending_vital)
 		return 0;
 	return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? -1 : 0;
 }

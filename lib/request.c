@@ -78,8 +78,8 @@ missing(struct request *r, const char *member)
 static int
 value(const struct request *r, const char *member)
 {
-	int i = json_get(&r->json, 0, member);
-	return json_is_null(&r->json, i) ? -1 : i;
+	int i = json_get(r->json, r->body, member);
+	return json_is_null(r->json, i) ? -1 : i;
 }
 
 bool
@@ -97,9 +97,9 @@ name_of(struct request *r, const char *member, bool needed, char *out, size_t si
 	out[0] = '\0';
 	if (i < 0)
 		return needed ? missing(r, member) : 0;
-	if (!json_is_string(&r->json, i))
+	if (!json_is_string(r->json, i))
 		return why_set(&r->why, ERR_REQUEST, "%s is not a string", member);
-	if (json_copy(&r->json, i, out, size) < 0) {
+	if (json_copy(r->json, i, out, size) < 0) {
 		out[0] = '\0';
 		return why_set(&r->why, ERR_ID, "%s is too long or holds a NUL", member);
 	}
@@ -129,7 +129,7 @@ int
 request_int(struct request *r, const char *member, int64_t least, int64_t most, int64_t *number)
 {
 	int i = value(r, member);
-	if (i < 0 || json_integer(&r->json, i, least, most, number) == 0)
+	if (i < 0 || json_integer(r->json, i, least, most, number) == 0)
 		return 0;
 	return why_set(&r->why, ERR_REQUEST, "%s is not an integer from %lld to %lld", member, (long long)least, (long long)most);
 }
@@ -138,7 +138,7 @@ int
 request_bool(struct request *r, const char *member, bool *flag)
 {
 	int i = value(r, member);
-	if (i < 0 || json_boolean(&r->json, i, flag) == 0)
+	if (i < 0 || json_boolean(r->json, i, flag) == 0)
 		return 0;
 	return why_set(&r->why, ERR_REQUEST, "%s is not true or false", member);
 }
@@ -150,10 +150,10 @@ request_text(struct request *r, const char *member, bool needed, struct buf *b, 
 	*text = NULL;
 	if (i < 0)
 		return needed ? missing(r, member) : 0;
-	if (!json_is_string(&r->json, i))
+	if (!json_is_string(r->json, i))
 		return why_set(&r->why, ERR_REQUEST, "%s is not a string", member);
 	buf_add(b, "", 0);
-	if (json_string(&r->json, i, b) < 0)
+	if (json_string(r->json, i, b) < 0)
 		return why_set(&r->why, ERR_IO, "out of memory");
 	if (memchr(b->p, '\0', b->n))
 		return why_set(&r->why, ERR_REQUEST, "%s holds a NUL", member);

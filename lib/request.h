@@ -38,7 +38,8 @@ void verbs_tidy(struct verbs *v);
 
 struct request {
 	struct verbs *v;
-	struct json json;
+	const struct json *json; /* what the request's object is a part of … */
+	int body;                /* … and which value it is */
 	const char *path;
 	const char *key;         /* NULL: none */
 	struct buf *reply;

@@ -5,27 +5,30 @@
 #include "id.h"
 #include "verb.h"
 
+#define VERB(path, verb, change) {path, sizeof path - 1, verb, change}
+
 /* `change`: it works on one operation under its lock; the others may wait, or take other locks. */
 static const struct {
 	const char *path;
+	size_t length;
 	int (*verb)(struct request *r);
 	bool change;
 } verbs[] = {
-	{"/call/end", verb_call_end, true},
-	{"/call/fail", verb_call_fail, true},
-	{"/call/list", verb_call_list, false},
-	{"/call/start", verb_call_start, true},
-	{"/operation/abort", verb_abort, true},
-	{"/operation/complete", verb_complete, true},
-	{"/operation/create", verb_create, false},
-	{"/operation/events", verb_events, false},
-	{"/operation/join", verb_join, true},
-	{"/operation/leave", verb_leave, true},
-	{"/operation/list", verb_list, false},
-	{"/operation/log", verb_log, true},
-	{"/operation/resolve", verb_resolve, false},
-	{"/operation/show", verb_show, false},
-	{"/operation/state", verb_state, false},
+	VERB("/call/end", verb_call_end, true),
+	VERB("/call/fail", verb_call_fail, true),
+	VERB("/call/list", verb_call_list, false),
+	VERB("/call/start", verb_call_start, true),
+	VERB("/operation/abort", verb_abort, true),
+	VERB("/operation/complete", verb_complete, true),
+	VERB("/operation/create", verb_create, false),
+	VERB("/operation/events", verb_events, false),
+	VERB("/operation/join", verb_join, true),
+	VERB("/operation/leave", verb_leave, true),
+	VERB("/operation/list", verb_list, false),
+	VERB("/operation/log", verb_log, true),
+	VERB("/operation/resolve", verb_resolve, false),
+	VERB("/operation/show", verb_show, false),
+	VERB("/operation/state", verb_state, false),
 };
 
 int
@@ -42,33 +45,30 @@ verb_failure(const struct why *why, struct buf *reply)
 }
 
 int
-verb_do(struct verbs *v, const char *path, const char *body, size_t n, const char *key, struct buf *reply)
+verb_do(struct verbs *v, const char *path, const struct json *json, int body, const char *key, struct buf *reply)
 {
-	struct request r = {.v = v, .path = path, .key = key, .reply = reply};
+	struct request r = {.v = v, .path = path, .key = key, .json = json, .body = body, .reply = reply};
 	int (*verb)(struct request *) = NULL;
+	size_t length = strlen(path);
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs && !verb; i++)
-		if (strcmp(verbs[i].path, path) == 0) {
+		if (verbs[i].length == length && memcmp(verbs[i].path, path, length) == 0) {
 			verb = verbs[i].verb;
 			if (!verbs[i].change)
 				verbs_unlock(v, NULL);
 		}
 	buf_clear(reply);
-	r.json.tok = r.json.inline_tok;
 	int rc = -1;
 	if (!verb)
 		why_set(&r.why, ERR_NO_PATH, "Not found: %.200s", path);
 	else if (key && id_bad_key(key))
 		why_set(&r.why, ERR_ID, "the key %s", id_bad_key(key));
-	else if (json_parse(&r.json, n ? body : "{}", n ? n : 2, &r.why) == 0 && json_no_duplicates(&r.json, &r.why) == 0) {
-		if (!json_is_object(&r.json, 0))
-			why_set(&r.why, ERR_JSON, "Invalid JSON body");
-		else {
-			json_open(reply, NULL, '{');
-			rc = verb(&r);
-			json_close(reply, '}');
-		}
+	else if (body >= 0 && !json_is_object(json, body))
+		why_set(&r.why, ERR_JSON, "Invalid JSON body");
+	else {
+		json_open(reply, NULL, '{');
+		rc = verb(&r);
+		json_close(reply, '}');
 	}
-	json_free(&r.json);
 	if (rc == 0 && reply->failed)
 		rc = why_set(&r.why, ERR_IO, "out of memory");
 	return rc == 0 ? 200 : verb_failure(&r.why, reply);

@@ -11,9 +11,9 @@
 
 #include "request.h"
 
-/* Carry out one request of `n` bytes of JSON.  `key` is the idempotency key or NULL.  `reply` gets the
- * object.  Returns the status, 200 for success. */
-int verb_do(struct verbs *v, const char *path, const char *body, size_t n, const char *key, struct buf *reply);
+/* Carry out one request, whose members are the object `body` of `json` (-1: none), already checked for duplicates.
+ * `key` is the idempotency key or NULL.  `reply` gets the object.  Returns the status, 200 for success. */
+int verb_do(struct verbs *v, const char *path, const struct json *json, int body, const char *key, struct buf *reply);
 
 /* A failure as a reply; returns its status. */
 int verb_failure(const struct why *why, struct buf *reply);

@@ -434,7 +434,7 @@ verb_log(struct request *r)
 	if (request_operation(r, id) < 0 || request_participant(r, false, by) < 0 || request_call(r, "callId", false, call) < 0)
 		return -1;
 	/* Both cases are taken, and an unknown level is info: a log line is never lost over its level. */
-	(void)json_copy(&r->json, json_get(&r->json, 0, "level"), level, sizeof level);
+	(void)json_copy(r->json, json_get(r->json, r->body, "level"), level, sizeof level);
 	for (char *p = level; *p; p++)
 		if (*p >= 'A' && *p <= 'Z')
 			*p += 'a' - 'A';

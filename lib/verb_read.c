@@ -68,14 +68,14 @@ verb_show(struct request *r)
 	struct journal j;
 	int64_t seq = 0;
 	char calls[16] = "all", at[40];
-	int value = json_get(&r->json, 0, "at");
+	int value = json_get(r->json, r->body, "at");
 	if (request_int(r, "atSeq", 1, JSON_INT_MAX, &seq) < 0)
 		return -1;
 	if (seq)
 		shape.stop_seq = (uint64_t)seq;
-	if (request_has(r, "at") && (json_copy(&r->json, value, at, sizeof at) < 0 || clock_parse(at, strlen(at), &shape.stop_ms) < 0))
+	if (request_has(r, "at") && (json_copy(r->json, value, at, sizeof at) < 0 || clock_parse(at, strlen(at), &shape.stop_ms) < 0))
 		return why_set(&r->why, ERR_REQUEST, "at is not an RFC 3339 time");
-	if (request_has(r, "calls") && (json_copy(&r->json, json_get(&r->json, 0, "calls"), calls, sizeof calls) < 0 ||
+	if (request_has(r, "calls") && (json_copy(r->json, json_get(r->json, r->body, "calls"), calls, sizeof calls) < 0 ||
 	    (strcmp(calls, "all") != 0 && strcmp(calls, "running") != 0 && strcmp(calls, "none") != 0)))
 		return why_set(&r->why, ERR_REQUEST, "calls is not all, running or none");
 	bool past = seq || request_has(r, "at");
@@ -234,7 +234,7 @@ verb_resolve(struct request *r)
 	bool live = false;
 	if (!request_has(r, "name"))
 		return why_set(&r->why, ERR_REQUEST, "Missing name");
-	if (json_copy(&r->json, json_get(&r->json, 0, "name"), name, sizeof name) < 0)
+	if (json_copy(r->json, json_get(r->json, r->body, "name"), name, sizeof name) < 0)
 		return why_set(&r->why, ERR_ID, "name is no operation id: it is too long, or no text");
 	if (request_participant(r, false, by) < 0 || request_bool(r, "live", &live) < 0)
 		return -1;
@@ -294,7 +294,7 @@ read_time(struct request *r, const char *member, int64_t *ms)
 	char text[40];
 	if (!request_has(r, member))
 		return 0;
-	if (json_copy(&r->json, json_get(&r->json, 0, member), text, sizeof text) == 0 && clock_parse(text, strlen(text), ms) == 0)
+	if (json_copy(r->json, json_get(r->json, r->body, member), text, sizeof text) == 0 && clock_parse(text, strlen(text), ms) == 0)
 		return 0;
 	return why_set(&r->why, ERR_REQUEST, "%s is not an RFC 3339 time", member);
 }
@@ -310,10 +310,10 @@ read_filter(struct request *r, struct filter *f)
 		return -1;
 	if (!request_has(r, "tail"))
 		f->tail = -1;
-	int by = json_get(&r->json, 0, "by");
-	if (request_has(r, "by") && (json_copy(&r->json, by, f->by, sizeof f->by) < 0 || id_bad_participant(f->by)))
+	int by = json_get(r->json, r->body, "by");
+	if (request_has(r, "by") && (json_copy(r->json, by, f->by, sizeof f->by) < 0 || id_bad_participant(f->by)))
 		return why_set(&r->why, ERR_ID, "by is no participant's name");
-	if (request_has(r, "level") && json_copy(&r->json, json_get(&r->json, 0, "level"), level, sizeof level) < 0)
+	if (request_has(r, "level") && json_copy(r->json, json_get(r->json, r->body, "level"), level, sizeof level) < 0)
 		f->least = -1;
 	else
 		f->least = level_number((struct slice){level, strlen(level)});

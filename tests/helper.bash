@@ -99,7 +99,8 @@ expect() {
 	shift
 	status=0
 	"$@" >"$out" 2>"$err" 3>&- || status=$?
-	output=$(tr -d '\0' <"$out") stderr=$(tr -d '\0' <"$err")
+	# bash leaves NULs out, and says so
+	{ output=$(<"$out") stderr=$(<"$err"); } 2>/dev/null
 	[ "$status" -eq "$want" ] && return
 	echo "exit $status instead of $want: $*"
 	printf 'stdout: %s\nstderr: %s\n' "$output" "$stderr"
@@ -147,9 +148,10 @@ silent() {
 
 # refused TOOL PART ...: one line on stderr, from TOOL, with these parts; nothing on stdout.
 refused() {
-	local tool=$1
+	local lines tool=$1
 	shift
-	is "$output" '' && is "$(wc -l <"$BATS_TEST_TMPDIR/err")" 1 && has "$stderr" "$tool: " "$@" && plain
+	mapfile lines <"$BATS_TEST_TMPDIR/err"
+	is "$output" '' && is "${#lines[@]}${lines[0]##*[!$'\n']}" $'1\n' && has "$stderr" "$tool: " "$@" && plain
 }
 
 # without PATTERN: none of these bytes in what the last command wrote.
@@ -167,7 +169,7 @@ no_controls() {
 
 # … and in text for people nothing invisible or that turns the writing direction.
 plain() {
-	no_controls && without '\t|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf'
+	without '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf'
 }
 
 # json FILTER [JQ-OPTION ...]: jq on $output, as text.

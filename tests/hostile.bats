@@ -773,6 +773,12 @@ bad_names() {
 	expect 8 as_other dpl-log -o "$op" x
 	refused dpl-log "$op"
 	is "$(sum)" "$before"
+	# A FIFO that may be read only: opening it for reading would wait for a writer.
+	mv "$ledger/$op/journal.jsonl" "$public/saved"
+	as_other mkfifo -m 400 "$ledger/$op/journal.jsonl"
+	expect 9 timeout 10 setpriv --reuid 54321 --regid 54321 --clear-groups dpl-show "$op"
+	refused dpl-show "$op" 'not a regular file'
+	mv "$public/saved" "$ledger/$op/journal.jsonl"
 	chmod 600 "$ledger/$op/journal.jsonl"
 	# A ledger that may be read only.
 	chmod 500 "$ledger"

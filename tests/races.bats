@@ -348,6 +348,28 @@ all_done() {
 	expect 0 dpl-log x
 }
 
+@test "a lock that a shell took by flock(1) and keeps: the message names who has it" {
+	hold
+	expect 124 dpl-log -t 50ms x
+	refused dpl-log 'held by pid ' 'flock'
+	lacks "$stderr" '(?)'
+	let_go
+}
+
+@test "creating under a key waits for another such create, no longer than -t" {
+	dpl-create -q --key k
+	in_background flock --no-fork "$ledger/keys" sleep 60
+	wait_for '! flock -n "$ledger/keys" true'
+	before=$(sum)
+	expect 124 dpl-create --key k -t 100ms
+	refused dpl-create "$ledger/keys" '100 ms'
+	is "$(sum)" "$before"
+	expect 0 dpl-create
+	expect 0 dpl-call start --key k
+	end_background
+	expect 0 dpl-create --key k -t 5s
+}
+
 @test "the lock is got as soon as it is let go, and a waiting one can be stopped" {
 	hold
 	in_background dpl-log -t 30s x 8<&-

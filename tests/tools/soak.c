@@ -105,7 +105,7 @@ number(const char *json, const char *member)
 struct hand {
 	struct worker *w;
 	int no;
-	char name[8];
+	char name[16];
 	char call[CALLS][72]; /* running, started by this one */
 	int calls;
 	char out[65536];
