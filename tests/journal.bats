@@ -385,6 +385,17 @@ state_of() {
 	[ "$(head -n "$last" "$j" | sha256sum)" = "$(sum changed)" ]
 }
 
+@test "a checkpoint of another file that ends with the same line is not believed" {
+	long_operation
+	id=$(dpl-call list -q -o "$op" | head -n 1)
+	[[ $id == call_alice_*_aaaa ]]
+	inode=$(stat -c %i "$j")
+	sed -i "s/$id/${id%aaaa}bbbb/" "$j"
+	[ "$(stat -c %i "$j")" != "$inode" ]
+	expect 0 dpl-call list -q -o "$op"
+	[ "$(head -n 1 <<<"$out")" = "${id%aaaa}bbbb" ] || fail "$out"
+}
+
 @test "a checkpoint whose last line reads otherwise in the same file is not believed" {
 	long_operation
 	cp "$j" before

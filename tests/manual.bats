@@ -177,7 +177,7 @@ run_blocks() {
 }
 
 @test "dpl-batch(1) describes every verb, and every member it reads" {
-	paths=$(sed -nE 's/^\t\{"(\/[a-z\/]+)", verb_.*/\1/p' "$root/lib/verb.c" | sort)
+	paths=$(sed -nE 's/^\tVERB\("(\/[a-z\/]+)", verb_.*/\1/p' "$root/lib/verb.c" | sort)
 	[ "$(wc -l <<<"$paths")" -ge 15 ]
 	is "$(sed -n 's/^\.It Pa \(\/.*\)/\1/p' "$man/dpl-batch.1" | sort)" "$paths"
 	# What goes into an entry alone is in dpl-ledger(5).
