@@ -141,7 +141,7 @@ fuzz:
 	@$(MAKE) --no-print-directory $(FUZZERS)
 	for f in $(FUZZERS); do \
 		mkdir -p build-fuzz/corpus/$${f##*/} && \
-		$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 build-fuzz/corpus/$${f##*/} tests/fuzz/corpus/$${f##*_} || exit 1; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 build-fuzz/corpus/$${f##*/} tests/fuzz/corpus/$${f##*_} || exit 1; \
 	done
 
 build-fuzz/%: tests/fuzz/%.c $(LIB_SRC)

@@ -57,7 +57,8 @@ bool json_is_array(const struct json *j, int i);
 bool json_is_string(const struct json *j, int i);
 bool json_is_null(const struct json *j, int i);
 
-/* The value of member `name` of object `i`, or -1. */
+/* The value of member `name` of object `i`, or -1.  Names are compared as they are written: one that is spelt with
+ * escapes is another name, here and in json_no_duplicates. */
 int json_get(const struct json *j, int i, const char *name);
 
 /* Walk an object's names or an array's elements: for (k = json_first(j, i); k >= 0; k =

@@ -71,7 +71,7 @@ heir(const char *file)
 	int proc = fsx_open(AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY, 0);
 	ssize_t n = proc < 0 ? 0 : fsx_list(proc, &pids);
 	for (ssize_t i = 0; i < n && !found; i++)
-		if (num_int(pids[i], strlen(pids[i]), 1, INT32_MAX, &pid) == 0 && pid != getpid() && process_holds(proc, pids[i], file))
+		if (num_int(pids[i], strlen(pids[i]), 1, INT32_MAX, &pid) == 0 && process_holds(proc, pids[i], file))
 			found = pid;
 	free(pids);
 	if (proc >= 0)
@@ -103,7 +103,10 @@ lock_holder(int fd, char *text, size_t size)
 		if (proc_start(pid) < 0 && !(pid = heir(file)))
 			continue;
 		proc_command(pid, command, sizeof command);
-		snprintf(text, size, "pid %lld (%s)", (long long)pid, command);
+		if (pid == getpid())
+			snprintf(text, size, "this process itself, which inherited it: dpl does not run under flock(1)");
+		else
+			snprintf(text, size, "pid %lld (%s)", (long long)pid, command);
 		break;
 	}
 	buf_free(&b);
