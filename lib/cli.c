@@ -1,6 +1,7 @@
 /* cli: what all tools do the same way. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -141,8 +142,11 @@ cli_misuse(struct cli *c, const char *fmt, ...)
 static void
 hold_standard_descriptors(void)
 {
+	struct pollfd fds[3] = {{.fd = 0}, {.fd = 1}, {.fd = 2}};
+	if (poll(fds, 3, 0) <= 0) /* no POLLNVAL, as good as always */
+		return;
 	for (int fd = 0; fd <= 2; fd++)
-		if (fcntl(fd, F_GETFD) < 0)
+		if (fds[fd].revents & POLLNVAL)
 			/* the wrong way round, so that using it fails: nothing is lost in silence */
 			(void)open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
 }
@@ -543,8 +547,8 @@ cli_finish(struct cli *c, int status)
 		buf_free(&b);
 		buf_free(&id);
 	}
-	/* What is only memory goes with the process. */
+	/* Memory, descriptors and locks go with the process. */
 	if (c->opened)
-		client_close(&c->client);
+		client_finish(&c->client);
 	exit(status);
 }

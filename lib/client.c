@@ -117,16 +117,31 @@ client_open(struct client *c, const char *name, const struct store_options *o, s
 	return 0;
 }
 
-void
-client_close(struct client *c)
+static void
+end_helper(struct client *c)
 {
 	if (c->to >= 0)
-		close(c->to); /* the end of its input ends the helper */
+		close(c->to); /* the end of its input ends it */
 	if (c->from >= 0)
 		close(c->from);
 	if (c->helper > 0)
 		while (waitpid(c->helper, NULL, 0) < 0 && errno == EINTR)
 			;
+}
+
+void
+client_finish(struct client *c)
+{
+	if (c->remote)
+		end_helper(c);
+	else
+		verbs_tidy(&c->verbs);
+}
+
+void
+client_close(struct client *c)
+{
+	end_helper(c);
 	if (c->verbs.path)
 		verbs_close(&c->verbs);
 	buf_free(&c->line);

@@ -25,6 +25,9 @@ struct client {
 int client_open(struct client *c, const char *name, const struct store_options *o, struct why *why);
 void client_close(struct client *c);
 
+/* What must be done before the process ends, which closes all the rest: checkpoints, and the end of a helper. */
+void client_finish(struct client *c);
+
 /* With o.defer: make what was done durable, before the replies are passed on (verbs_flush). */
 int client_flush(struct client *c, struct why *why);
 

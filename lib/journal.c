@@ -91,8 +91,12 @@ static int
 fold_file(struct journal *j, struct why *why)
 {
 	struct stat st;
-	if (fstat(j->fd, &st) < 0)
+	/* The first time journal_open has just asked. */
+	if (j->fresh)
+		st = *j->fresh;
+	else if (fstat(j->fd, &st) < 0)
 		return why_errno(why, "%s", j->path.p);
+	j->fresh = NULL;
 	uint64_t size = (uint64_t)st.st_size;
 	j->blocks = (int64_t)st.st_blocks * 512;
 	j->abort_bit = st.st_mode & S_IXUSR;
@@ -200,6 +204,7 @@ journal_open(struct journal *j, int parent, const char *folder, const char *show
 		damaged(j, "not a regular file", why);
 	} else {
 		j->inode = (uint64_t)st.st_ino;
+		j->fresh = &st;
 		if (!o->keep)
 			load_checkpoint(j);
 		if (journal_refresh(j, why) == 0)

@@ -23,6 +23,8 @@
 #include "err.h"
 #include "fold.h"
 
+struct stat;
+
 struct journal_options {
 	bool keep;               /* fold everything and keep what has ended, for showing */
 	bool sync;               /* flush what must be durable */
@@ -45,6 +47,7 @@ struct journal {
 	uint64_t pending_seq;    /* of the newest of them */
 	int64_t now_ms;          /* what they are stamped with */
 	uint64_t inode;
+	const struct stat *fresh; /* what fstat said just now, for the next look; else NULL */
 	uint64_t checkpoint;     /* the stored checkpoint reaches this far */
 	uint64_t flushed;        /* this far is known to be on disk */
 	int64_t blocks;          /* bytes allocated to the file */

@@ -29,7 +29,7 @@
 #include "buf.h"
 #include "err.h"
 
-enum { JSON_DEPTH = 32, JSON_INLINE = 64 };
+enum { JSON_DEPTH = 32, JSON_INLINE = 32 };
 #define JSON_INT_MAX ((INT64_C(1) << 53) - 1)
 
 struct json {

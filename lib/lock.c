@@ -163,8 +163,9 @@ lock_exclusive(int fd, int64_t wait_ms, const char *name, const struct notice *n
 	sigset_t set, mask;
 	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
 	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
-	timer_t timer;
-	if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0)
+	/* By system calls: musl's timer_create brings its threads along, ten kilobytes in every command. */
+	int timer;
+	if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) < 0)
 		return -1;
 	sigemptyset(&set);
 	sigaddset(&set, SIGALRM);
@@ -175,9 +176,9 @@ lock_exclusive(int fd, int64_t wait_ms, const char *name, const struct notice *n
 		.it_interval = {.tv_nsec = step_ms * 1000000},
 		.it_value = {.tv_nsec = step_ms * 1000000},
 	};
-	timer_settime(timer, 0, &every, NULL);
+	(void)syscall(SYS_timer_settime, timer, 0, &every, NULL);
 	int rc = wait_lock(fd, wait_ms, name, n), e = errno;
-	timer_delete(timer);
+	(void)syscall(SYS_timer_delete, timer);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	sigaction(SIGALRM, &before, NULL);
 	errno = e;

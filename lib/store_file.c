@@ -22,10 +22,12 @@
 static void
 act_as(uid_t uid, gid_t gid)
 {
-	if (geteuid() == 0) {
-		(void)setfsgid(gid);
-		(void)setfsuid(uid); /* it has no way to say that it failed; what follows is refused then */
-	}
+	static _Thread_local bool acting; /* as somebody else than root */
+	if (!acting && uid == 0)
+		return;
+	acting = uid != 0;
+	(void)setfsgid(gid);
+	(void)setfsuid(uid); /* it has no way to say that it failed; what follows is refused then */
 }
 
 int
@@ -48,7 +50,7 @@ store_open(struct store *s, const char *path, bool create, const struct store_op
 		store_close(s);
 		return -1;
 	}
-	if (geteuid() == 0 && st.st_uid != 0)
+	if (st.st_uid != 0 && geteuid() == 0)
 		act_as(st.st_uid, st.st_gid);
 	/* backup/ is made with the ledger: on a full disk there may be no room for it later. */
 	if (create && ((mkdirat(s->dir, "backup", 0700) < 0 && errno != EEXIST) || (mkdirat(s->dir, "keys", 0700) < 0 && errno != EEXIST))) {
