@@ -95,7 +95,8 @@ list_rows(struct cli *c, int operations)
 		render_duration(&b, cli_answer_int(c, k, "durationMs"));
 		render_cell(&t, PLAIN, b.p);
 		buf_clear(&b);
-		buf_fmt(&b, "%lld calls", (long long)cli_answer_int(c, member(c, k, "callCounts"), "started"));
+		int64_t calls = cli_answer_int(c, member(c, k, "callCounts"), "started");
+		buf_fmt(&b, "%lld call%s", (long long)calls, calls == 1 ? "" : "s");
 		render_cell(&t, PLAIN, b.p);
 		render_cell(&t, PLAIN, cli_answer(c, k, "description", &b));
 	}
@@ -192,9 +193,10 @@ show_head(struct cli *c, int64_t now_ms)
 	line(c, "calls", PLAIN, text.n ? text.p : "none");
 	int logs = member(c, 0, "logCounts");
 	buf_clear(&text);
-	add_count(&text, cli_answer_int(c, logs, "all"), "entries");
-	add_count(&text, cli_answer_int(c, logs, "warning"), "of them warnings");
-	add_count(&text, cli_answer_int(c, logs, "error"), "of them errors");
+	int64_t all = cli_answer_int(c, logs, "all"), warnings = cli_answer_int(c, logs, "warning"), errors = cli_answer_int(c, logs, "error");
+	add_count(&text, all, all == 1 ? "entry" : "entries");
+	add_count(&text, warnings, warnings == 1 ? "warning" : "warnings");
+	add_count(&text, errors, errors == 1 ? "error" : "errors");
 	line(c, "log", PLAIN, text.n ? text.p : "");
 	buf_free(&b);
 	buf_free(&text);
@@ -222,7 +224,8 @@ show_people(struct cli *c, int64_t now_ms)
 		ago(&text, cli_answer(c, k, "lastSeenAt", &b), now_ms);
 		render_cell(&t, PLAIN, text.p);
 		buf_clear(&text);
-		buf_fmt(&text, "%lld calls", (long long)cli_answer_int(c, k, "callsStarted"));
+		int64_t calls = cli_answer_int(c, k, "callsStarted");
+		buf_fmt(&text, "%lld call%s", (long long)calls, calls == 1 ? "" : "s");
 		add_count(&text, cli_answer_int(c, k, "callsRunning"), "running");
 		render_cell(&t, PLAIN, text.p);
 	}

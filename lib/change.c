@@ -115,12 +115,6 @@ change_entry(struct change *c, const char *by, enum event event)
 	return b;
 }
 
-static int
-commit(struct change *c)
-{
-	return journal_commit(c->j, &c->r->why);
-}
-
 static void
 close_entry(struct change *c)
 {
@@ -133,7 +127,7 @@ int
 change_commit(struct change *c)
 {
 	close_entry(c);
-	return commit(c);
+	return journal_commit(c->j, &c->r->why);
 }
 
 int
@@ -142,7 +136,7 @@ change_commit_with(struct change *c, const char *by, enum event more)
 	close_entry(c);
 	journal_entry(c->j, by, more);
 	journal_entry_end(c->j);
-	return commit(c);
+	return journal_commit(c->j, &c->r->why);
 }
 
 int

@@ -145,17 +145,6 @@ table_compact(struct table *t)
 	drop_index(t);
 }
 
-int
-table_load(struct table *t, const void *records, uint32_t n)
-{
-	if (grow(t, n + 8) < 0)
-		return -1;
-	if (n)
-		memcpy(t->rec, records, n * t->size);
-	t->n = n;
-	return 0;
-}
-
 void
 table_borrow(struct table *t, void *records, uint32_t n, uint32_t cap)
 {

@@ -44,11 +44,8 @@ void table_remove(struct table *t, void *record);
 /* Drop the gone ones if it pays. */
 void table_compact(struct table *t);
 
-/* Fill the empty table `t` with `n` records as table_at showed them.  0 or -1. */
-int table_load(struct table *t, const void *records, uint32_t n);
-
-/* The same without a copy: the records lie in memory of the caller's, with room for `cap`, that may be written and
- * outlives the table. */
+/* Fill the empty table `t` with `n` records as table_at showed them, without a copy: they lie in memory of the
+ * caller's, with room for `cap`, that may be written and outlives the table. */
 void table_borrow(struct table *t, void *records, uint32_t n, uint32_t cap);
 
 void table_free(struct table *t);

@@ -28,7 +28,7 @@ setup() {
 	is "$stderr" ''
 	plain
 	has "$output" "operation    $op" 'description  nightly build' 'state        running' 'initiator    me' \
-		'calls        2 running, 1 ended, 1 failed' 'log          1 entries, 1 of them warnings' 'running calls'
+		'calls        2 running, 1 ended, 1 failed' 'log          1 entry, 1 warning' 'running calls'
 	is "$(grep -c '^  build \|^  package ' out)" 2
 	lacks "$output" compile
 	lacks "$output" aborted

@@ -156,7 +156,7 @@ stays_small_when_records_come_and_go(void)
 }
 
 static void
-loads_what_was_saved(void)
+borrows_what_was_saved(void)
 {
 	for (uint32_t n = 0; n < 200; n += 33) {
 		struct table t = fresh, u = fresh;
@@ -165,18 +165,26 @@ loads_what_was_saved(void)
 			snprintf(name, sizeof name, "r%u", (unsigned)i);
 			add(&t, name, i);
 		}
-		CHECK_INT(table_load(&u, t.rec, t.n), 0);
+		/* With room for two, the third is where it takes memory of its own. */
+		struct record *held = calloc(n + 2, sizeof *held);
+		if (n)
+			memcpy(held, t.rec, n * sizeof *held);
+		table_borrow(&u, held, n, n + 2);
 		CHECK_INT(u.n, n);
-		for (uint32_t i = 0; i < n; i++) {
-			snprintf(name, sizeof name, "r%u", (unsigned)i);
-			struct record *r = table_find(&u, name);
-			if (!CHECK(r && r->value == i))
-				break;
+		for (uint32_t more = 0; more < 5; more++) {
+			for (uint32_t i = 0; i < n + more; i++) {
+				snprintf(name, sizeof name, "r%u", (unsigned)i);
+				struct record *r = table_find(&u, name);
+				if (!CHECK(r && r->value == i))
+					break;
+			}
+			CHECK((u.rec == (char *)held) == (more <= 2));
+			snprintf(name, sizeof name, "r%u", (unsigned)(n + more));
+			add(&u, name, n + more);
 		}
-		add(&u, "new", 7);
-		CHECK_INT(((struct record *)table_find(&u, "new"))->value, 7);
 		table_free(&t);
 		table_free(&u);
+		free(held);
 	}
 }
 
@@ -189,6 +197,6 @@ main(void)
 	RUN(names_up_to_their_limit);
 	RUN(behaves_like_a_plain_array);
 	RUN(stays_small_when_records_come_and_go);
-	RUN(loads_what_was_saved);
+	RUN(borrows_what_was_saved);
 	return unit_end();
 }
