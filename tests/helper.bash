@@ -16,7 +16,9 @@ PATH=$BUILD/bin:$PATH
 ASAN_OPTIONS=exitcode=99:detect_stack_use_after_return=1
 LSAN_OPTIONS=exitcode=99
 UBSAN_OPTIONS=exitcode=99:halt_on_error=1:print_stacktrace=1
-export BUILD PATH ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS
+# For bash's own $'\u202e'; dpl itself knows only UTF-8.
+LC_ALL=C.UTF-8
+export BUILD PATH ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS LC_ALL
 
 fresh_ledger() {
 	unset "${!DPL_@}" NO_COLOR CLICOLOR_FORCE

@@ -231,7 +231,7 @@ setup() {
 }
 
 @test "colours on a terminal, but not where TERM is dumb" {
-	command -v script >/dev/null || skip 'no script(1)'
+	script -qec true /dev/null >/dev/null 2>&1 </dev/null || skip 'no script(1), or no pseudo-terminal'
 	TERM=xterm script -qec dpl-show /dev/null >terminal </dev/null
 	grep -q $'\033\[' terminal
 	TERM=dumb script -qec dpl-show /dev/null >terminal </dev/null
