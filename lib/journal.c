@@ -221,7 +221,7 @@ static uint64_t
 checkpoint_every(const struct op *op)
 {
 	uint64_t state = op->people.n * op->people.size + op->sessions.n * op->sessions.size + op->calls.n * op->calls.size;
-	return state / 8 > CHECKPOINT_EVERY ? state / 8 : CHECKPOINT_EVERY;
+	return state / 16 > CHECKPOINT_EVERY ? state / 16 : CHECKPOINT_EVERY;
 }
 
 void
@@ -235,11 +235,9 @@ journal_tidy(struct journal *j)
 	 * flush for some hundred of them makes it so. */
 	if (j->owed)
 		return;
-	if (j->flushed < h->offset) {
-		if (h->offset - j->checkpoint < 2 * every || (j->o.sync && fdatasync(j->fd) < 0))
-			return;
-		j->flushed = h->offset;
-	}
+	if (j->o.sync && j->flushed < h->offset && (h->offset - j->checkpoint < 2 * every || fdatasync(j->fd) < 0))
+		return;
+	j->flushed = h->offset;
 	/* Among many writers, one of them does. */
 	uint64_t reach = checkpoint_reach(j->dir, j->inode);
 	if (reach <= h->offset && h->offset - reach < every) {
