@@ -727,9 +727,11 @@ bad_names() {
 @test "SIGTERM, SIGINT and SIGHUP end it, and the next one goes on" {
 	# INT is ignored by what a shell starts in the background.
 	for signal in TERM HUP; do
-		in_background dpl-log -f
+		in_background dpl-log -f >followed
 		follower=$pid
-		dpl-log -q x
+		# It must have begun: what a shell gets between fork and exec is the shell's.
+		dpl-log -q "before $signal"
+		wait_for "grep -q 'before $signal' followed"
 		kill -"$signal" "$follower"
 		ended "$follower"
 		is "$status" $((128 + $(kill -l $signal)))
