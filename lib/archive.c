@@ -15,17 +15,11 @@
 #include "remove.h"
 #include "wire.h"
 
-static int
-line_of(void *arg, struct line line, struct buf *text)
-{
-	return journal_line(arg, line, text);
-}
-
 static void
 write_state(struct store *s, struct journal *j)
 {
 	struct buf b = {0};
-	struct wire_source from = {line_of, j};
+	struct wire_source from = journal_source(j);
 	json_open(&b, NULL, '{');
 	wire_operation(&b, &j->op, journal_aborted(j), &from, j->op.h.ended_ms);
 	json_close(&b, '}');

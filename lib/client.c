@@ -230,7 +230,7 @@ start_helper(struct client *c, struct why *why)
 	return -1;
 }
 
-/* One line from the helper, without its newline; the next begins at *used. */
+/* Read one line from the helper into c->line: *length bytes without its newline; more may stand behind it. */
 static int
 read_line(struct client *c, size_t *length)
 {
@@ -292,6 +292,10 @@ remote_call(struct client *c, const char *path, const struct json *json, int bod
 	if (json_is_object(json, body))
 		json_put_raw(&request, "body", raw, n);
 	json_close(&request, '}');
+	/* A request is one line.  A line end in JSON is only ever a blank between two values. */
+	for (size_t i = 0; i < request.n; i++)
+		if (request.p[i] == '\n' || request.p[i] == '\r')
+			request.p[i] = ' ';
 	buf_char(&request, '\n');
 	int rc = request.failed || fsx_write(c->to, request.p, request.n) < 0 ? -1 : 0;
 	buf_free(&request);

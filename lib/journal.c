@@ -91,8 +91,8 @@ static int
 fold_file(struct journal *j, struct why *why)
 {
 	struct stat st;
-	/* The first time journal_open has just asked. */
-	if (j->fresh)
+	/* The first time journal_open has just asked; but a checkpoint that was loaded since may reach further. */
+	if (j->fresh && (uint64_t)j->fresh->st_size >= j->op.h.offset)
 		st = *j->fresh;
 	else if (fstat(j->fd, &st) < 0)
 		return why_errno(why, "%s", j->path.p);
@@ -333,6 +333,18 @@ journal_watch(struct journal *j, struct watch *w)
 	watch_open(w, j->fd);
 }
 
+static int
+line_of(void *arg, struct line line, struct buf *text)
+{
+	return journal_line(arg, line, text);
+}
+
+struct wire_source
+journal_source(struct journal *j)
+{
+	return (struct wire_source){line_of, j};
+}
+
 bool
 journal_aborted(const struct journal *j)
 {
@@ -340,19 +352,6 @@ journal_aborted(const struct journal *j)
 }
 
 /* --- writing --- */
-
-static int
-not_locked(struct journal *j, struct why *why)
-{
-	if (errno != ETIMEDOUT)
-		return why_errno(why, "lock %s", j->path.p);
-	char holder[300];
-	lock_holder(j->fd, holder, sizeof holder);
-	why_set(why, j->o.timed ? ERR_TIMED_OUT : ERR_BUSY, "%s: not locked within %lld ms%s%s", j->path.p,
-		(long long)j->o.wait_ms, *holder ? ", held by " : "", holder);
-	why_hint(why, "the lock ends with its holder; try again, or wait longer with -t");
-	return -1;
-}
 
 int
 journal_lock(struct journal *j, struct why *why)
@@ -367,7 +366,7 @@ journal_lock(struct journal *j, struct why *why)
 		return 0;
 	}
 	if (lock_exclusive(j->fd, j->o.wait_ms, j->path.p, j->o.notice) < 0)
-		return not_locked(j, why);
+		return lock_failed(j->fd, j->path.p, j->o.wait_ms, j->o.timed, why);
 	j->locked = true;
 	if (journal_refresh(j, why) < 0) {
 		journal_unlock(j);

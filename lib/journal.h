@@ -22,6 +22,7 @@
 #include "buf.h"
 #include "err.h"
 #include "fold.h"
+#include "wire.h"
 
 struct stat;
 
@@ -101,6 +102,9 @@ int journal_read(struct journal *j, uint64_t pos, struct buf *text, size_t max, 
 
 /* Read one line, without its newline, into `text`. */
 int journal_line(struct journal *j, struct line line, struct buf *text);
+
+/* Where the texts of the journal's state come from, for wire.h. */
+struct wire_source journal_source(struct journal *j);
 
 /* Go through the lines folded so far, from `pos` on, that contain `needle`; `each` returns false to
  * stop.  0, or -1 with `why`. */

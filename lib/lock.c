@@ -185,6 +185,19 @@ lock_exclusive(int fd, int64_t wait_ms, const char *name, const struct notice *n
 	return rc;
 }
 
+int
+lock_failed(int fd, const char *name, int64_t wait_ms, bool timed, struct why *why)
+{
+	if (errno != ETIMEDOUT)
+		return why_errno(why, "lock %s", name);
+	char holder[300];
+	lock_holder(fd, holder, sizeof holder);
+	why_set(why, timed ? ERR_TIMED_OUT : ERR_BUSY, "%s: not locked within %lld ms%s%s", name, (long long)wait_ms,
+		*holder ? ", held by " : "", holder);
+	why_hint(why, "the lock ends with its holder; try again, or wait longer with -t");
+	return -1;
+}
+
 void
 lock_release(int fd)
 {

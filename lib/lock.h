@@ -5,6 +5,7 @@
 #ifndef DPL_LOCK_H
 #define DPL_LOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,10 @@
  * that `n` gets after a second.  0, or -1 with errno (ETIMEDOUT).  While it waits, the calling
  * thread gets SIGALRM from a timer of its own, whose handler is put back after. */
 int lock_exclusive(int fd, int64_t wait_ms, const char *name, const struct notice *n);
+
+/* Say why lock_exclusive failed (errno): who holds the lock where the time is over, which is ERR_TIMED_OUT where
+ * `timed`, the user set it, else ERR_BUSY.  Returns -1. */
+int lock_failed(int fd, const char *name, int64_t wait_ms, bool timed, struct why *why);
 
 void lock_release(int fd);
 

@@ -220,22 +220,10 @@ request_close(struct request *r, struct journal *j)
 	memmove(&v->open[i], &v->open[i + 1], (size_t)(v->opened - i) * sizeof j);
 }
 
-static int
-line_of(void *arg, struct line line, struct buf *text)
-{
-	return journal_line(arg, line, text);
-}
-
-struct wire_source
-request_source(struct journal *j)
-{
-	return (struct wire_source){line_of, j};
-}
-
 void
 request_common(struct request *r, struct journal *j, uint64_t seq)
 {
-	struct wire_source from = request_source(j);
+	struct wire_source from = journal_source(j);
 	json_put(r->reply, "operationId", j->op.h.id);
 	json_put_int(r->reply, "seq", (int64_t)seq);
 	json_put_bool(r->reply, "aborted", journal_aborted(j));

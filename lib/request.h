@@ -8,7 +8,6 @@
 #include "buf.h"
 #include "json.h"
 #include "store.h"
-#include "wire.h"
 
 enum { VERBS_OPEN = 8 }; /* operations that are kept open between requests */
 
@@ -68,9 +67,6 @@ void request_close(struct request *r, struct journal *j);
 
 /* Open the ledger, if it is not open; with `create` make it. */
 int request_store(struct request *r, bool create);
-
-/* Where the texts of j's state come from. */
-struct wire_source request_source(struct journal *j);
 
 /* The members that every reply about an operation has: operationId, seq, aborted, abortReason. */
 void request_common(struct request *r, struct journal *j, uint64_t seq);

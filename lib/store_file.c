@@ -1,6 +1,7 @@
 /* store_file: a ledger that is a directory. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,7 +257,7 @@ store_create(struct store *s, const char *id, const struct buf *first, struct wh
 		return why_set(why, ERR_TOO_LARGE, "the entry would be longer than %d bytes", ENTRY_MAX);
 	if (fstatat(s->dir, id, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return 1;
-	/* The pid: two may finish the operation of one key at the same time. */
+	/* The pid tells whose it is. */
 	snprintf(aside, sizeof aside, ".new-%s.%ld", id, (long)getpid());
 	int made = mkdirat(s->dir, aside, 0700);
 	/* Of one that died with our pid (in a container everybody's is 1), finishing the same key. */
@@ -315,12 +316,13 @@ store_claim_key(struct store *s, const char *key, char id[], struct why *why)
 {
 	if (mkdirat(s->dir, "keys", 0700) < 0 && errno != EEXIST)
 		return why_errno(why, "make %s/keys", s->path);
-	int keys = fsx_open(s->dir, "keys", O_RDONLY | O_DIRECTORY, 0);
-	int rc = keys < 0 ? -1 : lock_exclusive(keys, s->o.wait_ms, "keys/", s->o.notice);
-	if (rc < 0 && errno == ETIMEDOUT)
-		why_set(why, s->o.timed ? ERR_TIMED_OUT : ERR_BUSY, "%s/keys: not locked within %lld ms", s->path, (long long)s->o.wait_ms);
-	else if (rc < 0)
-		why_errno(why, "lock %s/keys", s->path);
+	int keys = fsx_open(s->dir, "keys", O_RDONLY | O_DIRECTORY, 0), rc = -1;
+	char name[PATH_MAX + 8];
+	snprintf(name, sizeof name, "%s/keys", s->path);
+	if (keys < 0)
+		why_errno(why, "open %s", name);
+	else if (lock_exclusive(keys, s->o.wait_ms, name, s->o.notice) < 0)
+		lock_failed(keys, name, s->o.wait_ms, s->o.timed, why);
 	else
 		rc = link_key(s, keys, key, id, why);
 	if (rc == 0)

@@ -50,7 +50,7 @@ verb_state(struct request *r)
 static void
 put_calls(struct request *r, struct journal *j, bool all, const char *by, int64_t now_ms)
 {
-	struct wire_source from = request_source(j);
+	struct wire_source from = journal_source(j);
 	json_open(r->reply, "calls", '[');
 	for (uint32_t i = 0; i < j->op.calls.n; i++) {
 		const struct op_call *call = table_at(&j->op.calls, i);
@@ -88,7 +88,7 @@ verb_show(struct request *r)
 	else if (seq && j.op.h.seq < (uint64_t)seq)
 		why_set(&r->why, ERR_REQUEST, "%s has %llu entries, not %lld", j.op.h.id, (unsigned long long)j.op.h.seq, (long long)seq);
 	else {
-		struct wire_source from = request_source(&j);
+		struct wire_source from = journal_source(&j);
 		int64_t now_ms = past ? j.op.h.changed_ms : clock_wall_ms();
 		bool aborted = past ? j.op.h.aborted : journal_aborted(&j);
 		if (shape.stop_ms != INT64_MAX)
@@ -137,7 +137,7 @@ put_one(struct request *r, const char *id, int64_t now_ms)
 		json_close(r->reply, '}');
 		return 0;
 	}
-	struct wire_source from = request_source(&j);
+	struct wire_source from = journal_source(&j);
 	json_open(r->reply, NULL, '{');
 	wire_operation(r->reply, &j.op, journal_aborted(&j), &from, now_ms);
 	json_put_bool(r->reply, "ended", j.op.h.archived);
