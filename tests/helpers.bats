@@ -282,3 +282,31 @@ setup() {
 	is "$(tail -n 1 slow.pid)" ended
 	run ! kill -0 "$(head -n 1 slow.pid)"
 }
+
+@test "a request whose JSON goes over several lines is one line to the helper" {
+	cat >many.c <<-'END'
+		#include <stdio.h>
+		#include "dpl.h"
+
+		int
+		main(void)
+		{
+			char error[200];
+			struct dpl *d = dpl_open(NULL, error, sizeof error);
+			if (!d)
+				return 99;
+			int status = dpl_request(d, "/operation/create", "{\r\n\t\"participantId\" : \"me\",\n\"description\":\n\"a\\nb\"\n}", NULL);
+			if (!status)
+				status = dpl_request(d, "/operation/list", "{\n}", NULL);
+			puts(status ? dpl_error(d) : dpl_answer(d));
+			dpl_close(d);
+			return status;
+		}
+	END
+	flags=()
+	[ -z "${SANITIZED:-}" ] || flags=('-fsanitize=address,undefined')
+	cc "${flags[@]}" -I"$root/lib" -o many many.c "$BUILD/libdpl.a"
+	expect 0 ./many
+	is "$(jq -r '.operations[0].description' <<<"$output")" $'a\nb'
+	is "$(jq '.operations | length' <<<"$output")" 1
+}
