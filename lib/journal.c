@@ -327,10 +327,33 @@ journal_search(struct journal *j, uint64_t pos, const char *needle,
 	return rc;
 }
 
-void
+int
 journal_watch(struct journal *j, struct watch *w)
 {
-	watch_open(w, j->fd);
+	return watch_add(w, j->fd, WATCH_WRITES);
+}
+
+static int
+watch_in(struct journal *j, struct watch *w, const char *name, enum watch_for what)
+{
+	int fd = fsx_open(j->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0), rc = -1;
+	if (fd < 0)
+		return -1;
+	rc = watch_add(w, fd, what);
+	close(fd);
+	return rc;
+}
+
+int
+journal_watch_bell(struct journal *j, struct watch *w)
+{
+	return watch_in(j, w, "bell", WATCH_TOUCHES);
+}
+
+int
+journal_watch_beats(struct journal *j, struct watch *w)
+{
+	return watch_in(j, w, "beats", WATCH_CLOSES);
 }
 
 static int

@@ -111,9 +111,12 @@ struct wire_source journal_source(struct journal *j);
 int journal_search(struct journal *j, uint64_t pos, const char *needle,
 	bool (*each)(void *arg, const char *line, size_t n), void *arg, struct why *why);
 
-/* Wait until something may have been appended, at most wait_ms. */
+/* Watch for entries; for what must be acted on (abort, crash, cancel, end); for the death of those who hold
+ * beat files.  Each returns what watch_add returns. */
 struct watch;
-void journal_watch(struct journal *j, struct watch *w);
+int journal_watch(struct journal *j, struct watch *w);
+int journal_watch_bell(struct journal *j, struct watch *w);
+int journal_watch_beats(struct journal *j, struct watch *w);
 
 /* Make the files of a new operation in the empty folder `dir`: the journal with `first`, its first
  * line, flushed when `sync`.  0 or -1 with errno. */

@@ -376,13 +376,17 @@ wait_more(struct request *r, struct journal *j, int64_t wait_ms)
 	int64_t end = clock_mono_ms() + wait_ms;
 	uint64_t seq = j->op.h.seq;
 	int rc = 0;
-	journal_watch(j, &w);
+	watch_init(&w);
+	(void)journal_watch(j, &w); /* without it, the slow look carries on */
 	/* Once more after the watch is made: what came between would wake nobody. */
 	while ((rc = journal_refresh(j, &r->why)) == 0 && j->op.h.seq == seq && !j->op.h.archived) {
 		int64_t left = end - clock_mono_ms();
 		if (left <= 0)
 			break;
+		struct watch_event ignored;
 		watch_wait(&w, left);
+		while (watch_next(&w, &ignored))
+			;
 	}
 	watch_close(&w);
 	return rc;

@@ -1,33 +1,82 @@
-/* watch: wait until a file changes. */
+/* watch: wait until something happens to a file or in a folder. */
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
 #include "watch.h"
 
-enum { LOOK_MS = 2000 };
-
 void
-watch_open(struct watch *w, int target)
+watch_init(struct watch *w)
 {
+	w->fd = -1;
+	w->refused = 0;
+	w->used = w->n = 0;
+}
+
+int
+watch_add(struct watch *w, int target, enum watch_for what)
+{
+	static const uint32_t masks[] = {
+		[WATCH_WRITES] = IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF,
+		[WATCH_TOUCHES] = IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF,
+		/* One that was deleted before it is closed has ended in good order. */
+		[WATCH_CLOSES] = IN_CLOSE_WRITE | IN_EXCL_UNLINK | IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR,
+		[WATCH_NAMES] = IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ONLYDIR,
+	};
 	char path[40];
+	if (w->fd < 0 && (w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) < 0) {
+		w->refused = errno;
+		return -1;
+	}
 	/* By descriptor: the folder may be moved to backup/ between two calls. */
 	snprintf(path, sizeof path, "/proc/self/fd/%d", target);
-	w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (w->fd >= 0 && inotify_add_watch(w->fd, path, IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF) < 0)
-		watch_close(w);
+	int added = inotify_add_watch(w->fd, path, masks[what]);
+	if (added < 0)
+		w->refused = errno;
+	return added;
+}
+
+void
+watch_drop(struct watch *w, int what)
+{
+	if (w->fd >= 0)
+		(void)inotify_rm_watch(w->fd, what); /* it may be gone already */
+}
+
+bool
+watch_next(struct watch *w, struct watch_event *e)
+{
+	for (;;) {
+		if (w->used >= w->n) {
+			ssize_t n = w->fd < 0 ? -1 : read(w->fd, w->events, sizeof w->events);
+			if (n < 0 && w->fd >= 0 && errno == EINTR)
+				continue;
+			w->used = 0;
+			w->n = n > 0 ? (size_t)n : 0;
+			if (!w->n)
+				return false;
+		}
+		const struct inotify_event *i = (const void *)(w->events + w->used);
+		w->used += sizeof *i + i->len;
+		if (i->mask & IN_IGNORED)
+			continue;
+		e->what = i->mask & IN_Q_OVERFLOW ? -1 : i->wd;
+		e->gone = i->mask & (IN_MOVE_SELF | IN_DELETE_SELF);
+		e->name = i->len ? i->name : "";
+		return true;
+	}
 }
 
 void
 watch_wait(struct watch *w, int64_t wait_ms)
 {
 	struct pollfd p = {.fd = w->fd, .events = POLLIN};
-	char events[4096];
-	int ms = wait_ms < 0 ? 0 : wait_ms < LOOK_MS ? (int)wait_ms : LOOK_MS;
-	if (poll(&p, 1, ms) > 0)
-		while (read(w->fd, events, sizeof events) > 0)
-			;
+	int ms = wait_ms < 0 ? 0 : wait_ms < WATCH_LOOK_MS ? (int)wait_ms : WATCH_LOOK_MS;
+	if (w->used >= w->n)
+		(void)poll(&p, 1, ms);
 }
 
 void
