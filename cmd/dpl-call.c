@@ -1,14 +1,22 @@
-/* dpl-call - start, end, fail and list the calls of an operation */
+/* dpl-call - run a command as a call; start, end, fail and list calls */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "clock.h"
 #include "cli.h"
 #include "render.h"
-#include "text.h"
+#include "supervise.h"
 
 static const char usage[] =
-	"usage: dpl-call start [-jqv] [-C ledger] [-d description] [-o operation]\n"
+	"usage: dpl-call [run] [-jqv] [-C ledger] [-d description] [-o operation]\n"
+	"                [-p participant] [-t timeout] [--aborted-ok] [--grace duration]\n"
+	"                [--id call] [--leave-orphans] [--no-fail-on-crash]\n"
+	"                [--on-abort command] [--parent call] [--result-from source]\n"
+	"                [--session number] [--timeout duration] [--watchdog duration]\n"
+	"                -- command [argument ...]\n"
+	"       dpl-call start [-jqv] [-C ledger] [-d description] [-o operation]\n"
 	"                [-p participant] [-t timeout] [--aborted-ok] [--id call] [--key key]\n"
 	"                [--no-fail-on-crash] [--parent call] [--pid pid] [--session number]\n"
 	"       dpl-call end [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
@@ -17,36 +25,47 @@ static const char usage[] =
 	"                [--key key] -m error [call]\n"
 	"       dpl-call list [-ajqv] [-C ledger] [-o operation] [--by participant]\n"
 	"\n"
-	"Track a piece of work: start prints the call's id, end and fail end it (the call is\n"
-	"DPL_CALL where none is named), list shows those that run.\n"
+	"Run a command as a call, watch it, stop it on an abort, and exit with its status.\n"
+	"Or track work that is done elsewhere: start prints the call's id, end and fail end it\n"
+	"(the call is DPL_CALL where none is named), list shows those that run.\n"
 	"\n"
 	"  -a, --all                  list ended calls too\n"
 	"  -C, --ledger=LEDGER        the ledger (DPL_LEDGER, else _ai/operation_ledger)\n"
-	"  -d, --description=TEXT     what the call does\n"
-	"  -j, --json                 print one JSON object\n"
+	"  -d, --description=TEXT     what the call does; with run (the command line)\n"
+	"  -j, --json                 print one JSON object; with run only where it fails itself\n"
 	"  -m, --message=ERROR        why it failed\n"
 	"  -o, --operation=OPERATION  id, a unique part of it, @ or @@ (DPL_OPERATION)\n"
 	"  -p, --participant=NAME     who I am (DPL_PARTICIPANT, else the user)\n"
 	"  -q, --quiet                print nothing; with list ids alone\n"
-	"  -t, --timeout=DURATION     the longest wait for a lock (DPL_TIMEOUT, else 10s)\n"
+	"  -t, --timeout=DURATION     the longest wait for a lock (DPL_TIMEOUT, else 10s); with\n"
+	"                             run -t alone\n"
 	"  -v, --verbose              say on stderr what was written where\n"
 	"      --aborted-ok           start it although the operation is aborted\n"
 	"      --by=PARTICIPANT       list only this one's calls\n"
+	"      --grace=DURATION       from SIGTERM to SIGKILL when it is stopped (5s)\n"
 	"      --id=CALL              the id, instead of a new one\n"
 	"      --key=KEY              the same key is carried out once\n"
+	"      --leave-orphans        name the processes that the command leaves running, do not\n"
+	"                             end them\n"
 	"      --no-fail-on-crash     when it crashes, the operation goes on\n"
+	"      --on-abort=COMMAND     run this in sh on an abort, instead of SIGTERM\n"
 	"      --parent=CALL          the call that it is part of (DPL_CALL)\n"
 	"      --pid=PID              the process that does the work\n"
 	"      --result=TEXT          the result; - reads it from stdin\n"
+	"      --result-from=SOURCE   the result is in this file, or with stdout what the command\n"
+	"                             prints\n"
 	"      --session=NUMBER       the session (DPL_SESSION, else my newest)\n"
+	"      --timeout=DURATION     with run: stop the command after this time (exit 124)\n"
+	"      --watchdog=DURATION    stop it unless it runs dpl-beat so often (exit 124)\n"
 	"  -h, --help                 print this\n"
 	"  -V, --version              print the version\n"
 	"\n"
 	"Examples:\n"
-	"  call=$(dpl-call start -d 'compress a.txt'); gzip a.txt; dpl-call end \"$call\"\n"
-	"  dpl-call list --all\n";
+	"  dpl-call -d 'compress a.txt' -- gzip a.txt\n"
+	"  dpl-call --timeout 10m -- make check\n"
+	"  call=$(dpl-call start -d 'compress a.txt'); gzip a.txt; dpl-call end \"$call\"\n";
 
-enum { ABORTED_OK = CLI_OWN, BY, ID, NO_FAIL_ON_CRASH, PARENT, PID, RESULT, SESSION };
+enum { ABORTED_OK = CLI_OWN, BY, GRACE, ID, LEAVE_ORPHANS, NO_FAIL_ON_CRASH, ON_ABORT, PARENT, PID, RESULT, RESULT_FROM, SESSION, TIMEOUT, WATCHDOG };
 
 static const struct option options[] = {
 	CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_TIMEOUT, CLI_OUTPUT, CLI_HELP, CLI_KEY_OPTION,
@@ -146,6 +165,117 @@ send_end(struct cli *c, const char *path, const char *call)
 	if (c->json)
 		cli_out_json(c);
 }
+
+/* --- run --- */
+
+static const struct option run_options[] = {
+	CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_OUTPUT, CLI_HELP,
+	{"description", required_argument, NULL, 'd'},
+	{"aborted-ok", no_argument, NULL, ABORTED_OK},
+	{"grace", required_argument, NULL, GRACE},
+	{"id", required_argument, NULL, ID},
+	{"leave-orphans", no_argument, NULL, LEAVE_ORPHANS},
+	{"no-fail-on-crash", no_argument, NULL, NO_FAIL_ON_CRASH},
+	{"on-abort", required_argument, NULL, ON_ABORT},
+	{"parent", required_argument, NULL, PARENT},
+	{"result-from", required_argument, NULL, RESULT_FROM},
+	{"session", required_argument, NULL, SESSION},
+	{"timeout", required_argument, NULL, TIMEOUT},
+	{"watchdog", required_argument, NULL, WATCHDOG},
+	{0},
+};
+
+static void
+read_run(struct cli *c, struct supervise *s)
+{
+	for (int o; (o = cli_getopt(c, "+:C:d:hjo:p:qt:vV", run_options)) != -1;)
+		switch (o) {
+		case 'd': s->description = cli_text(c, "-d", optarg); break;
+		case ABORTED_OK: s->aborted_ok = true; break;
+		case GRACE: s->grace_ms = cli_duration(c, "--grace", optarg); break;
+		case ID: s->id = call_id(c, "--id", optarg); break;
+		case LEAVE_ORPHANS: s->leave_orphans = true; break;
+		case NO_FAIL_ON_CRASH: s->fail_on_crash = false; break;
+		case ON_ABORT: s->on_abort = cli_text(c, "--on-abort", optarg); break;
+		case PARENT:
+			s->parent = call_id(c, "--parent", optarg);
+			s->parent_must_exist = true;
+			break;
+		case RESULT_FROM: s->result_from = optarg; break;
+		case SESSION: s->session = optarg; break;
+		case TIMEOUT:
+			if ((s->timeout_ms = cli_duration(c, "--timeout", optarg)) == 0)
+				cli_misuse(c, "--timeout: no time is left to run in");
+			break;
+		case WATCHDOG:
+			if ((s->watchdog_ms = cli_duration(c, "--watchdog", optarg)) == 0)
+				cli_misuse(c, "--watchdog: no time is left to beat in");
+			break;
+		}
+	if (optind >= c->argc)
+		cli_misuse(c, "a command is missing behind --");
+	if (strcmp(c->argv[optind - 1], "--") != 0)
+		cli_misuse(c, "'%.100s': -- must stand before the command", c->argv[optind]);
+	if (!*c->argv[optind])
+		cli_misuse(c, "the command is empty");
+	s->argv = c->argv + optind;
+}
+
+/* End as the command did: of its signal, where the caller's shell looks at that. */
+static _Noreturn void
+end_like(struct cli *c, const struct supervised *end)
+{
+	int sig = end->signal;
+	sigset_t all;
+	if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP || sig == SIGQUIT) {
+		client_finish(&c->client);
+		(void)prctl(PR_SET_DUMPABLE, 0); /* the core was the command's to leave */
+		signal(sig, SIG_DFL);
+		sigfillset(&all);
+		raise(sig);
+		sigprocmask(SIG_UNBLOCK, &all, NULL);
+	}
+	cli_finish(c, end->status);
+}
+
+static _Noreturn void
+run(struct cli *c)
+{
+	struct supervise s = {.fail_on_crash = true, .grace_ms = 5000, .umask = c->umask, .ignore_sigpipe = c->ignore_sigpipe,
+		.ignore_sigxfsz = c->ignore_sigxfsz, .closed = c->closed};
+	struct supervised end;
+	struct why why;
+	c->failure = SUPERVISE_SELF;
+	read_run(c, &s);
+	cli_put_operation(c, true);
+	cli_again(c);
+	cli_open(c);
+	s.operation = c->id;
+	s.participant = cli_participant(c);
+	if (!s.parent && (s.parent = cli_inherited(c, "DPL_CALL")))
+		(void)call_id(c, "DPL_CALL", s.parent);
+	if (!s.session)
+		s.session = cli_inherited(c, "DPL_SESSION");
+	if (s.session)
+		(void)cli_number(c, "the session", s.session, 1, JSON_INT_MAX);
+	if (s.watchdog_ms && c->client.remote)
+		cli_misuse(c, "--watchdog needs a ledger that is a folder");
+	s.say = c->quiet ? NULL : &c->notice;
+	s.verbose = c->verbose ? &c->notice : NULL;
+	int rc = supervise(&c->client, &s, &end, &why);
+	if (rc < 0) {
+		c->failure = end.status;
+		cli_die(c, &why);
+	}
+	if (why.code)
+		cli_say(c, "%s", why.text);
+	if (c->verbose && !c->quiet)
+		cli_say(c, "call %s of %s: status %d after %lld ms", end.call, c->id, end.status, (long long)end.duration_ms);
+	c->verbose = false;
+	end_like(c, &end);
+}
+
+/* --- end, fail --- */
 
 static void
 end(struct cli *c)
@@ -248,7 +378,7 @@ main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(struct cli *c);
-	} verbs[] = {{"start", start}, {"end", end}, {"fail", fail}, {"list", list}};
+	} verbs[] = {{"start", start}, {"end", end}, {"fail", fail}, {"list", list}, {"run", run}};
 	struct cli c;
 	cli_begin(&c, argc, argv, usage);
 	const char *verb = argc > 1 ? argv[1] : "";
@@ -258,9 +388,9 @@ main(int argc, char **argv)
 			verbs[i].run(&c);
 			cli_finish(&c, EXIT_DONE);
 		}
-	/* No verb: only --help and --version make sense. */
-	(void)cli_getopt(&c, "+:hV", options);
+	if (*verb == '-')
+		run(&c);
 	if (*verb)
-		cli_misuse(&c, "'%.100s' is not one of start, end, fail, list", verb);
-	cli_misuse(&c, "one of start, end, fail, list is needed");
+		cli_misuse(&c, "'%.100s' is not one of run, start, end, fail, list, and -- does not stand before a command", verb);
+	cli_misuse(&c, "a command behind -- is needed, or one of run, start, end, fail, list");
 }

@@ -22,6 +22,8 @@ write_state(struct store *s, struct journal *j)
 	struct wire_source from = journal_source(j);
 	json_open(&b, NULL, '{');
 	wire_operation(&b, &j->op, journal_aborted(j), &from, j->op.h.ended_ms);
+	wire_people(&b, &j->op, &from);
+	wire_sessions(&b, &j->op);
 	json_close(&b, '}');
 	buf_char(&b, '\n');
 	if (!b.failed)

@@ -165,6 +165,8 @@ change_end(struct change *c, int rc)
 		if (rc == 1)
 			json_put_bool(c->r->reply, "replayed", true);
 	}
+	if (rc >= 0 && c->j && !c->ended)
+		request_beat(c->r, c->j);
 	if (c->ended) {
 		journal_close(c->ended);
 		free(c->ended);
@@ -189,6 +191,12 @@ change_cancel_calls(struct change *c, uint64_t session, const char *by, const ch
 	}
 	c->j->ring |= n > 0;
 	return n;
+}
+
+int
+change_refuse_dead(struct change *c, const char *participant)
+{
+	return request_refuse_dead(c->r, c->j, participant);
 }
 
 const char *

@@ -53,6 +53,9 @@ int64_t change_cancel_calls(struct change *c, uint64_t session, const char *by, 
 /* The hash of a request, which is kept beside its key. */
 void change_hash(const struct request *r, char text[17]);
 
+/* Refuse a participant that was declared dead and has not joined again: -1 with r->why.  0 for any other. */
+int change_refuse_dead(struct change *c, const char *participant);
+
 /* Where the request names no participant it is the initiator's, as old clients of the wire expect. */
 const char *change_by(const struct change *c, const char *participant);
 

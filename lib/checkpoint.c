@@ -24,11 +24,12 @@ struct file_head {
 	uint32_t pad;
 	uint64_t inode;
 	uint64_t line_hash;
+	uint64_t head_sum;         /* hash of `op` alone, seeded likewise: for those who read no more */
 	uint64_t sum;              /* hash of all that follows this struct, seeded with inode ^ line_hash */
 	struct op_head op;
 };
 
-static const char magic[8] = "dplckp1";
+static const char magic[8] = "dplckp2";
 
 static void
 tables(struct op *op, struct table *t[TABLES])
@@ -52,9 +53,15 @@ fits(const struct file_head *f, struct table *t[TABLES], size_t length)
 }
 
 static uint64_t
+head_sum(const struct file_head *f)
+{
+	return hash_bytes(f->inode ^ f->line_hash, &f->op, sizeof f->op);
+}
+
+static uint64_t
 sum(const struct file_head *f, const char *records, size_t n)
 {
-	return hash_bytes(hash_bytes(f->inode ^ f->line_hash, &f->op, sizeof f->op), records, n);
+	return hash_bytes(f->head_sum, records, n);
 }
 
 static void
@@ -93,6 +100,18 @@ hold(struct op *op, int fd, size_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+static int
+load_head(int fd, uint64_t inode, struct op *op, uint64_t *line_hash)
+{
+	struct file_head f;
+	if (fsx_pread(fd, &f, sizeof f, 0) != sizeof f || memcmp(f.magic, magic, sizeof magic) != 0 || f.size[TABLES] != sizeof f.op ||
+	    f.inode != inode || f.head_sum != head_sum(&f))
+		return -1;
+	op->h = f.op;
+	*line_hash = f.line_hash;
+	return 0;
+}
+
 int
 checkpoint_load(int dir, uint64_t inode, struct op *op, uint64_t *line_hash)
 {
@@ -100,6 +119,11 @@ checkpoint_load(int dir, uint64_t inode, struct op *op, uint64_t *line_hash)
 	struct stat st;
 	if (fd < 0)
 		return -1;
+	if (op->head) {
+		int rc = load_head(fd, inode, op, line_hash);
+		close(fd);
+		return rc;
+	}
 	char *p = NULL;
 	bool right = false;
 	struct table *t[TABLES];
@@ -111,7 +135,7 @@ checkpoint_load(int dir, uint64_t inode, struct op *op, uint64_t *line_hash)
 		const struct file_head *f = (const void *)p;
 		char *records = p + sizeof *f;
 		size_t length = (size_t)st.st_size;
-		right = fits(f, t, length) && f->inode == inode && f->sum == sum(f, records, length - sizeof *f);
+		right = fits(f, t, length) && f->inode == inode && f->head_sum == head_sum(f) && f->sum == sum(f, records, length - sizeof *f);
 		for (int i = 0; i < TABLES && right; i++) {
 			/* The last table, the calls, may grow into the room behind the file. */
 			uint32_t more = i == TABLES - 1 ? (uint32_t)((op->held_size - length) / t[i]->size) : 0;
@@ -165,6 +189,7 @@ checkpoint_save(int dir, uint64_t inode, const struct op *op, uint64_t line_hash
 	}
 	int rc = -1;
 	if (!b.failed) {
+		f.head_sum = head_sum(&f);
 		f.sum = sum(&f, b.p + sizeof f, b.n - sizeof f);
 		memcpy(b.p, &f, sizeof f);
 		/* Not flushed: a torn one is refused by its sum. */

@@ -10,7 +10,7 @@
 
 #include "fold.h"
 
-/* Load `checkpoint` in the folder into the fresh `op`, if it is whole and belongs to the journal of
+/* Load `checkpoint` in the folder into the fresh `op` (its head alone, where that is all it is made for), if it is whole and belongs to the journal of
  * that inode.  *line_hash is what the bytes of line op->h.last must hash to (seed 0): the caller
  * reads them and must throw the state away where they do not.  0, or -1 with `op` fresh. */
 int checkpoint_load(int dir, uint64_t inode, struct op *op, uint64_t *line_hash);

@@ -115,7 +115,7 @@ fail(struct cli *c, enum err code, const char *text, const char *hint)
 		cli_say(c, "%s%s%s", text, *hint ? "; " : "", hint);
 	}
 	c->verbose = false;
-	cli_finish(c, info->exit);
+	cli_finish(c, c->failure ? c->failure : info->exit);
 }
 
 void
@@ -139,16 +139,20 @@ cli_misuse(struct cli *c, const char *fmt, ...)
 /* --- options --- */
 
 /* A descriptor among 0 to 2 that is closed would be given to the next file that is opened. */
-static void
+static unsigned
 hold_standard_descriptors(void)
 {
+	unsigned closed = 0;
 	struct pollfd fds[3] = {{.fd = 0}, {.fd = 1}, {.fd = 2}};
 	if (poll(fds, 3, 0) <= 0) /* no POLLNVAL, as good as always */
-		return;
+		return 0;
 	for (int fd = 0; fd <= 2; fd++)
-		if (fds[fd].revents & POLLNVAL)
+		if (fds[fd].revents & POLLNVAL) {
 			/* the wrong way round, so that using it fails: nothing is lost in silence */
 			(void)open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+			closed |= 1u << fd;
+		}
+	return closed;
 }
 
 void
@@ -156,10 +160,10 @@ cli_begin(struct cli *c, int argc, char **argv, const char *usage)
 {
 	static char tool[40];
 	*c = (struct cli){.usage = usage, .argc = argc, .argv = argv, .wait_ms = 10000};
-	hold_standard_descriptors();
-	umask(077);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
+	c->closed = hold_standard_descriptors();
+	c->umask = umask(077);
+	c->ignore_sigpipe = signal(SIGPIPE, SIG_IGN) == SIG_IGN;
+	c->ignore_sigxfsz = signal(SIGXFSZ, SIG_IGN) == SIG_IGN;
 	snprintf(tool, sizeof tool, "%.*s", (int)strcspn(usage + 7, " \n"), usage + 7);
 	c->tool = tool;
 	c->notice = (struct notice){say, c};

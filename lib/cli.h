@@ -40,6 +40,10 @@ struct cli {
 	bool early_json;         /* --json stands on the line, seen before the options are read */
 	bool defer;              /* flush in client_flush only: for a tool that serves many requests */
 	bool opened;
+	int failure;             /* the status of any failure, where it is not that of err.h; 0 */
+	mode_t umask;            /* what the process was started with, for a command that it runs: … */
+	bool ignore_sigpipe, ignore_sigxfsz;
+	unsigned closed;         /* bit n: standard descriptor n */
 	char id[ID_OPERATION_MAX + 1];  /* of the operation, once resolved */
 	char name[ID_NAME_MAX + 1];     /* of the participant, once looked up */
 	struct client client;

@@ -162,6 +162,21 @@ client_tidy(struct client *c)
 		verbs_tidy(&c->verbs);
 }
 
+bool
+client_hold(struct client *c, struct verbs_hold *hold)
+{
+	if (c->remote)
+		return false;
+	c->verbs.hold = hold;
+	return true;
+}
+
+int
+client_watch(struct client *c, const char *operation, struct watch *w, int *bell, int *beats)
+{
+	return c->remote ? -1 : verbs_watch(&c->verbs, operation, w, bell, beats);
+}
+
 /* --- the helper --- */
 
 /* http, https and unix are one helper's work. */

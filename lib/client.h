@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "verb.h"
+#include "watch.h"
 
 struct client {
 	char *ledger;            /* as it was resolved: an absolute path, or a URL */
@@ -33,6 +34,14 @@ int client_flush(struct client *c, struct why *why);
 
 /* After the reply has been passed on: work that need not delay it. */
 void client_tidy(struct client *c);
+
+/* The next /call/start of a local ledger holds the call (verbs_hold); NULL: no longer.  False for a remote ledger, which
+ * cannot. */
+bool client_hold(struct client *c, struct verbs_hold *hold);
+
+/* Watch the bell and the beats of a live operation of a local ledger.  0 with what watch_add returned for each, or -1: there is no
+ * pushing, look by yourself; w->refused says why, 0 where the ledger is remote or its filesystem tells nothing. */
+int client_watch(struct client *c, const char *operation, struct watch *w, int *bell, int *beats);
 
 /* Carry out one request, see verb_do.  A helper that cannot be had gives a reply too, with the code
  * `unreachable`. */

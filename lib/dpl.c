@@ -274,9 +274,11 @@ dpl_fold_json(struct dpl_fold *f)
 	buf_clear(&f->json);
 	json_open(&f->json, NULL, '{');
 	wire_operation(&f->json, op, op->h.aborted, &from, op->h.changed_ms);
+	wire_people(&f->json, op, &from);
+	wire_sessions(&f->json, op);
 	json_open(&f->json, "calls", '[');
 	for (uint32_t i = 0; i < op->calls.n; i++)
-		wire_call(&f->json, op, table_at(&op->calls, i), &from, op->h.changed_ms);
+		wire_call(&f->json, op, table_at(&op->calls, i), NULL, &from, op->h.changed_ms);
 	json_close(&f->json, ']');
 	json_close(&f->json, '}');
 	return f->json.failed ? NULL : f->json.p;

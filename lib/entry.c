@@ -129,9 +129,23 @@ static const struct member {
 	MEMBER(TEXT, "operationId", operation_id),
 	MEMBER(TEXT, "key", key),
 	MEMBER(TEXT, "request", request),
+	MEMBER(TEXT, "participantId", participant_id),
+	MEMBER(TEXT, "evidence", evidence),
+	MEMBER(TEXT, "bootId", boot_id),
+	MEMBER(TEXT, "host", host),
 	MEMBER(NUMBER, "sessionId", session_id),
 	MEMBER(NUMBER, "pid", pid),
 	MEMBER(NUMBER, "pidStart", pid_start),
+	MEMBER(NUMBER, "processGroup", process_group),
+	MEMBER(NUMBER, "processSession", process_session),
+	MEMBER(NUMBER, "supervisorPid", supervisor_pid),
+	MEMBER(NUMBER, "exitStatus", exit_status),
+	MEMBER(NUMBER, "signal", signal),
+	MEMBER(NUMBER, "userMs", user_ms),
+	MEMBER(NUMBER, "systemMs", system_ms),
+	MEMBER(NUMBER, "maxRssKib", max_rss_kib),
+	MEMBER(NUMBER, "done", done),
+	MEMBER(NUMBER, "total", total),
 	MEMBER(NUMBER, "format", format),
 	MEMBER(NUMBER, "durationMs", duration_ms),
 	MEMBER(NUMBER, "cancelledCalls", cancelled_calls),
@@ -142,6 +156,8 @@ static const struct member {
 	MEMBER(NUMBER, "windowMs", window_ms),
 	MEMBER(FLAG, "failOnCrash", fail_on_crash),
 	MEMBER(FLAG, "aborted", aborted),
+	MEMBER(FLAG, "held", held),
+	MEMBER(FLAG, "ttlGiven", ttl_given),
 };
 
 static const struct member *
@@ -241,7 +257,9 @@ parse_flat(const char *p, const char *end, struct entry *e, const char **wrong)
 	return p + 1 == end && *p == '}';
 }
 
-static const struct entry absent = {.format = -1, .session_id = -1, .pid = -1, .pid_start = -1, .duration_ms = -1,
+const struct entry entry_absent = {.format = -1, .session_id = -1, .pid = -1, .pid_start = -1, .process_group = -1,
+	.process_session = -1, .supervisor_pid = -1, .exit_status = -1, .signal = -1, .user_ms = -1, .system_ms = -1,
+	.max_rss_kib = -1, .done = -1, .total = -1, .duration_ms = -1,
 	.cancelled_calls = -1, .beat_ms = -1, .jitter_ms = -1, .stale_ms = -1, .ttl_ms = -1, .window_ms = -1,
 	.fail_on_crash = true, .at_ms = -1};
 
@@ -249,9 +267,9 @@ const char *
 entry_parse(const char *line, size_t n, struct entry *e)
 {
 	const char *wrong;
-	*e = absent;
+	*e = entry_absent;
 	if (!parse_flat(line, line + n, e, &wrong)) {
-		*e = absent;
+		*e = entry_absent;
 		wrong = parse_any(line, n, e);
 	}
 	if (!wrong && ((int64_t)e->seq < 1 || e->at_ms < 0 || !e->kind.n))

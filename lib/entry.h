@@ -32,7 +32,7 @@ enum event {
 	EVENT_JOINED,
 	EVENT_LEFT,
 	EVENT_CALL_QUEUED,
-	EVENT_CALL_STARTED,
+	EVENT_CALL_STARTED, /* … to CANCELLED in the order of enum call_state */
 	EVENT_CALL_ENDED,
 	EVENT_CALL_FAILED,
 	EVENT_CALL_CRASHED,
@@ -81,14 +81,24 @@ struct entry {
 	struct slice operation_id, call_id, parent_id;
 	struct slice description, message, reason, error, result, level;
 	struct slice key, request;
+	struct slice participant_id; /* of crash.detected and call.crashed: the victim */
+	struct slice evidence;
+	struct slice boot_id, host;
 	int64_t format;
 	int64_t session_id;
-	int64_t pid, pid_start;
+	int64_t pid, pid_start, process_group, process_session, supervisor_pid;
+	int64_t exit_status, signal, user_ms, system_ms, max_rss_kib;
+	int64_t done, total;
 	int64_t duration_ms, cancelled_calls;
 	int64_t beat_ms, jitter_ms, stale_ms, ttl_ms, window_ms;
 	bool fail_on_crash; /* true */
 	bool aborted;       /* false */
+	bool held;          /* false */
+	bool ttl_given;     /* false */
 };
+
+/* An entry without members. */
+extern const struct entry entry_absent;
 
 /* Read the `n` bytes of a line, without its newline.  NULL, or what is wrong with it. */
 const char *entry_parse(const char *line, size_t n, struct entry *e);

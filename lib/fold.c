@@ -100,12 +100,19 @@ op_running(const struct op *op)
 	return h->calls_started - h->calls_ended - h->calls_failed - h->calls_crashed - h->calls_cancelled;
 }
 
+int64_t
+op_ttl(const struct op *op, const struct op_session *s, bool *given)
+{
+	*given = s->ttl_ms >= 0 || op->h.ttl_given;
+	return s->ttl_ms >= 0 ? s->ttl_ms : op->h.ttl_ms;
+}
+
 /* --- one function an event; each returns 0, or -1 when memory runs out --- */
 
 static void
 forget_idle(struct op *op, struct op_person *p)
 {
-	if (!op->keep && p && !p->sessions && !p->calls) {
+	if (!op->keep && p && !p->sessions && !p->calls && !p->death.len) {
 		table_remove(&op->people, p);
 		table_compact(&op->people);
 	}
@@ -125,7 +132,7 @@ arrive(struct op *op, const char *name, int64_t at_ms)
 }
 
 static int
-joined(struct op *op, const struct entry *e, const char *by)
+joined(struct op *op, const struct entry *e, const char *by, struct line line)
 {
 	struct op_person *p = arrive(op, by, e->at_ms);
 	uint64_t id = e->session_id > 0 ? (uint64_t)e->session_id : op->h.sessions + 1;
@@ -143,17 +150,19 @@ joined(struct op *op, const struct entry *e, const char *by)
 	s->ttl_ms = e->ttl_ms;
 	s->pid = e->pid;
 	s->pid_start = e->pid_start;
+	s->start = line;
+	p->death = (struct line){0};
 	p->sessions++;
 	p->seen_ms = e->at_ms;
 	return 0;
 }
 
-static int
-created(struct op *op, const struct entry *e, const char *by, struct line line)
+static void
+created(struct op *op, const struct entry *e, struct line line)
 {
 	struct op_head *h = &op->h;
 	slice_copy(e->operation_id, h->id, sizeof h->id);
-	snprintf(h->initiator, sizeof h->initiator, "%s", by);
+	slice_copy(e->by, h->initiator, TABLE_NAME);
 	h->first = line;
 	h->created_ms = e->at_ms;
 	h->beat_ms = e->beat_ms;
@@ -161,9 +170,26 @@ created(struct op *op, const struct entry *e, const char *by, struct line line)
 	h->stale_ms = e->stale_ms;
 	h->ttl_ms = e->ttl_ms;
 	h->window_ms = e->window_ms;
+	h->ttl_given = e->ttl_given;
+}
+
+static int
+initiator_joined(struct op *op, const struct entry *e, const char *by, struct line line)
+{
 	struct entry first = *e;
 	first.ttl_ms = -1; /* in this entry it is the operation's, not the session's */
-	return joined(op, &first, by);
+	return joined(op, &first, by, line);
+}
+
+/* A session is over; the table is not compacted yet. */
+static void
+close_session(struct op *op, struct op_session *s, struct op_person *p, int64_t at_ms)
+{
+	s->left_ms = at_ms;
+	if (p)
+		p->sessions--;
+	if (!op->keep)
+		table_remove(&op->sessions, s);
 }
 
 static void
@@ -173,14 +199,45 @@ left(struct op *op, const struct entry *e)
 	if (!s || s->left_ms >= 0)
 		return;
 	struct op_person *p = op_person_no(op, s->person);
-	s->left_ms = e->at_ms;
-	if (p)
-		p->sessions--;
-	if (!op->keep) {
-		table_remove(&op->sessions, s);
-		table_compact(&op->sessions);
-	}
+	close_session(op, s, p, e->at_ms);
+	table_compact(&op->sessions);
 	forget_idle(op, p);
+}
+
+/* Somebody died: a call, whose end is an entry of its own, or a participant with all its sessions. */
+static void
+crashed(struct op *op, const struct entry *e, struct line line)
+{
+	struct op_head *h = &op->h;
+	char name[TABLE_NAME];
+	h->crashes++;
+	if (!h->crash.len)
+		h->crash = line;
+	if (op->head || e->call_id.n)
+		return;
+	slice_copy(e->participant_id, name, sizeof name);
+	struct op_person *p = op_person(op, name);
+	if (!p)
+		return;
+	p->death = line;
+	for (uint32_t i = 0; i < op->sessions.n; i++) {
+		struct op_session *s = table_at(&op->sessions, i);
+		if (!s->key.gone && s->left_ms < 0 && s->person == p->no)
+			close_session(op, s, p, e->at_ms);
+	}
+	table_compact(&op->sessions);
+}
+
+static void
+progress(struct op *op, const struct entry *e, struct op_person *by, struct line line)
+{
+	char id[TABLE_NAME];
+	slice_copy(e->call_id, id, sizeof id);
+	struct op_call *c = *id ? op_call(op, id) : NULL;
+	if (c)
+		c->progress = line;
+	else if (!*id && by)
+		by->progress = line;
 }
 
 static int
@@ -206,6 +263,7 @@ call_started(struct op *op, const struct entry *e, const char *by, struct line l
 	c->pid = e->pid;
 	c->state = CALL_RUNNING;
 	c->fail_on_crash = e->fail_on_crash;
+	c->held = e->held;
 	p->calls++;
 	p->calls_started++;
 	if (s)
@@ -252,16 +310,14 @@ ended(struct op *op, const struct entry *e, enum op_state state, struct line lin
 
 #define SAYS(slice, word) ((slice).n == sizeof word - 1 && memcmp((slice).p, word, sizeof word - 1) == 0)
 
-static int
-apply(struct op *op, const struct entry *e, struct line line)
+/* What an entry means for the operation as a whole. */
+static void
+apply_head(struct op *op, const struct entry *e, struct line line)
 {
 	struct op_head *h = &op->h;
-	char by[TABLE_NAME];
-	slice_copy(e->by, by, sizeof by);
-	int rc = 0;
 	switch (e->event) {
 	case EVENT_CREATED:
-		rc = created(op, e, by, line);
+		created(op, e, line);
 		break;
 	case EVENT_COMPLETED:
 		ended(op, e, OP_COMPLETED, line);
@@ -272,8 +328,36 @@ apply(struct op *op, const struct entry *e, struct line line)
 	case EVENT_ARCHIVED:
 		h->archived = 1;
 		break;
+	case EVENT_ABORT_SET:
+		h->aborted = 1;
+		h->abort = line;
+		break;
+	case EVENT_ABORT_CLEARED:
+		h->aborted = 0;
+		h->abort = (struct line){0};
+		break;
+	case EVENT_CRASH_DETECTED:
+		crashed(op, e, line);
+		break;
+	default:
+		break; /* about one participant or call, or kept in the journal without a meaning for the state */
+	}
+}
+
+/* What it means for participants, sessions and calls, and the counts of them. */
+static int
+apply_rest(struct op *op, const struct entry *e, struct line line)
+{
+	struct op_head *h = &op->h;
+	char by[TABLE_NAME];
+	slice_copy(e->by, by, sizeof by);
+	int rc = 0;
+	switch (e->event) {
+	case EVENT_CREATED:
+		rc = initiator_joined(op, e, by, line);
+		break;
 	case EVENT_JOINED:
-		rc = joined(op, e, by);
+		rc = joined(op, e, by, line);
 		break;
 	case EVENT_LEFT:
 		left(op, e);
@@ -293,25 +377,19 @@ apply(struct op *op, const struct entry *e, struct line line)
 	case EVENT_CALL_CANCELLED:
 		call_over(op, e, CALL_CANCELLED, line);
 		break;
-	case EVENT_ABORT_SET:
-		h->aborted = 1;
-		h->abort = line;
-		break;
-	case EVENT_ABORT_CLEARED:
-		h->aborted = 0;
-		h->abort = (struct line){0};
-		break;
 	case EVENT_LOG:
 		h->logs++;
 		h->warnings += SAYS(e->level, "warning");
 		h->errors += SAYS(e->level, "error");
 		break;
 	default:
-		break; /* kept in the journal, without a meaning for the state */
+		break;
 	}
 	struct op_person *p = op_person(op, by);
 	if (p)
 		p->seen_ms = e->at_ms;
+	if (e->event == EVENT_PROGRESS)
+		progress(op, e, p, line);
 	return rc;
 }
 
@@ -348,7 +426,8 @@ op_fold(struct op *op, const char *text, size_t n)
 		if (e.seq > op->stop_seq || e.at_ms > op->stop_ms)
 			return FOLD_STOPPED;
 		struct line line = {.pos = h->offset, .len = (uint32_t)len};
-		if (apply(op, &e, line) < 0)
+		apply_head(op, &e, line);
+		if (!op->head && apply_rest(op, &e, line) < 0)
 			return FOLD_MEMORY;
 		h->seq = e.seq;
 		h->changed_ms = e.at_ms;

@@ -7,7 +7,8 @@
  *
  * A struct op made to keep history also keeps the calls, sessions and participants that have ended;
  * otherwise only what lives stays, which is small however long the journal, and is what a
- * checkpoint holds. */
+ * checkpoint holds.  One that is made for the head alone knows the state, the abort flag, crashes and settings, and
+ * nothing of who takes part: that is all a beat needs, and costs the same however many they are. */
 #ifndef DPL_FOLD_H
 #define DPL_FOLD_H
 
@@ -37,17 +38,19 @@ struct op_head {
 	struct line last;   /* the line before `offset` */
 	struct line abort;  /* the abort.set in force: its reason */
 	struct line end;    /* operation.completed or .failed: its reason */
+	struct line crash;  /* the first crash.detected: who died, and how that is known */
 	int64_t created_ms, changed_ms, ended_ms; /* wall clock; ended_ms -1 while it runs */
 	int64_t beat_ms, jitter_ms, stale_ms, ttl_ms, window_ms;
 	uint64_t calls_started, calls_ended, calls_failed, calls_crashed, calls_cancelled;
 	uint64_t sessions;  /* number of the newest session */
 	uint64_t people;    /* number of the newest participant */
 	uint64_t logs, warnings, errors;
+	uint64_t crashes;   /* uncontained ones */
 	uint32_t format;
 	uint8_t state;      /* enum op_state */
 	uint8_t aborted;    /* the flag is set, or was when it ended */
 	uint8_t archived;   /* nothing may follow */
-	uint8_t pad;
+	uint8_t ttl_given;  /* ttl_ms was asked for: a lease that runs out is acted on */
 	char id[ID_OPERATION_MAX + 8];
 	char initiator[TABLE_NAME + 7];
 };
@@ -60,6 +63,8 @@ struct op_person {
 	uint32_t sessions;     /* live ones */
 	uint32_t calls;        /* running ones */
 	uint64_t calls_started;
+	struct line death;     /* the crash.detected that says it died; len 0 while it has not, or has joined again */
+	struct line progress;  /* the newest of its own */
 };
 
 struct op_session {
@@ -67,8 +72,9 @@ struct op_session {
 	uint64_t id;
 	uint64_t person;       /* op_person.no */
 	int64_t joined_ms, left_ms; /* left_ms -1 while it lives */
-	int64_t ttl_ms;        /* -1: the operation's */
+	int64_t ttl_ms;        /* asked for by this join; -1: the operation's */
 	int64_t pid, pid_start;
+	struct line start;     /* operation.created or participant.joined */
 	uint32_t calls;        /* running ones */
 	uint32_t pad;
 };
@@ -82,17 +88,19 @@ struct op_call {
 	uint64_t parent;       /* seq of the parent's call.started, 0 for none */
 	uint64_t person, session; /* session 0: none */
 	int64_t started_ms, ended_ms; /* ended_ms -1 while it runs */
-	struct line start, end;
+	struct line start, end, progress;
 	int64_t pid;
 	uint8_t state;         /* enum call_state */
 	uint8_t fail_on_crash;
-	uint8_t pad[6];
+	uint8_t held;          /* by a supervisor, through its beat file */
+	uint8_t pad[5];
 };
 
 struct op {
 	struct op_head h;
 	struct table people, sessions, calls;
 	bool keep;             /* keep what has ended */
+	bool head;             /* fold into h alone, without counting; the tables stay empty */
 	uint64_t stop_seq;     /* fold no line with a higher seq … */
 	int64_t stop_ms;       /* … nor a later one; INT64_MAX */
 	const char *wrong;     /* after FOLD_DAMAGED: what is wrong with line h.seq + 1 */
@@ -129,5 +137,8 @@ struct op_session *op_newest_session(const struct op *op, const struct op_person
 
 /* How many calls run. */
 uint64_t op_running(const struct op *op);
+
+/* How long a session's lease lasts, and whether that was asked for. */
+int64_t op_ttl(const struct op *op, const struct op_session *s, bool *given);
 
 #endif

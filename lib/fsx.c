@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "fsx.h"
@@ -197,6 +198,20 @@ fsx_rename_new(int from_dir, const char *from, int to_dir, const char *to)
 	if (errno == ENOTEMPTY)
 		errno = EEXIST;
 	return -1;
+}
+
+bool
+fsx_is_remote(int fd)
+{
+	static const unsigned long kinds[] = {0x6969 /* NFS */, 0xff534d42 /* CIFS */, 0xfe534d42 /* SMB2 */, 0x517b /* SMB */,
+		0x65735546 /* FUSE */, 0x01021997 /* 9p */, 0x00c36400 /* Ceph */, 0x5346414f /* AFS */, 0x0bd00bd0 /* Lustre */};
+	struct statfs st;
+	if (fstatfs(fd, &st) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (((unsigned long)st.f_type & 0xffffffff) == kinds[i])
+			return true;
+	return false;
 }
 
 static int

@@ -37,6 +37,10 @@ int fsx_sync_dir(int dir);
 /* rename(2) that fails with EEXIST where `to` is there. */
 int fsx_rename_new(int from_dir, const char *from, int to_dir, const char *to);
 
+/* Whether a file is on a filesystem of another host or program (NFS, CIFS, FUSE, 9p …), where inotify sees nothing of what others
+ * do. */
+bool fsx_is_remote(int fd);
+
 /* The names in a folder, without `.` and `..`, sorted by bytes.  *names is one block that the
  * caller frees; the count, or -1. */
 ssize_t fsx_list(int dir, char ***names);

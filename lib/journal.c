@@ -164,6 +164,7 @@ load_checkpoint(struct journal *j)
 	if (!right) {
 		op_free(&j->op);
 		op_init(&j->op, false);
+		j->op.head = j->o.head;
 		return;
 	}
 	j->checkpoint = j->flushed = h->offset;
@@ -174,6 +175,7 @@ journal_open(struct journal *j, int parent, const char *folder, const char *show
 {
 	*j = (struct journal){.dir = -1, .fd = -1, .o = *o};
 	op_init(&j->op, o->keep);
+	j->op.head = o->head;
 	if (o->keep) {
 		j->op.stop_seq = o->stop_seq;
 		j->op.stop_ms = o->stop_ms;

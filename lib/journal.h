@@ -28,6 +28,7 @@ struct stat;
 
 struct journal_options {
 	bool keep;               /* fold everything and keep what has ended, for showing */
+	bool head;               /* fold into op.h alone, see fold.h: for looking only, never for a change */
 	bool sync;               /* flush what must be durable */
 	bool defer;              /* … and unlock: not in each commit, but in journal_flush, for many at once */
 	bool timed;              /* the caller set the time limit: its end is timed-out, not ledger-busy */

@@ -1,30 +1,60 @@
 /* proc: who a process is. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "fsx.h"
 #include "num.h"
 #include "proc.h"
 #include "text.h"
 
+/* Field after field of what stands behind the name. */
+static const char *
+next_number(const char *p, int64_t *value)
+{
+	size_t n = p ? strcspn(p, " \n") : 0;
+	if (!n || num_int(p, n, INT64_MIN + 1, INT64_MAX, value) < 0)
+		return NULL;
+	return p[n] == ' ' ? p + n + 1 : p + n;
+}
+
+int
+proc_look(int64_t pid, struct proc *p)
+{
+	char path[40], text[1024];
+	*p = (struct proc){.pid = pid};
+	snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
+	int fd = fsx_open(AT_FDCWD, path, O_RDONLY, 0);
+	ssize_t n = fd < 0 ? -1 : fsx_pread(fd, text, sizeof text - 1, 0);
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	/* The name in parentheses may hold anything: it ends at the last ')'. */
+	char *open = strchr(text, '('), *end = strrchr(text, ')');
+	if (!open || !end || end < open || end[1] != ' ' || !end[2])
+		return -1;
+	snprintf(p->name, sizeof p->name, "%.*s", (int)(end - open - 1), open + 1);
+	p->state = end[2];
+	const char *q = end[3] == ' ' ? end + 4 : NULL;
+	int64_t ignored;
+	q = next_number(q, &p->parent);
+	q = next_number(q, &p->group);
+	q = next_number(q, &p->session);
+	for (int field = 7; field < 22; field++)
+		q = next_number(q, &ignored);
+	return next_number(q, &p->start) ? 0 : -1;
+}
+
 int64_t
 proc_start(int64_t pid)
 {
-	char path[40];
-	struct buf b = {0};
-	int64_t start = -1;
-	snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
-	if (fsx_read_file(AT_FDCWD, path, &b, 4096) == 0 && b.n) {
-		/* The name in parentheses may hold anything: count from its last ')', field 2. */
-		char *p = strrchr(b.p, ')');
-		for (int field = 2; p && field < 22; field++)
-			p = strchr(p + 1, ' ');
-		if (p && num_int(p + 1, strcspn(p + 1, " "), 0, INT64_MAX, &start) < 0)
-			start = -1;
-	}
-	buf_free(&b);
-	return start;
+	struct proc p;
+	return proc_look(pid, &p) < 0 || p.state == 'Z' || p.state == 'X' ? -1 : p.start;
 }
 
 void
@@ -54,4 +84,73 @@ proc_boot_id(char id[PROC_BOOT_ID])
 		id[PROC_BOOT_ID - 1] = '\0';
 	}
 	buf_free(&b);
+}
+
+void
+proc_machine_id(char id[PROC_MACHINE_ID])
+{
+	struct buf b = {0};
+	id[0] = '\0';
+	if (fsx_read_file(AT_FDCWD, "/etc/machine-id", &b, 64) == 0 && b.n >= PROC_MACHINE_ID - 1) {
+		memcpy(id, b.p, PROC_MACHINE_ID - 1);
+		id[PROC_MACHINE_ID - 1] = '\0';
+	}
+	if (!text_valid(id, strlen(id)))
+		id[0] = '\0';
+	buf_free(&b);
+}
+
+uint64_t
+proc_namespace(const char *kind)
+{
+	char path[40], target[64];
+	int64_t inode = 0;
+	snprintf(path, sizeof path, "/proc/self/ns/%s", kind);
+	ssize_t n = readlink(path, target, sizeof target - 1); /* "pid:[4026531836]" */
+	const char *bracket = n > 0 ? (target[n] = '\0', strchr(target, '[')) : NULL;
+	return bracket && num_int(bracket + 1, strcspn(bracket + 1, "]"), 0, INT64_MAX, &inode) == 0 ? (uint64_t)inode : 0;
+}
+
+/* Neither musl nor older glibc has these two calls. */
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+
+int
+proc_open(int64_t pid, int64_t start)
+{
+	int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+	if (fd < 0)
+		return -1;
+	if (start < 0 || proc_start(pid) == start)
+		return fd;
+	close(fd);
+	errno = ESRCH;
+	return -1;
+}
+
+int
+proc_signal(int pidfd, int sig)
+{
+	return (int)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+
+bool
+proc_has_variable(int64_t pid, const char *variable)
+{
+	char path[40];
+	struct buf b = {0};
+	size_t n = strlen(variable);
+	bool has = false;
+	snprintf(path, sizeof path, "/proc/%lld/environ", (long long)pid);
+	if (fsx_read_file(AT_FDCWD, path, &b, 4 << 20) == 0 && b.n) {
+		const char *p = b.p, *end = b.p + b.n;
+		for (const char *hit; !has && (hit = memmem(p, (size_t)(end - p), variable, n)); p = hit + 1)
+			has = (hit == b.p || !hit[-1]) && !hit[n]; /* fsx_read_file puts a NUL behind the end */
+	}
+	buf_free(&b);
+	return has;
 }

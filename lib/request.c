@@ -2,8 +2,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
+#include "fsx.h"
+#include "hash.h"
 #include "id.h"
+#include "look.h"
 #include "request.h"
+
+enum { BEAT_AGAIN_MS = 500 };
 
 /* --- the ledger --- */
 
@@ -208,6 +214,17 @@ request_live(struct request *r, const char *id, bool fold)
 	return j;
 }
 
+int
+verbs_watch(struct verbs *v, const char *operation, struct watch *w, int *bell, int *beats)
+{
+	struct request r = {.v = v};
+	struct journal *j = request_live(&r, operation, false);
+	if (!j || fsx_is_remote(j->dir) || (*bell = journal_watch_bell(j, w)) < 0)
+		return -1;
+	*beats = journal_watch_beats(j, w);
+	return *beats < 0 ? -1 : 0;
+}
+
 void
 request_close(struct request *r, struct journal *j)
 {
@@ -218,6 +235,57 @@ request_close(struct request *r, struct journal *j)
 	close_open(v, j);
 	v->opened--;
 	memmove(&v->open[i], &v->open[i + 1], (size_t)(v->opened - i) * sizeof j);
+}
+
+void
+request_beat(struct request *r, struct journal *j)
+{
+	char name[ID_NAME_MAX + 1], file[BEAT_FILE_MAX];
+	if (json_copy(r->json, json_get(r->json, r->body, "participantId"), name, sizeof name) < 0 || id_bad_participant(name))
+		return;
+	/* One that sends many requests beats once in a while. */
+	int64_t now = clock_mono_ms();
+	uint64_t which = hash_bytes(j->inode, name, strlen(name));
+	if (r->v->beaten == which && now - r->v->beaten_ms < BEAT_AGAIN_MS)
+		return;
+	r->v->beaten = which;
+	r->v->beaten_ms = now;
+	beat_person_file(name, file);
+	(void)beat_touch_file(j->dir, file); /* without a file it has not joined, or no longer takes part */
+}
+
+int
+request_refuse_dead(struct request *r, struct journal *j, const char *participant)
+{
+	const struct op_person *p = *participant ? op_person(&j->op, participant) : NULL;
+	struct buf text = {0}, evidence = {0};
+	struct entry e = entry_absent;
+	char at[CLOCK_TEXT] = "?";
+	if (!p || !p->death.len || p->sessions)
+		return 0;
+	if (journal_line(j, p->death, &text) == 0 && !entry_parse(text.p, text.n, &e)) {
+		json_unescape(&evidence, e.evidence.p ? e.evidence.p : "", e.evidence.n);
+		clock_format(e.at_ms, at);
+	}
+	why_set(&r->why, ERR_DEAD, "%s was declared dead in %s at %s: %s", participant, j->op.h.id, at, evidence.n ? evidence.p : "?");
+	why_hint(&r->why, "dpl-join -o %s -p %s takes part again", j->op.h.id, participant);
+	buf_free(&text);
+	buf_free(&evidence);
+	return -1;
+}
+
+void
+request_person(struct request *r, struct journal *j, const struct op_person *p, int64_t awake_ms)
+{
+	struct wire_life life = {.age_ms = -1};
+	struct wire_source from = journal_source(j);
+	struct beat b;
+	struct verdict v;
+	if (p->sessions && j->op.h.state < OP_COMPLETED) {
+		v = look_person(j, p, awake_ms, &b);
+		life = (struct wire_life){life_name(v.life), b.known && b.id.mode == BEAT_HELD ? "held" : "leased", v.why, v.age_ms};
+	}
+	wire_person(r->reply, &j->op, p, &life, &from);
 }
 
 void

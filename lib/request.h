@@ -11,8 +11,19 @@
 
 enum { VERBS_OPEN = 8 }; /* operations that are kept open between requests */
 
+/* What a start of a supervised call is asked for and gives, within one process. */
+struct verbs_hold {
+	struct beat_id id;       /* who holds the call */
+	bool watchdog;           /* make the file that its beats are seen by, too */
+	int fd;                  /* out: of the locked beat file, the caller's to close; -1 */
+	int dog;                 /* out: of the watchdog's file, likewise */
+};
+
 struct verbs {
 	char *path;              /* of the ledger */
+	struct verbs_hold *hold; /* the next /call/start holds the call; else NULL */
+	int64_t beaten_ms;       /* when request_beat touched a file last, and which */
+	uint64_t beaten;
 	struct store_options o;
 	struct store store;      /* open when store.path is set */
 	struct journal *open[VERBS_OPEN];
@@ -34,6 +45,10 @@ int verbs_flush(struct verbs *v, struct why *why);
 
 /* After a reply was given: leave checkpoints where they help the next. */
 void verbs_tidy(struct verbs *v);
+
+/* Watch the bell and the beats of a live operation, which stays open then.  0 with what watch_add returned for each, or -1. */
+struct watch;
+int verbs_watch(struct verbs *v, const char *operation, struct watch *w, int *bell, int *beats);
 
 struct request {
 	struct verbs *v;
@@ -67,6 +82,15 @@ void request_close(struct request *r, struct journal *j);
 
 /* Open the ledger, if it is not open; with `create` make it. */
 int request_store(struct request *r, bool create);
+
+/* A sign of life of the participant that the request names: touch its beat file, if it has one. */
+void request_beat(struct request *r, struct journal *j);
+
+/* Refuse a participant that was declared dead and has not joined again: -1 with r->why.  0 for any other. */
+int request_refuse_dead(struct request *r, struct journal *j, const char *participant);
+
+/* A participant as a member object of an array: what the journal knows of it, and whether it is alive. */
+void request_person(struct request *r, struct journal *j, const struct op_person *p, int64_t awake_ms);
 
 /* The members that every reply about an operation has: operationId, seq, aborted, abortReason. */
 void request_common(struct request *r, struct journal *j, uint64_t seq);

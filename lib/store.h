@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "beat.h"
 #include "err.h"
 #include "journal.h"
 
@@ -46,8 +47,9 @@ int store_get(struct store *s, const char *id, enum store_want want, const struc
 /* Lock an operation for a change; ERR_ENDED where it ended meanwhile. */
 int store_lock(struct store *s, struct journal *j, struct why *why);
 
-/* Make the operation `id` with its first line.  0; 1 where one of that id is there; -1 with `why`. */
-int store_create(struct store *s, const char *id, const struct buf *first, struct why *why);
+/* Make the operation `id` with its first line, and the beat file of its initiator, who is `by`.  0; 1 where one of that id is
+ * there; -1 with `why`. */
+int store_create(struct store *s, const char *id, const struct buf *first, const char *by, const struct beat_id *lease, struct why *why);
 
 /* Claim a key for creating `id`, and keep others from creating with a key until the claim is closed (close(2)).
  * Where the key was claimed before, `id` becomes that operation's: it exists, live or ended, or its

@@ -247,9 +247,9 @@ store_lock(struct store *s, struct journal *j, struct why *why)
 /* --- create --- */
 
 int
-store_create(struct store *s, const char *id, const struct buf *first, struct why *why)
+store_create(struct store *s, const char *id, const struct buf *first, const char *by, const struct beat_id *lease, struct why *why)
 {
-	char aside[ID_OPERATION_MAX + 40];
+	char aside[ID_OPERATION_MAX + 40], file[BEAT_FILE_MAX];
 	struct stat st;
 	if (first->failed)
 		return why_set(why, ERR_IO, "out of memory");
@@ -267,11 +267,16 @@ store_create(struct store *s, const char *id, const struct buf *first, struct wh
 		return why_errno(why, "make %s/%s", s->path, aside);
 	int dir = fsx_open(s->dir, aside, O_RDONLY | O_DIRECTORY, 0);
 	int rc = dir < 0 ? -1 : journal_build(dir, first, s->o.sync);
+	beat_person_file(by, file);
+	if (rc == 0)
+		rc = beat_lease(dir, file, lease);
 	if (rc == 0)
 		rc = fsx_rename_new(s->dir, aside, s->dir, id);
 	int e = errno;
-	if (dir >= 0 && rc < 0)
+	if (dir >= 0 && rc < 0) {
+		(void)unlinkat(dir, file, 0);
 		journal_unbuild(dir);
+	}
 	if (dir >= 0)
 		close(dir);
 	if (rc < 0) {

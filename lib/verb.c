@@ -22,6 +22,7 @@ static const struct {
 	VERB("/operation/complete", verb_complete, true),
 	VERB("/operation/create", verb_create, false),
 	VERB("/operation/events", verb_events, false),
+	VERB("/operation/heartbeat", verb_heartbeat, true),
 	VERB("/operation/join", verb_join, true),
 	VERB("/operation/leave", verb_leave, true),
 	VERB("/operation/list", verb_list, false),

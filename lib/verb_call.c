@@ -1,10 +1,13 @@
 /* verb_call: start, end, fail, list. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "change.h"
 #include "clock.h"
+#include "fsx.h"
 #include "handlers.h"
 #include "id.h"
 
@@ -49,16 +52,26 @@ reply_start(struct change *c, const struct entry *e)
 		json_put_int(c->r->reply, "sessionId", e->session_id);
 }
 
+/* The processes of a call, as the supervisor tells them. */
+struct process_marks {
+	int64_t start, group, session, supervisor;
+};
+
 struct start {
 	char by[ID_NAME_MAX + 1], call[ID_NAME_MAX + 1], parent[ID_NAME_MAX + 1];
 	int64_t session, pid;
+	struct process_marks marks;
 	bool fail_on_crash, unless_aborted, parent_must_exist;
 };
 
 static int
 read_start(struct request *r, struct start *s)
 {
-	*s = (struct start){.pid = -1, .fail_on_crash = true};
+	*s = (struct start){.pid = -1, .fail_on_crash = true, .marks = {-1, -1, -1, -1}};
+	struct process_marks *m = &s->marks;
+	if (request_int(r, "participantPidStart", -1, JSON_INT_MAX, &m->start) < 0 || request_int(r, "processGroup", -1, INT32_MAX, &m->group) < 0 ||
+	    request_int(r, "processSession", -1, INT32_MAX, &m->session) < 0 || request_int(r, "supervisorPid", -1, INT32_MAX, &m->supervisor) < 0)
+		return -1;
 	if (request_participant(r, false, s->by) < 0 || request_call(r, "callId", false, s->call) < 0 ||
 	    request_call(r, "parentId", false, s->parent) < 0 || request_int(r, "sessionId", 1, JSON_INT_MAX, &s->session) < 0 ||
 	    request_int(r, "participantPid", -1, INT32_MAX, &s->pid) < 0 || request_bool(r, "failOnCrash", &s->fail_on_crash) < 0 ||
@@ -81,6 +94,8 @@ find_owner(struct change *c, struct start *s)
 		return 0;
 	}
 	struct op_person *p = op_person(op, s->by);
+	if (change_refuse_dead(c, s->by) < 0)
+		return -1;
 	if (!p || !p->sessions) {
 		why_set(&c->r->why, ERR_NO_PARTICIPANT, "%s has not joined %s", s->by, op->h.id);
 		why_hint(&c->r->why, "dpl-join -o %s -p %s", op->h.id, s->by);
@@ -98,6 +113,11 @@ check_start(struct change *c, struct start *s)
 {
 	struct request *r = c->r;
 	enum past past;
+	if (s->unless_aborted && c->j->op.h.crashes) {
+		why_set(&r->why, ERR_FAILED, "somebody has died in operation %s", c->j->op.h.id);
+		why_hint(&r->why, "dpl-show tells who; --aborted-ok starts a call all the same");
+		return -1;
+	}
 	if (s->unless_aborted && journal_aborted(c->j)) {
 		why_set(&r->why, ERR_ABORTED, "operation %s is aborted", c->j->op.h.id);
 		why_hint(&r->why, "dpl-show tells why; --aborted-ok starts a call all the same");
@@ -132,6 +152,59 @@ new_call_id(struct change *c, struct start *s)
 	while (op_call(&c->j->op, s->call));
 }
 
+static void
+put_marks(struct buf *b, const struct start *s)
+{
+	const struct process_marks *m = &s->marks;
+	if (s->pid > 0)
+		json_put_int(b, "pid", s->pid);
+	if (m->start >= 0)
+		json_put_int(b, "pidStart", m->start);
+	if (m->group > 0)
+		json_put_int(b, "processGroup", m->group);
+	if (m->session > 0)
+		json_put_int(b, "processSession", m->session);
+	if (m->supervisor > 0)
+		json_put_int(b, "supervisorPid", m->supervisor);
+}
+
+/* The supervisor asks to hold the call: its file is there and locked before the entry is, so that nobody who looks
+ * finds a held call that nobody holds. */
+static int
+hold_call(struct change *c, const char *call)
+{
+	struct verbs_hold *hold = c->r->v->hold;
+	char file[BEAT_FILE_MAX];
+	beat_call_file(call, file);
+	hold->fd = beat_hold(c->j->dir, file, &hold->id, NULL);
+	if (hold->fd < 0)
+		return why_errno(&c->r->why, "hold %s of %s", file, c->j->op.h.id);
+	if (!hold->watchdog)
+		return 0;
+	beat_watchdog_file(call, file);
+	if (beat_lease(c->j->dir, file, &hold->id) == 0 && (hold->dog = fsx_open(c->j->dir, file, O_RDONLY | O_NOFOLLOW, 0)) >= 0)
+		return 0;
+	return why_errno(&c->r->why, "make %s of %s", file, c->j->op.h.id);
+}
+
+/* It was not started after all. */
+static void
+unhold_call(struct change *c, const char *call)
+{
+	struct verbs_hold *hold = c->r->v->hold;
+	char file[BEAT_FILE_MAX];
+	beat_watchdog_file(call, file);
+	if (hold->watchdog)
+		(void)unlinkat(c->j->dir, file, 0);
+	beat_call_file(call, file);
+	(void)unlinkat(c->j->dir, file, 0);
+	if (hold->fd >= 0)
+		close(hold->fd);
+	if (hold->dog >= 0)
+		close(hold->dog);
+	hold->fd = hold->dog = -1;
+}
+
 int
 verb_call_start(struct request *r)
 {
@@ -152,6 +225,12 @@ verb_call_start(struct request *r)
 	else if (rc == 0) {
 		if (!*s.call)
 			new_call_id(&c, &s);
+		bool holds = r->v->hold != NULL;
+		if (holds && hold_call(&c, s.call) < 0) {
+			unhold_call(&c, s.call);
+			buf_free(&description);
+			return change_end(&c, change_refuse(&c));
+		}
 		struct buf *b = change_entry(&c, s.by, EVENT_CALL_STARTED);
 		json_put(b, "callId", s.call);
 		if (s.session)
@@ -162,9 +241,12 @@ verb_call_start(struct request *r)
 			json_put(b, "description", text);
 		if (!s.fail_on_crash)
 			json_put_bool(b, "failOnCrash", false);
-		if (s.pid > 0)
-			json_put_int(b, "pid", s.pid);
+		put_marks(b, &s);
+		if (holds)
+			json_put_bool(b, "held", true);
 		rc = change_commit(&c);
+		if (rc < 0 && holds && r->why.code != ERR_NOT_DURABLE)
+			unhold_call(&c, s.call);
 	}
 	buf_free(&description);
 	return change_end(&c, rc);
@@ -179,6 +261,17 @@ reply_end(struct change *c, const struct entry *e)
 	json_put_int(c->r->reply, "durationMs", e->duration_ms > 0 ? e->duration_ms : 0);
 }
 
+/* Nobody holds it any more; its supervisor, if that is somebody else, still has the file open. */
+static void
+drop_beats(struct journal *j, const char *call)
+{
+	char file[BEAT_FILE_MAX];
+	beat_watchdog_file(call, file);
+	(void)unlinkat(j->dir, file, 0);
+	beat_call_file(call, file);
+	(void)unlinkat(j->dir, file, 0);
+}
+
 /* A call that does not run: done before (a retry is harmless), or never there. */
 static int
 not_running(struct change *c, const char *call)
@@ -187,10 +280,27 @@ not_running(struct change *c, const char *call)
 	if (call_past(c, call, &past) < 0)
 		return change_end(c, change_refuse(c));
 	change_nothing(c);
+	if (c->r->v->hold)
+		drop_beats(c->j, call);
 	request_common(c->r, c->j, c->j->op.h.seq);
 	json_put_bool(c->r->reply, "success", true);
 	json_put_bool(c->r->reply, past == PAST_NEVER ? "unknownCall" : "alreadyEnded", true);
 	return change_end(c, 2);
+}
+
+/* How the supervised command ended, and what it used. */
+static const char *const outcomes[] = {"exitStatus", "signal", "userMs", "systemMs", "maxRssKib"};
+enum { OUTCOMES = sizeof outcomes / sizeof *outcomes };
+
+static int
+read_outcome(struct request *r, int64_t value[OUTCOMES])
+{
+	for (int i = 0; i < OUTCOMES; i++) {
+		value[i] = -1;
+		if (request_int(r, outcomes[i], 0, JSON_INT_MAX, &value[i]) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int
@@ -200,8 +310,13 @@ end_call(struct request *r, enum event event, const char *member)
 	struct buf value = {0};
 	const char *text;
 	struct change c;
-	if (request_operation(r, id) < 0 || request_call(r, "callId", true, call) < 0 || request_participant(r, false, by) < 0)
+	int64_t outcome[OUTCOMES];
+	bool cancelled = false;
+	if (request_operation(r, id) < 0 || request_call(r, "callId", true, call) < 0 || request_participant(r, false, by) < 0 ||
+	    read_outcome(r, outcome) < 0 || (event == EVENT_CALL_FAILED && request_bool(r, "cancelled", &cancelled) < 0))
 		return -1;
+	if (cancelled)
+		event = EVENT_CALL_CANCELLED;
 	if (request_text(r, member, false, &value, &text) < 0) {
 		buf_free(&value);
 		return -1;
@@ -214,13 +329,19 @@ end_call(struct request *r, enum event event, const char *member)
 	}
 	if (rc == 0) {
 		struct op_person *owner = op_person_no(&c.j->op, running->person);
+		bool held = running->held;
 		int64_t duration = c.j->now_ms - running->started_ms;
 		struct buf *b = change_entry(&c, *by ? by : owner ? owner->key.name : c.j->op.h.initiator, event);
 		json_put(b, "callId", call);
 		json_put_int(b, "durationMs", duration > 0 ? duration : 0);
+		for (int i = 0; i < OUTCOMES; i++)
+			if (outcome[i] >= 0)
+				json_put_int(b, outcomes[i], outcome[i]);
 		if (text)
-			json_put(b, member, text);
+			json_put(b, cancelled ? "reason" : member, text);
 		rc = change_commit(&c);
+		if (rc == 0 && held && r->v->hold)
+			drop_beats(c.j, call);
 	}
 	buf_free(&value);
 	return change_end(&c, rc);

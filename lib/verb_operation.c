@@ -36,6 +36,27 @@ put_origin(struct request *r, struct buf *b)
 	return 0;
 }
 
+/* Who takes part from now on, as the beat file says it. */
+static struct beat_id
+lease_of(struct request *r, int64_t ttl_ms, bool ttl_given)
+{
+	struct beat_id id = beat_here();
+	char boot[PROC_BOOT_ID], host[sizeof id.host];
+	id.mode = BEAT_LEASED;
+	id.ttl_ms = ttl_ms;
+	id.ttl_given = ttl_given;
+	(void)json_integer(r->json, json_get(r->json, r->body, "participantPid"), 1, INT32_MAX, &id.pid);
+	(void)json_integer(r->json, json_get(r->json, r->body, "participantPidStart"), 0, JSON_INT_MAX, &id.start);
+	/* One that comes from elsewhere says so, or is not known at all. */
+	if (json_copy(r->json, json_get(r->json, r->body, "bootId"), boot, sizeof boot) < 0 || strcmp(boot, id.boot) != 0) {
+		id.start = -1;
+		id.pid_ns = 0;
+		if (json_copy(r->json, json_get(r->json, r->body, "host"), host, sizeof host) == 0)
+			memcpy(id.host, host, sizeof host);
+	}
+	return id;
+}
+
 static int
 put_text(struct request *r, struct buf *b, const char *member, const char *as)
 {
@@ -52,19 +73,32 @@ put_text(struct request *r, struct buf *b, const char *member, const char *as)
 
 struct settings {
 	int64_t beat, jitter, stale, ttl, window;
+	bool ttl_given;
 };
+
+/* A lease shorter than the time between two beats would run out between them. */
+static int
+check_ttl(struct request *r, int64_t ttl_ms, int64_t beat_ms)
+{
+	if (ttl_ms > beat_ms)
+		return 0;
+	return why_set(&r->why, ERR_REQUEST, "ttlMs (%lld) is not longer than the beat interval of the operation (%lld)",
+		(long long)ttl_ms, (long long)beat_ms);
+}
 
 static int
 read_settings(struct request *r, struct settings *s)
 {
 	const int64_t longest = INT64_C(3650) * 86400000;
-	*s = (struct settings){.beat = 4500, .jitter = 500, .stale = 10000, .ttl = 900000, .window = -1};
+	*s = (struct settings){.ttl_given = request_has(r, "ttlMs"), .beat = 4500, .jitter = 500, .stale = 10000, .ttl = 900000, .window = -1};
 	if (request_int(r, "beatMs", 10, longest, &s->beat) < 0 || request_int(r, "jitterMs", 0, longest, &s->jitter) < 0 ||
-	    request_int(r, "staleMs", 10, longest, &s->stale) < 0 || request_int(r, "ttlMs", 10, longest, &s->ttl) < 0 ||
+	    request_int(r, "staleMs", 10, longest, &s->stale) < 0 || request_int(r, "ttlMs", 0, longest, &s->ttl) < 0 ||
 	    request_int(r, "windowMs", 0, longest, &s->window) < 0)
 		return -1;
 	if (s->window < 0)
 		s->window = 2 * s->beat;
+	if (check_ttl(r, s->ttl, s->beat) < 0)
+		return -1;
 	if (s->stale <= s->beat + s->jitter)
 		return why_set(&r->why, ERR_REQUEST, "staleMs (%lld) is not longer than beatMs and jitterMs together (%lld)",
 			(long long)s->stale, (long long)(s->beat + s->jitter));
@@ -141,6 +175,8 @@ first_line(struct request *r, struct buf *b, const char *id, const char *by, int
 	json_put_int(b, "jitterMs", s.jitter);
 	json_put_int(b, "staleMs", s.stale);
 	json_put_int(b, "ttlMs", s.ttl);
+	if (s.ttl_given)
+		json_put_bool(b, "ttlGiven", true);
 	json_put_int(b, "windowMs", s.window);
 	entry_end(b);
 	return 0;
@@ -161,9 +197,14 @@ static int
 make(struct request *r, const char *id, const char *by, int64_t now_ms, const char *request)
 {
 	struct buf line = {0};
+	struct settings s;
 	int rc = first_line(r, &line, id, by, now_ms, request);
 	if (rc == 0)
-		rc = store_create(&r->v->store, id, &line, &r->why);
+		rc = read_settings(r, &s);
+	if (rc == 0) {
+		struct beat_id lease = lease_of(r, s.ttl, s.ttl_given);
+		rc = store_create(&r->v->store, id, &line, by, &lease, &r->why);
+	}
 	buf_free(&line);
 	return rc;
 }
@@ -246,19 +287,48 @@ mint(struct request *r, struct op *op, char name[ID_NAME_MAX + 1])
 	return 0;
 }
 
+/* Before the entry, under the lock: one who looks finds a live session with its file.  On a full disk it joins without one: its
+ * entries are its beats then. */
+static int
+make_lease(struct request *r, struct journal *j, const char *by, int64_t ttl)
+{
+	char file[BEAT_FILE_MAX];
+	struct beat_id lease = lease_of(r, ttl >= 0 ? ttl : j->op.h.ttl_ms, ttl >= 0 || j->op.h.ttl_given);
+	beat_person_file(by, file);
+	if (beat_lease(j->dir, file, &lease) < 0 && errno != ENOSPC && errno != EDQUOT)
+		return why_errno(&r->why, "write %s of %s", file, j->op.h.id);
+	return 0;
+}
+
+/* A keeper is about to be started for this name: nobody may hold it. */
+static int
+refuse_held(struct request *r, struct journal *j, const char *by)
+{
+	char file[BEAT_FILE_MAX], who[300];
+	struct beat b;
+	beat_person_file(by, file);
+	if (beat_look(j->dir, file, &b) < 0 || !b.locked || b.id.mode != BEAT_HELD)
+		return 0;
+	beat_describe(&b.id, who, sizeof who);
+	why_set(&r->why, ERR_HELD, "%s is held in %s by %s", by, j->op.h.id, who);
+	why_hint(&r->why, "another name (-p), or end that keeper first");
+	return -1;
+}
+
 int
 verb_join(struct request *r)
 {
 	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1];
 	int64_t ttl = -1;
-	bool minted = false;
+	bool minted = false, keep = false;
 	struct change c;
 	if (request_operation(r, id) < 0 || request_participant(r, true, by) < 0 || request_bool(r, "mint", &minted) < 0 ||
-	    request_int(r, "ttlMs", 10, INT64_C(3650) * 86400000, &ttl) < 0)
+	    request_bool(r, "keep", &keep) < 0 || request_int(r, "ttlMs", 0, INT64_C(3650) * 86400000, &ttl) < 0)
 		return -1;
 	int rc = change_begin(&c, r, id, reply_join);
 	if (rc == 0) {
-		if (minted && mint(r, &c.j->op, by) < 0)
+		if ((minted && mint(r, &c.j->op, by) < 0) || (ttl >= 0 && check_ttl(r, ttl, c.j->op.h.beat_ms) < 0) ||
+		    (keep && refuse_held(r, c.j, by) < 0) || make_lease(r, c.j, by, ttl) < 0)
 			return change_end(&c, change_refuse(&c));
 		struct buf *b = change_entry(&c, by, EVENT_JOINED);
 		json_put_int(b, "sessionId", (int64_t)c.j->op.h.sessions + 1);
@@ -306,6 +376,16 @@ nothing_such(struct change *c, const char *flag)
 	return change_end(c, 2);
 }
 
+/* Its last session ends: there is nobody to beat.  A keeper is told by the bell. */
+static void
+end_beats(struct journal *j, const char *name)
+{
+	char file[BEAT_FILE_MAX];
+	beat_person_file(name, file);
+	j->ring |= beat_is_held(j->dir, file);
+	(void)unlinkat(j->dir, file, 0);
+}
+
 int
 verb_leave(struct request *r)
 {
@@ -322,8 +402,11 @@ verb_leave(struct request *r)
 	struct op *op = &c.j->op;
 	struct op_session *s = session_id ? op_session(op, (uint64_t)session_id) : op_newest_session(op, op_person(op, change_by(&c, by)));
 	struct op_person *p = s ? op_person_no(op, s->person) : NULL;
-	if (!p || (*by && strcmp(by, p->key.name) != 0))
+	if (!p || (*by && strcmp(by, p->key.name) != 0)) {
+		if (change_refuse_dead(&c, by) < 0)
+			return change_end(&c, change_refuse(&c));
 		return nothing_such(&c, "unknownSession");
+	}
 	snprintf(whose, sizeof whose, "session %llu", (unsigned long long)s->id);
 	if (s->calls && !cancel) {
 		refuse_running(r, op, s->id, s->calls, whose);
@@ -337,6 +420,10 @@ verb_leave(struct request *r)
 	json_put_int(b, "sessionId", (int64_t)no);
 	if (cancelled)
 		json_put_int(b, "cancelledCalls", cancelled);
+	if (put_text(r, b, "reason", "reason") < 0)
+		return change_end(&c, change_refuse(&c));
+	if (p->sessions == 1)
+		end_beats(c.j, name);
 	return change_end(&c, change_commit(&c));
 }
 
@@ -446,7 +533,9 @@ verb_log(struct request *r)
 		return -1;
 	}
 	int rc = change_begin(&c, r, id, reply_success);
-	if (rc == 0) {
+	if (rc == 0 && change_refuse_dead(&c, by) < 0)
+		rc = change_refuse(&c);
+	else if (rc == 0) {
 		struct buf *b = change_entry(&c, change_by(&c, by), EVENT_LOG);
 		json_put(b, "level", levels[which]);
 		if (*call)

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "handlers.h"
 #include "id.h"
+#include "look.h"
 #include "watch.h"
 
 /* Open for reading: live ones and ended ones. */
@@ -47,18 +48,50 @@ verb_state(struct request *r)
 
 /* --- show, call/list --- */
 
+/* `past`: as it was then, so that nobody can be looked at. */
 static void
-put_calls(struct request *r, struct journal *j, bool all, const char *by, int64_t now_ms)
+put_call(struct request *r, struct journal *j, const struct op_call *call, bool past, int64_t now_ms)
 {
 	struct wire_source from = journal_source(j);
+	struct beat b;
+	if (past || !call->held || call->state != CALL_RUNNING || j->op.h.state >= OP_COMPLETED) {
+		wire_call(r->reply, &j->op, call, NULL, &from, now_ms);
+		return;
+	}
+	struct verdict v = look_call(j, call, 0, &b);
+	struct wire_life life = {life_name(v.life), "held", v.why, v.age_ms};
+	wire_call(r->reply, &j->op, call, &life, &from, now_ms);
+}
+
+static void
+put_calls(struct request *r, struct journal *j, bool all, bool past, const char *by, int64_t now_ms)
+{
 	json_open(r->reply, "calls", '[');
 	for (uint32_t i = 0; i < j->op.calls.n; i++) {
 		const struct op_call *call = table_at(&j->op.calls, i);
 		const struct op_person *p = op_person_no(&j->op, call->person);
 		if (!call->key.gone && (all || call->state == CALL_RUNNING) && (!*by || (p && strcmp(p->key.name, by) == 0)))
-			wire_call(r->reply, &j->op, call, &from, now_ms);
+			put_call(r, j, call, past, now_ms);
 	}
 	json_close(r->reply, ']');
+}
+
+static void
+put_people(struct request *r, struct journal *j, bool past)
+{
+	struct wire_source from = journal_source(j);
+	if (past) {
+		wire_people(r->reply, &j->op, &from);
+	} else {
+		json_open(r->reply, "participants", '[');
+		for (uint32_t i = 0; i < j->op.people.n; i++) {
+			const struct op_person *p = table_at(&j->op.people, i);
+			if (!p->key.gone)
+				request_person(r, j, p, 0);
+		}
+		json_close(r->reply, ']');
+	}
+	wire_sessions(r->reply, &j->op);
 }
 
 int
@@ -94,10 +127,11 @@ verb_show(struct request *r)
 		if (shape.stop_ms != INT64_MAX)
 			now_ms = shape.stop_ms;
 		wire_operation(r->reply, &j.op, aborted, &from, now_ms);
+		put_people(r, &j, past);
 		json_put_bool(r->reply, "ended", j.op.h.archived);
 		json_put_time(r->reply, "shownAt", now_ms);
 		if (strcmp(calls, "none") != 0)
-			put_calls(r, &j, strcmp(calls, "all") == 0, "", now_ms);
+			put_calls(r, &j, strcmp(calls, "all") == 0, past, "", now_ms);
 		rc = 0;
 	}
 	journal_close(&j);
@@ -114,7 +148,7 @@ verb_call_list(struct request *r)
 	if (request_bool(r, "all", &all) < 0 || request_participant(r, false, by) < 0 || open_any(r, all ? &shape : NULL, &j) < 0)
 		return -1;
 	request_common(r, &j, j.op.h.seq);
-	put_calls(r, &j, all, by, clock_wall_ms());
+	put_calls(r, &j, all, false, by, clock_wall_ms());
 	journal_close(&j);
 	return 0;
 }
@@ -140,6 +174,8 @@ put_one(struct request *r, const char *id, int64_t now_ms)
 	struct wire_source from = journal_source(&j);
 	json_open(r->reply, NULL, '{');
 	wire_operation(r->reply, &j.op, journal_aborted(&j), &from, now_ms);
+	wire_people(r->reply, &j.op, &from);
+	wire_sessions(r->reply, &j.op);
 	json_put_bool(r->reply, "ended", j.op.h.archived);
 	json_close(r->reply, '}');
 	journal_close(&j);

@@ -11,7 +11,7 @@ static bool
 read_entry(const struct wire_source *from, struct line line, struct buf *text, struct entry *e)
 {
 	if (!line.len || from->line(from->arg, line, text) < 0 || entry_parse(text->p, text->n, e)) {
-		*e = (struct entry){.fail_on_crash = true};
+		*e = entry_absent;
 		return false;
 	}
 	return true;
@@ -34,7 +34,7 @@ void
 wire_abort_reason(struct buf *b, const char *name, const struct op *op, bool aborted, const struct wire_source *from)
 {
 	struct buf text = {0};
-	struct entry e = {0};
+	struct entry e = entry_absent;
 	if (aborted)
 		(void)read_entry(from, op->h.abort, &text, &e);
 	put_slice(b, name, e.reason);
@@ -45,7 +45,7 @@ static void
 put_abort(struct buf *b, const struct op *op, bool aborted, const struct wire_source *from)
 {
 	struct buf text = {0};
-	struct entry e = {0};
+	struct entry e = entry_absent;
 	bool known = aborted && read_entry(from, op->h.abort, &text, &e);
 	json_put_bool(b, "aborted", aborted);
 	put_slice(b, "abortReason", e.reason);
@@ -54,25 +54,96 @@ put_abort(struct buf *b, const struct op *op, bool aborted, const struct wire_so
 	buf_free(&text);
 }
 
+/* The newest progress as a member object, null where there is none. */
 static void
-put_people(struct buf *b, const struct op *op)
+put_progress(struct buf *b, struct line line, const struct wire_source *from)
 {
+	struct buf text = {0};
+	struct entry e;
+	if (!read_entry(from, line, &text, &e)) {
+		json_put(b, "progress", NULL);
+	} else {
+		json_open(b, "progress", '{');
+		if (e.done >= 0)
+			json_put_int(b, "done", e.done);
+		if (e.total >= 0)
+			json_put_int(b, "total", e.total);
+		put_slice(b, "message", e.message);
+		json_put_time(b, "at", e.at_ms);
+		json_close(b, '}');
+	}
+	buf_free(&text);
+}
+
+static void
+put_life(struct buf *b, const struct wire_life *life)
+{
+	json_put(b, "liveness", life->liveness);
+	json_put(b, "mode", life->mode);
+	json_put(b, "evidence", life->evidence);
+	if (life->age_ms >= 0)
+		json_put_int(b, "beatAgeMs", life->age_ms);
+	else
+		json_put(b, "beatAgeMs", NULL);
+}
+
+void
+wire_person(struct buf *b, const struct op *op, const struct op_person *p, const struct wire_life *life, const struct wire_source *from)
+{
+	struct buf text = {0}, evidence = {0};
+	struct entry e;
+	struct wire_life known = *life;
+	if (!p->sessions && !known.liveness)
+		known.liveness = p->death.len ? "dead" : "left";
+	if (p->death.len && read_entry(from, p->death, &text, &e)) {
+		json_unescape(&evidence, e.evidence.p ? e.evidence.p : "", e.evidence.n);
+		known.evidence = evidence.p;
+	}
+	json_open(b, NULL, '{');
+	json_put(b, "participantId", p->key.name);
+	json_put_bool(b, "isInitiator", strcmp(p->key.name, op->h.initiator) == 0);
+	json_put_int(b, "sessions", p->sessions);
+	json_put_int(b, "callsRunning", p->calls);
+	json_put_int(b, "callsStarted", (int64_t)p->calls_started);
+	json_put_time(b, "joinedAt", p->joined_ms);
+	json_put_time(b, "lastSeenAt", p->seen_ms);
+	put_life(b, &known);
+	put_progress(b, p->progress, from);
+	json_close(b, '}');
+	buf_free(&text);
+	buf_free(&evidence);
+}
+
+void
+wire_people(struct buf *b, const struct op *op, const struct wire_source *from)
+{
+	static const struct wire_life unknown = {.age_ms = -1};
 	json_open(b, "participants", '[');
 	for (uint32_t i = 0; i < op->people.n; i++) {
 		const struct op_person *p = table_at(&op->people, i);
-		if (p->key.gone)
-			continue;
-		json_open(b, NULL, '{');
-		json_put(b, "participantId", p->key.name);
-		json_put_bool(b, "isInitiator", strcmp(p->key.name, op->h.initiator) == 0);
-		json_put_int(b, "sessions", p->sessions);
-		json_put_int(b, "callsRunning", p->calls);
-		json_put_int(b, "callsStarted", (int64_t)p->calls_started);
-		json_put_time(b, "joinedAt", p->joined_ms);
-		json_put_time(b, "lastSeenAt", p->seen_ms);
-		json_close(b, '}');
+		if (!p->key.gone)
+			wire_person(b, op, p, &unknown, from);
 	}
 	json_close(b, ']');
+}
+
+void
+wire_crash(struct buf *b, const struct op *op, const struct wire_source *from)
+{
+	struct buf text = {0};
+	struct entry e = entry_absent;
+	bool known = op->h.crash.len && read_entry(from, op->h.crash, &text, &e);
+	json_put_bool(b, "crashed", op->h.crashes > 0);
+	put_slice(b, "crashedParticipantId", e.participant_id);
+	put_slice(b, "crashedCallId", e.call_id);
+	put_slice(b, "crashEvidence", e.evidence);
+	json_put_time(b, "crashedAt", known ? e.at_ms : -1);
+	buf_free(&text);
+}
+
+void
+wire_sessions(struct buf *b, const struct op *op)
+{
 	json_open(b, "sessions", '[');
 	for (uint32_t i = 0; i < op->sessions.n; i++) {
 		const struct op_session *s = table_at(&op->sessions, i);
@@ -105,6 +176,7 @@ wire_operation(struct buf *b, const struct op *op, bool aborted, const struct wi
 	json_put(b, "initiatorId", h->initiator);
 	json_put(b, "state", op_state_name(h->state));
 	put_abort(b, op, aborted, from);
+	wire_crash(b, op, from);
 	json_put_time(b, "startTime", h->created_ms);
 	json_put_time(b, "changedAt", h->changed_ms);
 	json_put_time(b, "endTime", h->ended_ms);
@@ -134,12 +206,25 @@ wire_operation(struct buf *b, const struct op *op, bool aborted, const struct wi
 	json_put_int(b, "warning", (int64_t)h->warnings);
 	json_put_int(b, "error", (int64_t)h->errors);
 	json_close(b, '}');
-	put_people(b, op);
 	buf_free(&text);
 }
 
+/* How a command that was run as a call ended, and what it used. */
+static void
+put_outcome(struct buf *b, const struct entry *e)
+{
+	const struct {
+		const char *name;
+		int64_t value;
+	} members[] = {{"exitStatus", e->exit_status}, {"signal", e->signal}, {"userMs", e->user_ms}, {"systemMs", e->system_ms}, {"maxRssKib", e->max_rss_kib}};
+	for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+		if (members[i].value >= 0)
+			json_put_int(b, members[i].name, members[i].value);
+}
+
 void
-wire_call(struct buf *b, const struct op *op, const struct op_call *call, const struct wire_source *from, int64_t now_ms)
+wire_call(struct buf *b, const struct op *op, const struct op_call *call, const struct wire_life *life,
+	const struct wire_source *from, int64_t now_ms)
 {
 	struct buf text = {0};
 	struct entry e;
@@ -160,13 +245,20 @@ wire_call(struct buf *b, const struct op *op, const struct op_call *call, const 
 	json_put_int(b, "durationMs", end > call->started_ms ? end - call->started_ms : 0);
 	if (call->pid > 0)
 		json_put_int(b, "pid", call->pid);
+	json_put_bool(b, "held", call->held);
+	if (life)
+		put_life(b, life);
+	put_progress(b, call->progress, from);
 	(void)read_entry(from, call->end, &text, &e);
+	put_outcome(b, &e);
 	if (e.result.p)
 		put_slice(b, "result", e.result);
 	if (e.error.p)
 		put_slice(b, "error", e.error);
 	if (e.reason.p)
 		put_slice(b, "reason", e.reason);
+	if (e.evidence.p)
+		put_slice(b, "evidence", e.evidence);
 	json_close(b, '}');
 	buf_free(&text);
 }
@@ -207,6 +299,7 @@ wire_sentence(struct buf *b, const struct entry *e)
 		return;
 	case EVENT_LEFT:
 		buf_fmt(b, "left, session %lld", (long long)e->session_id);
+		add_after(b, ": ", e->reason);
 		return;
 	case EVENT_CALL_STARTED:
 		buf_str(b, "started ");
@@ -227,6 +320,29 @@ wire_sentence(struct buf *b, const struct entry *e)
 		buf_str(b, "cancelled ");
 		show_slice(b, e->call_id);
 		add_after(b, ": ", e->reason);
+		return;
+	case EVENT_CALL_CRASHED:
+		buf_str(b, "found that ");
+		show_slice(b, e->call_id);
+		buf_str(b, " crashed");
+		add_after(b, ": ", e->evidence);
+		return;
+	case EVENT_CRASH_DETECTED:
+		buf_str(b, "found that ");
+		show_slice(b, e->participant_id);
+		buf_str(b, e->call_id.n ? "'s call died" : " died");
+		add_after(b, ": ", e->evidence);
+		return;
+	case EVENT_PROGRESS:
+		if (e->call_id.n)
+			show_slice(b, e->call_id);
+		else
+			buf_str(b, "progress");
+		if (e->done >= 0)
+			buf_fmt(b, " %lld", (long long)e->done);
+		if (e->total > 0)
+			buf_fmt(b, " of %lld", (long long)e->total);
+		add_after(b, ": ", e->message);
 		return;
 	case EVENT_ABORT_SET:
 		buf_str(b, "aborted the operation");

@@ -17,15 +17,32 @@ struct wire_source {
 	void *arg;
 };
 
-/* Members of an open JSON object: the operation and its participants, without its calls.
+/* Members of an open JSON object: the operation, without its participants, sessions and calls.
  * `aborted` is what journal_aborted says; ages count up to now_ms. */
 void wire_operation(struct buf *b, const struct op *op, bool aborted, const struct wire_source *from, int64_t now_ms);
+
+/* What was judged of somebody; all NULL and age_ms -1 where nobody looked. */
+struct wire_life {
+	const char *liveness, *mode, *evidence;
+	int64_t age_ms;
+};
+
+/* A participant, as an object of an array; and the array of all, without a judgement. */
+void wire_person(struct buf *b, const struct op *op, const struct op_person *p, const struct wire_life *life, const struct wire_source *from);
+void wire_people(struct buf *b, const struct op *op, const struct wire_source *from);
+
+/* The array of the sessions. */
+void wire_sessions(struct buf *b, const struct op *op);
+
+/* Members: whether somebody died, and who first. */
+void wire_crash(struct buf *b, const struct op *op, const struct wire_source *from);
 
 /* The reason of the abort in force as member `name`, null where there is none. */
 void wire_abort_reason(struct buf *b, const char *name, const struct op *op, bool aborted, const struct wire_source *from);
 
-/* One call, as an object of an array. */
-void wire_call(struct buf *b, const struct op *op, const struct op_call *call, const struct wire_source *from, int64_t now_ms);
+/* One call, as an object of an array; `life` is of a held one, else NULL. */
+void wire_call(struct buf *b, const struct op *op, const struct op_call *call, const struct wire_life *life,
+	const struct wire_source *from, int64_t now_ms);
 
 /* An entry for people, one line: time, level, who, what.  Used for operation.log. */
 void wire_log_line(struct buf *b, const struct entry *e);

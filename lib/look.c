@@ -1,0 +1,449 @@
+/* look: looking over those who take part in an operation. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fsx.h"
+#include "json.h"
+#include "look.h"
+#include "tree.h"
+
+enum { LOCK_LOOKS = 10 }; /* a millisecond each, for a lock to fall after the event that told of it */
+
+/* --- evidence --- */
+
+static struct observer
+observer(const struct journal *j, int64_t awake_ms)
+{
+	return (struct observer){.wall_ms = clock_wall_ms(), .mono_ms = clock_mono_ms(), .awake_ms = awake_ms, .stale_ms = j->op.h.stale_ms};
+}
+
+static enum process
+process_of(const struct beat_id *id, int64_t pid, int64_t start)
+{
+	struct beat_id here = beat_here();
+	if (pid <= 0 || start < 0 || strcmp(id->boot, here.boot) != 0 || id->pid_ns != here.pid_ns)
+		return PROCESS_UNKNOWN;
+	return proc_start(pid) == start ? PROCESS_RUNS : PROCESS_GONE;
+}
+
+static struct evidence
+from_beat(const struct beat *b)
+{
+	struct beat_id here = beat_here();
+	struct evidence e = {
+		.held = b->id.mode == BEAT_HELD,
+		.keeper = b->id.mode == BEAT_HELD,
+		.locked = b->locked,
+		.suspended = b->state == BEAT_SUSPENDED,
+		.same_boot = *here.boot && strcmp(b->id.boot, here.boot) == 0,
+		.same_machine = *here.machine && strcmp(b->id.machine, here.machine) == 0,
+		.wall_ms = b->wall_ms,
+		.mono_ms = b->mono_ms,
+	};
+	e.same_clock = e.same_boot && b->id.time_ns == here.time_ns;
+	return e;
+}
+
+/* The longest lease among its live sessions, and whether one of the processes that joined is there. */
+static void
+leases(struct journal *j, const struct op_person *p, const struct beat_id *id, struct evidence *e)
+{
+	e->ttl_ms = -1;
+	for (uint32_t i = 0; i < j->op.sessions.n; i++) {
+		const struct op_session *s = table_at(&j->op.sessions, i);
+		bool given;
+		if (s->key.gone || s->left_ms >= 0 || s->person != p->no)
+			continue;
+		int64_t ttl = op_ttl(&j->op, s, &given);
+		if (ttl > e->ttl_ms) {
+			e->ttl_ms = ttl;
+			e->ttl_given = given;
+		}
+		enum process process = process_of(id, s->pid, s->pid_start);
+		if (process == PROCESS_RUNS || e->process == PROCESS_UNKNOWN)
+			e->process = process;
+	}
+}
+
+static bool
+any_call_is_held(struct journal *j, const struct op_person *p)
+{
+	char file[BEAT_FILE_MAX];
+	for (uint32_t i = 0; i < j->op.calls.n; i++) {
+		const struct op_call *c = table_at(&j->op.calls, i);
+		if (c->key.gone || c->state != CALL_RUNNING || c->person != p->no || !c->held)
+			continue;
+		beat_call_file(c->key.name, file);
+		if (beat_is_held(j->dir, file))
+			return true;
+	}
+	return false;
+}
+
+struct verdict
+look_person(struct journal *j, const struct op_person *p, int64_t awake_ms, struct beat *b)
+{
+	char file[BEAT_FILE_MAX];
+	struct observer now = observer(j, awake_ms);
+	beat_person_file(p->key.name, file);
+	bool there = beat_look(j->dir, file, b) == 0;
+	struct evidence e = from_beat(b);
+	if (!there || !b->known) {
+		/* Without its file there is the journal: when it joined, and its last entry. */
+		e = (struct evidence){.mono_ms = -1, .wall_ms = there ? b->wall_ms : p->seen_ms};
+		b->id = beat_here();
+	}
+	if (e.wall_ms < p->seen_ms && !e.held)
+		e.wall_ms = p->seen_ms;
+	if (e.held)
+		e.process = process_of(&b->id, b->id.watched, b->id.watched_start);
+	else
+		leases(j, p, &b->id, &e);
+	struct verdict v = liveness_judge(&e, &now);
+	if (v.life == LIFE_STALE && !e.held && any_call_is_held(j, p)) {
+		e.calls_held = true;
+		v = liveness_judge(&e, &now);
+	}
+	return v;
+}
+
+struct verdict
+look_call(struct journal *j, const struct op_call *c, int64_t awake_ms, struct beat *b)
+{
+	char file[BEAT_FILE_MAX];
+	struct observer now = observer(j, awake_ms);
+	beat_call_file(c->key.name, file);
+	/* The file was made before the call was started and goes after it has ended: where it is not there, nobody holds it. */
+	if (beat_look(j->dir, file, b) < 0) {
+		struct evidence none = {.held = true, .same_boot = true, .mono_ms = -1, .wall_ms = c->started_ms};
+		return liveness_judge(&none, &now);
+	}
+	struct evidence e = from_beat(b);
+	e.held = true;
+	e.keeper = false;
+	if (!b->known)
+		e.same_boot = e.same_clock = true;
+	return liveness_judge(&e, &now);
+}
+
+/* --- recording --- */
+
+/* Lock for recording: 1, 0 where the operation has ended meanwhile, -1. */
+static int
+lock_live(struct journal *j, struct why *why)
+{
+	if (journal_lock(j, why) < 0)
+		return -1;
+	if (!j->op.h.archived && j->op.h.state < OP_COMPLETED)
+		return 1;
+	journal_unlock(j);
+	return 0;
+}
+
+static void
+put_call_crashed(struct journal *j, const char *by, const struct op_call *c, const char *evidence)
+{
+	const struct op_person *p = op_person_no(&j->op, c->person);
+	int64_t duration = j->now_ms - c->started_ms;
+	struct buf *b = journal_entry(j, by, EVENT_CALL_CRASHED);
+	json_put(b, "callId", c->key.name);
+	if (p)
+		json_put(b, "participantId", p->key.name);
+	json_put(b, "evidence", evidence);
+	json_put_int(b, "durationMs", duration > 0 ? duration : 0);
+	journal_entry_end(j);
+}
+
+static void
+put_crash(struct journal *j, const char *by, const char *participant, const char *call, const char *evidence)
+{
+	struct buf *b = journal_entry(j, by, EVENT_CRASH_DETECTED);
+	json_put(b, "participantId", participant);
+	if (call)
+		json_put(b, "callId", call);
+	json_put(b, "evidence", evidence);
+	journal_entry_end(j);
+	j->ring = true;
+}
+
+static void
+bury_call(struct journal *j, const char *by, const struct op_call *c, const char *evidence)
+{
+	const struct op_person *p = op_person_no(&j->op, c->person);
+	put_call_crashed(j, by, c, evidence);
+	if (c->fail_on_crash)
+		put_crash(j, by, p ? p->key.name : j->op.h.initiator, c->key.name, evidence);
+	j->ring = true;
+}
+
+/* A participant, and those of its calls that nobody holds. */
+static void
+bury_person(struct journal *j, const char *by, const struct op_person *p, const char *evidence)
+{
+	char text[200];
+	snprintf(text, sizeof text, "its participant died: %s", evidence);
+	for (uint32_t i = 0; i < j->op.calls.n; i++) {
+		const struct op_call *c = table_at(&j->op.calls, i);
+		if (!c->key.gone && c->state == CALL_RUNNING && c->person == p->no && !c->held)
+			put_call_crashed(j, by, c, text);
+	}
+	put_crash(j, by, p->key.name, NULL, evidence);
+}
+
+static void
+drop_file(struct journal *j, const char *name, void (*path)(const char *name, char file[BEAT_FILE_MAX]))
+{
+	char file[BEAT_FILE_MAX];
+	path(name, file);
+	(void)unlinkat(j->dir, file, 0);
+}
+
+/* How a death is told: what was seen, and of whom. */
+static void
+tell(const struct verdict *v, const struct beat *b, char *text, size_t size)
+{
+	if (b->known && b->id.pid > 0)
+		snprintf(text, size, "%s (pid %lld%s%s)", v->why, (long long)b->id.pid, *b->id.host ? " on " : "", b->id.host);
+	else
+		snprintf(text, size, "%s", v->why);
+}
+
+/* --- ending what was left --- */
+
+struct marks {
+	struct tree tree;
+	int64_t found;
+};
+
+static bool
+take_marks(void *arg, const char *line, size_t n)
+{
+	struct marks *m = arg;
+	struct entry e;
+	if (entry_parse(line, n, &e) || e.event != EVENT_CALL_STARTED)
+		return true;
+	m->tree.root = e.pid;
+	m->tree.root_start = e.pid_start;
+	m->tree.group = e.process_group;
+	m->tree.session = e.process_session;
+	m->found = 1;
+	return true;
+}
+
+/* One step of ending what the dead supervisor of `call` left; how many processes are still there. */
+static int
+end_tree(struct journal *j, const char *call)
+{
+	char file[BEAT_FILE_MAX], needle[ID_NAME_MAX + 16];
+	struct beat b;
+	struct beat_id here = beat_here();
+	struct why ignored;
+	struct marks m = {.tree = {.operation = j->op.h.id, .call = call, .supervisor = -1, .root = -1, .root_start = -1, .group = -1, .session = -1}};
+	beat_call_file(call, file);
+	if (beat_look(j->dir, file, &b) < 0 || b.locked)
+		return 0;
+	bool same_boot = b.known && strcmp(b.id.boot, here.boot) == 0;
+	/* Another boot of this machine has ended all; processes of another host or PID namespace are left to who sees them. */
+	if (b.known && !same_boot && strcmp(b.id.machine, here.machine) != 0)
+		return 0;
+	if (same_boot && b.id.pid_ns != here.pid_ns)
+		return 0;
+	int n = 0;
+	if (same_boot || !b.known) {
+		snprintf(needle, sizeof needle, "\"callId\":\"%s\"", call);
+		(void)journal_search(j, 0, needle, take_marks, &m, &ignored);
+		int sig = 0;
+		if (b.state != BEAT_ENDING) {
+			sig = SIGTERM;
+			(void)beat_touch_file(j->dir, file);
+			(void)beat_set_file_state(j->dir, file, BEAT_ENDING);
+		} else if (clock_mono_ms() - b.mono_ms >= LOOK_GRACE_MS) {
+			sig = SIGKILL;
+		}
+		n = tree_signal(&m.tree, sig, -1, NULL);
+		if (n == 0) /* once more: one may have been born while the first pass went by */
+			n = tree_signal(&m.tree, sig, -1, NULL);
+	}
+	if (n == 0) {
+		drop_file(j, call, beat_watchdog_file);
+		(void)unlinkat(j->dir, file, 0);
+	}
+	return n;
+}
+
+/* The name behind "c-" in beats/, decoded; false where it is no such file. */
+static bool
+name_of_file(const char *file, char kind, char name[ID_NAME_MAX + 1])
+{
+	size_t n = 0;
+	if (file[0] != kind || file[1] != '-')
+		return false;
+	for (const char *p = file + 2; *p && n < ID_NAME_MAX; p++) {
+		unsigned code = (unsigned char)*p;
+		if (*p == '%') {
+			static const char hex[] = "0123456789ABCDEF";
+			const char *high = p[1] ? strchr(hex, p[1]) : NULL, *low = high && p[2] ? strchr(hex, p[2]) : NULL;
+			if (!low)
+				return false;
+			code = (unsigned)(high - hex) << 4 | (unsigned)(low - hex);
+			p += 2;
+		}
+		name[n++] = (char)code;
+	}
+	name[n] = '\0';
+	return n > 0;
+}
+
+/* --- looking --- */
+
+/* Judge one call and record its death; under the lock it is judged again. */
+static int
+look_at_call(struct journal *j, const char *id, struct look *l, struct why *why)
+{
+	char evidence[320];
+	struct beat b;
+	struct op_call *c = op_call(&j->op, id);
+	if (!c || !c->held)
+		return 0;
+	if (!life_is_over(look_call(j, c, l->awake_ms, &b).life))
+		return 0;
+	int rc = lock_live(j, why);
+	if (rc <= 0)
+		return rc;
+	c = op_call(&j->op, id);
+	struct verdict v = {.life = LIFE_ALIVE};
+	if (c)
+		v = look_call(j, c, l->awake_ms, &b);
+	if (!life_is_over(v.life)) {
+		journal_unlock(j);
+		return 0;
+	}
+	tell(&v, &b, evidence, sizeof evidence);
+	bury_call(j, l->by, c, evidence);
+	if (journal_commit(j, why) < 0 && why->code != ERR_NOT_DURABLE)
+		return -1;
+	l->crashed++;
+	return 0;
+}
+
+static int
+look_at_person(struct journal *j, const char *name, struct look *l, struct why *why)
+{
+	char evidence[320];
+	struct beat b;
+	struct op_person *p = op_person(&j->op, name);
+	if (!p || !p->sessions)
+		return 0;
+	if (!life_is_over(look_person(j, p, l->awake_ms, &b).life))
+		return 0;
+	int rc = lock_live(j, why);
+	if (rc <= 0)
+		return rc;
+	p = op_person(&j->op, name);
+	struct verdict v = {.life = LIFE_ALIVE};
+	if (p && p->sessions)
+		v = look_person(j, p, l->awake_ms, &b);
+	if (!life_is_over(v.life)) {
+		journal_unlock(j);
+		return 0;
+	}
+	tell(&v, &b, evidence, sizeof evidence);
+	bury_person(j, l->by, p, evidence);
+	/* Before the lock is let go: who joins again makes a new one. */
+	drop_file(j, name, beat_person_file);
+	if (journal_commit(j, why) < 0 && why->code != ERR_NOT_DURABLE)
+		return -1;
+	l->crashed++;
+	return 0;
+}
+
+int
+look_bury(struct journal *j, const char *by, const char *participant, const char *evidence, bool *done, struct why *why)
+{
+	*done = false;
+	int rc = lock_live(j, why);
+	if (rc <= 0)
+		return rc;
+	struct op_person *p = op_person(&j->op, participant);
+	if (!p || !p->sessions) {
+		journal_unlock(j);
+		return 0;
+	}
+	bury_person(j, by, p, evidence);
+	drop_file(j, participant, beat_person_file);
+	*done = true;
+	return journal_commit(j, why);
+}
+
+int
+look_at(struct journal *j, const char *name, struct look *l, struct why *why)
+{
+	char id[ID_NAME_MAX + 1], file[NAME_MAX + 8];
+	snprintf(file, sizeof file, "beats/%s", name);
+	for (int i = 0; i < LOCK_LOOKS && beat_is_held(j->dir, file); i++)
+		usleep(1000);
+	if (name_of_file(name, 'p', id))
+		return look_at_person(j, id, l, why);
+	if (!name_of_file(name, 'c', id))
+		return 0;
+	int rc = look_at_call(j, id, l, why);
+	l->ending += end_tree(j, id);
+	return rc;
+}
+
+/* Call ids and names are copied: recording changes the tables. */
+static int
+look_at_all(struct journal *j, const struct table *t, int (*look)(struct journal *, const char *, struct look *, struct why *),
+	struct look *l, struct why *why)
+{
+	struct buf names = {0};
+	int rc = 0;
+	for (uint32_t i = 0; i < t->n; i++) {
+		const struct table_key *k = table_at(t, i);
+		if (!k->gone)
+			buf_add(&names, k->name, strlen(k->name) + 1);
+	}
+	for (const char *p = names.p, *end = names.p + names.n; p && p < end && rc == 0; p += strlen(p) + 1)
+		rc = look(j, p, l, why);
+	if (names.failed)
+		rc = why_set(why, ERR_IO, "out of memory");
+	buf_free(&names);
+	return rc;
+}
+
+int
+look_over(struct journal *j, struct look *l, struct why *why)
+{
+	char **names, id[ID_NAME_MAX + 1];
+	/* Calls first: a participant without a keeper lives as long as one of its supervisors does. */
+	if (look_at_all(j, &j->op.calls, look_at_call, l, why) < 0 || look_at_all(j, &j->op.people, look_at_person, l, why) < 0)
+		return -1;
+	int dir = fsx_open(j->dir, "beats", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	ssize_t n = dir < 0 ? 0 : fsx_list(dir, &names);
+	for (ssize_t i = 0; i < n; i++)
+		/* What belongs to a running call is held, or has just been recorded. */
+		if (name_of_file(names[i], 'c', id) && !op_call(&j->op, id))
+			l->ending += end_tree(j, id);
+	if (dir >= 0) {
+		free(names);
+		close(dir);
+	}
+	return 0;
+}
+
+bool
+look_is_due(struct journal *j)
+{
+	int64_t last, now = clock_mono_ms();
+	/* Its times are nobody's beat; one that is in the future is of another boot, or as the file was made. */
+	if (beat_when(j->dir, "coordinator", &last) == 0 && last <= now && now - last < j->op.h.beat_ms)
+		return false;
+	return beat_touch_file(j->dir, "coordinator") == 0;
+}

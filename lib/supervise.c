@@ -1,0 +1,873 @@
+/* supervise: run one command as a call. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fsx.h"
+#include "json.h"
+#include "num.h"
+#include "supervise.h"
+#include "text.h"
+#include "tree.h"
+#include "vigil.h"
+
+extern char **environ;
+
+enum {
+	WATCH_AFTER_MS = 5, /* a shorter command is not worth an inotify instance */
+	PASS_MS = 50,       /* between two looks at a tree that is ending */
+	PASSES_LAST = 40,   /* of these after SIGKILL: what cannot be killed (another uid, a dead disk) is left */
+};
+
+enum stop { STOP_NOT, STOP_ABORT, STOP_CANCEL, STOP_CRASH, STOP_TIMEOUT, STOP_WATCHDOG };
+
+struct run {
+	const struct supervise *s;
+	struct client *c;
+	struct vigil v;
+	struct verbs_hold hold;
+	struct supervised *end;
+	struct why *why;
+	char call[ID_NAME_MAX + 1], session[24];
+	pid_t child;
+	int64_t child_start;
+	bool own_group;          /* the command leads a group of its own */
+	bool reaped, watching;
+	int wait_status;         /* as wait gave it, once reaped */
+	struct rusage usage;
+	int exec_errno;
+	int go, failed;          /* pipes: lets the child go on; tells why exec failed */
+	int out;                 /* the command's stdout, captured; -1 */
+	struct buf result;
+	bool result_long;
+	int64_t begun_ms, stop_ms, kill_ms;
+	int64_t paused_ms, resumed_ms; /* suspended for so long in all, and until then last */
+	enum stop stop;
+	char stop_reason[640];
+	pid_t hook;              /* --on-abort, while it runs */
+	bool killed, told_gone;
+};
+
+/* --- finding the program --- */
+
+/* The status that a shell gives for a program that cannot be run, or 0 with its path. */
+static int
+find_program(const char *name, struct buf *path, struct why *why)
+{
+	struct stat st;
+	int denied = 0;
+	if (strchr(name, '/')) {
+		buf_str(path, name);
+		if (stat(name, &st) < 0)
+			return why_errno(why, "%.300s", name), errno == ENOENT || errno == ENOTDIR ? SUPERVISE_NOT_FOUND : SUPERVISE_CANNOT;
+		if (!S_ISDIR(st.st_mode) && access(name, X_OK) == 0)
+			return 0;
+		errno = S_ISDIR(st.st_mode) ? EISDIR : EACCES;
+		return why_errno(why, "%.300s", name), SUPERVISE_CANNOT;
+	}
+	const char *list = getenv("PATH");
+	for (const char *p = list ? list : "/usr/local/bin:/usr/bin:/bin"; *name;) {
+		size_t n = strcspn(p, ":");
+		buf_clear(path);
+		buf_add(path, p, n);
+		if (n)
+			buf_char(path, '/');
+		buf_str(path, name);
+		if (!path->failed && stat(path->p, &st) == 0 && S_ISREG(st.st_mode)) {
+			if (access(path->p, X_OK) == 0)
+				return 0;
+			denied = EACCES;
+		}
+		if (!p[n])
+			break;
+		p += n + 1;
+	}
+	if (denied) {
+		errno = denied;
+		return why_errno(why, "%.300s", name), SUPERVISE_CANNOT;
+	}
+	why_set(why, ERR_USAGE, "%.300s: command not found", name);
+	return SUPERVISE_NOT_FOUND;
+}
+
+/* --- the child --- */
+
+static void
+close_if(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* In the child, once the frame is there: become the command.  `words` are the call and the session. */
+static _Noreturn void
+become(const struct run *r, const char *path, const sigset_t *mask, const char *words, int failed)
+{
+	const struct supervise *s = r->s;
+	setenv("DPL_LEDGER", r->c->ledger, 1);
+	setenv("DPL_OPERATION", s->operation, 1);
+	setenv("DPL_PARTICIPANT", s->participant, 1);
+	setenv("DPL_CALL", words, 1);
+	setenv("DPL_SESSION", words + strlen(words) + 1, 1);
+	if (s->watchdog_ms)
+		setenv("DPL_WATCHDOG", "1", 1);
+	else
+		unsetenv("DPL_WATCHDOG");
+	umask(s->umask);
+	if (!s->ignore_sigpipe)
+		signal(SIGPIPE, SIG_DFL);
+	if (!s->ignore_sigxfsz)
+		signal(SIGXFSZ, SIG_DFL);
+	for (int fd = 0; fd <= 2; fd++)
+		if (s->closed & 1u << fd)
+			close(fd);
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	execve(path, s->argv, environ);
+	if (errno == ENOEXEC) { /* a script without #!, as a shell would run it */
+		int n = 0;
+		while (s->argv[n])
+			n++;
+		const char **argv = calloc((size_t)n + 3, sizeof *argv);
+		if (argv) {
+			argv[0] = "sh";
+			argv[1] = path;
+			for (int i = 1; i < n; i++)
+				argv[i + 1] = s->argv[i];
+			execve("/bin/sh", (char **)(uintptr_t)argv, environ);
+		}
+		errno = ENOEXEC;
+	}
+	int e = errno;
+	(void)!write(failed, &e, sizeof e);
+	_exit(e == ENOENT ? SUPERVISE_NOT_FOUND : SUPERVISE_CANNOT);
+}
+
+static _Noreturn void
+child(const struct run *r, const char *path, const sigset_t *mask, int go, int failed, int out, pid_t parent)
+{
+	char words[ID_NAME_MAX + 32];
+	size_t n = 0;
+	ssize_t got;
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(SUPERVISE_SELF);
+	if (r->own_group)
+		(void)setpgid(0, 0);
+	/* The end of file is a supervisor that died or was refused: then the command is not run. */
+	while (n < sizeof words && (got = read(go, words + n, sizeof words - n)) != 0) {
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			_exit(SUPERVISE_SELF);
+		n += (size_t)got;
+		if (n >= 2 && !words[n - 1] && memchr(words, '\0', n - 1))
+			break;
+	}
+	if (n < 2 || words[n - 1])
+		_exit(SUPERVISE_SELF);
+	if (out >= 0)
+		dup2(out, 1);
+	become(r, path, mask, words, failed);
+}
+
+static bool
+has_terminal(void)
+{
+	int fd = fsx_open(AT_FDCWD, "/dev/tty", O_RDWR, 0);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
+static int
+start_child(struct run *r, const char *path, const sigset_t *mask)
+{
+	int go[2] = {-1, -1}, failed[2] = {-1, -1}, out[2] = {-1, -1};
+	bool capture = r->s->result_from && strcmp(r->s->result_from, "stdout") == 0;
+	pid_t self = getpid();
+	if (pipe2(go, O_CLOEXEC) < 0 || pipe2(failed, O_CLOEXEC | O_NONBLOCK) < 0 || (capture && pipe2(out, O_CLOEXEC) < 0))
+		goto fail;
+	r->child = fork();
+	if (r->child < 0)
+		goto fail;
+	if (r->child == 0) {
+		close(go[1]);
+		child(r, path, mask, go[0], failed[1], out[1], self);
+	}
+	if (r->own_group)
+		(void)setpgid(r->child, r->child); /* both do it, so that neither need wait */
+	r->child_start = proc_start(r->child);
+	r->go = go[1];
+	r->failed = failed[0];
+	r->out = out[0];
+	close(go[0]);
+	close(failed[1]);
+	close_if(&out[1]);
+	return 0;
+fail:;
+	int e = errno;
+	close_if(&go[0]), close_if(&go[1]), close_if(&failed[0]), close_if(&failed[1]), close_if(&out[0]), close_if(&out[1]);
+	errno = e;
+	return why_errno(r->why, "start a process");
+}
+
+/* --- the frame --- */
+
+static void
+put_common(struct run *r, struct buf *b)
+{
+	buf_clear(b);
+	json_open(b, NULL, '{');
+	json_put(b, "operationId", r->s->operation);
+	json_put(b, "participantId", r->s->participant);
+}
+
+/* Send it: 0 and the parsed reply, or -1 with r->why. */
+static int
+request(struct run *r, const char *path, struct buf *body, struct buf *reply, struct json *j)
+{
+	json_close(body, '}');
+	int status = client_call_text(r->c, path, body, NULL, reply);
+	if (json_parse(j, reply->p ? reply->p : "", reply->n, r->why) < 0)
+		return -1;
+	if (status == 200)
+		return 0;
+	struct buf text = {0}, hint = {0};
+	char code[40] = "io-error";
+	(void)json_copy(j, json_get(j, 0, "code"), code, sizeof code);
+	(void)json_string(j, json_get(j, 0, "error"), &text);
+	(void)json_string(j, json_get(j, 0, "hint"), &hint);
+	why_set(r->why, err_by_name(code), "%s", text.p ? text.p : "?");
+	if (hint.n)
+		why_hint(r->why, "%s", hint.p);
+	buf_free(&text);
+	buf_free(&hint);
+	json_free(j);
+	return -1;
+}
+
+/* The command line for people, cut at a character. */
+static void
+put_command_line(struct buf *b, char **argv)
+{
+	struct buf line = {0}, text = {0};
+	for (int i = 0; argv[i] && line.n < 200; i++)
+		buf_fmt(&line, "%s%.200s", i ? " " : "", argv[i]);
+	text_repair(&text, line.p ? line.p : "", line.n > 200 ? 200 : line.n);
+	if (line.n > 200)
+		buf_str(&text, " …");
+	json_put(b, "description", text.p ? text.p : "");
+	buf_free(&line);
+	buf_free(&text);
+}
+
+static int
+start_frame(struct run *r)
+{
+	const struct supervise *s = r->s;
+	struct buf body = {0}, reply = {0};
+	struct json j;
+	int64_t session = -1;
+	put_common(r, &body);
+	if (s->description)
+		json_put(&body, "description", s->description);
+	else
+		put_command_line(&body, s->argv);
+	if (s->id)
+		json_put(&body, "callId", s->id);
+	if (s->parent)
+		json_put(&body, "parentId", s->parent);
+	if (s->parent_must_exist)
+		json_put_bool(&body, "parentMustExist", true);
+	if (s->session && num_int(s->session, strlen(s->session), 1, JSON_INT_MAX, &session) == 0)
+		json_put_int(&body, "sessionId", session);
+	if (!s->fail_on_crash)
+		json_put_bool(&body, "failOnCrash", false);
+	json_put_bool(&body, "unlessAborted", !s->aborted_ok);
+	json_put_int(&body, "participantPid", r->child);
+	json_put_int(&body, "participantPidStart", r->child_start);
+	if (r->own_group) {
+		json_put_int(&body, "processGroup", r->child);
+		json_put_int(&body, "processSession", getsid(0));
+	}
+	json_put_int(&body, "supervisorPid", getpid());
+	r->hold = (struct verbs_hold){.id = beat_here(), .watchdog = s->watchdog_ms > 0, .fd = -1, .dog = -1};
+	r->hold.id.mode = BEAT_HELD;
+	r->hold.id.pid = getpid();
+	r->hold.id.start = proc_start(getpid());
+	r->hold.id.watched = r->child;
+	r->hold.id.watched_start = r->child_start;
+	(void)client_hold(r->c, &r->hold);
+	int rc = request(r, "/call/start", &body, &reply, &j);
+	if (rc == 0) {
+		(void)json_copy(&j, json_get(&j, 0, "callId"), r->call, sizeof r->call);
+		if (json_integer(&j, json_get(&j, 0, "sessionId"), 1, JSON_INT_MAX, &session) == 0)
+			snprintf(r->session, sizeof r->session, "%lld", (long long)session);
+		json_free(&j);
+	}
+	buf_free(&body);
+	buf_free(&reply);
+	return rc;
+}
+
+static void
+put_outcome(struct run *r, struct buf *b)
+{
+	if (WIFEXITED(r->wait_status))
+		json_put_int(b, "exitStatus", WEXITSTATUS(r->wait_status));
+	else
+		json_put_int(b, "signal", WTERMSIG(r->wait_status));
+	json_put_int(b, "userMs", (int64_t)r->usage.ru_utime.tv_sec * 1000 + r->usage.ru_utime.tv_usec / 1000);
+	json_put_int(b, "systemMs", (int64_t)r->usage.ru_stime.tv_sec * 1000 + r->usage.ru_stime.tv_usec / 1000);
+	json_put_int(b, "maxRssKib", r->usage.ru_maxrss);
+}
+
+/* What is wrong with how it ended, "" for nothing. */
+static void
+describe(struct run *r, char *text, size_t size)
+{
+	text[0] = '\0';
+	if (r->exec_errno)
+		snprintf(text, size, "cannot execute: %s", strerror(r->exec_errno));
+	else if (WIFSIGNALED(r->wait_status))
+		snprintf(text, size, "signal %d (%s)", WTERMSIG(r->wait_status), strsignal(WTERMSIG(r->wait_status)));
+	else if (WEXITSTATUS(r->wait_status))
+		snprintf(text, size, "exit status %d", WEXITSTATUS(r->wait_status));
+}
+
+static void
+put_result(struct run *r, struct buf *b)
+{
+	struct buf text = {0};
+	size_t n = r->result.n;
+	if (!r->s->result_from || r->result_long)
+		return;
+	while (n && r->result.p[n - 1] == '\n') /* as $(…) has it */
+		n--;
+	text_repair(&text, r->result.p ? r->result.p : "", n);
+	json_put(b, "result", text.p ? text.p : "");
+	buf_free(&text);
+}
+
+static int
+end_frame(struct run *r, const char *problem)
+{
+	struct buf body = {0}, reply = {0};
+	struct json j;
+	put_common(r, &body);
+	json_put(&body, "callId", r->call);
+	put_outcome(r, &body);
+	bool stopped = r->stop == STOP_ABORT || r->stop == STOP_CANCEL || r->stop == STOP_CRASH;
+	if (stopped || *problem) {
+		json_put(&body, "error", stopped || r->stop ? r->stop_reason : problem);
+		if (stopped)
+			json_put_bool(&body, "cancelled", true);
+	} else {
+		put_result(r, &body);
+	}
+	int rc = request(r, stopped || *problem ? "/call/fail" : "/call/end", &body, &reply, &j);
+	if (rc == 0)
+		json_free(&j);
+	else if (r->why->code == ERR_ENDED && r->v.end != VIGIL_GOES_ON)
+		rc = 0; /* it ended the call with the operation */
+	buf_free(&body);
+	buf_free(&reply);
+	return rc;
+}
+
+static void
+log_line(struct run *r, const char *level, const char *text)
+{
+	struct buf body = {0}, reply = {0};
+	put_common(r, &body);
+	json_put(&body, "callId", r->call);
+	json_put(&body, "level", level);
+	json_put(&body, "message", text);
+	json_close(&body, '}');
+	(void)client_call_text(r->c, "/operation/log", &body, NULL, &reply); /* it can do without */
+	buf_free(&body);
+	buf_free(&reply);
+}
+
+/* --- stopping --- */
+
+static struct tree
+tree_of(const struct run *r)
+{
+	return (struct tree){.operation = r->s->operation, .call = r->call, .supervisor = getpid(), .root = r->child,
+		.root_start = r->child_start, .group = r->own_group ? r->child : -1, .session = -1};
+}
+
+/* SIGTERM to all of it, the command first: it is why somebody aborts, and looking for the rest takes a while.  What is
+ * stopped must run to take it. */
+static void
+send_term(struct run *r)
+{
+	struct tree t = tree_of(r);
+	if (!r->reaped) {
+		kill(r->child, SIGTERM);
+		kill(r->child, SIGCONT);
+	}
+	(void)tree_signal(&t, SIGTERM, r->reaped ? -1 : r->child, NULL);
+	(void)tree_signal(&t, SIGCONT, r->reaped ? -1 : r->child, NULL);
+}
+
+static void
+run_hook(struct run *r)
+{
+	char pid[24];
+	sigset_t none;
+	r->hook = fork();
+	if (r->hook != 0)
+		return;
+	snprintf(pid, sizeof pid, "%d", (int)r->child);
+	setenv("DPL_LEDGER", r->c->ledger, 1);
+	setenv("DPL_OPERATION", r->s->operation, 1);
+	setenv("DPL_PARTICIPANT", r->s->participant, 1);
+	setenv("DPL_CALL", r->call, 1);
+	setenv("DPL_CALL_PID", pid, 1);
+	setenv("DPL_ABORT_REASON", r->stop_reason, 1);
+	sigemptyset(&none);
+	signal(SIGPIPE, SIG_DFL);
+	umask(r->s->umask);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execl("/bin/sh", "sh", "-c", r->s->on_abort, (char *)NULL);
+	_exit(127);
+}
+
+static void __attribute__((format(printf, 3, 4)))
+stop(struct run *r, enum stop why, const char *fmt, ...)
+{
+	va_list ap;
+	if (r->stop || r->reaped)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(r->stop_reason, sizeof r->stop_reason, fmt, ap);
+	va_end(ap);
+	r->stop = why;
+	r->stop_ms = clock_mono_ms();
+	r->kill_ms = r->stop_ms + r->s->grace_ms;
+	if (r->s->on_abort)
+		run_hook(r);
+	if (r->hook <= 0)
+		send_term(r);
+}
+
+/* What the heartbeat said, and what follows. */
+static void
+heed(struct run *r)
+{
+	struct vigil *v = &r->v;
+	if (v->end == VIGIL_GONE && !r->told_gone) {
+		notice(r->s->say, "%s; the command goes on without it", v->reason);
+		r->told_gone = true;
+	}
+	/* How the call stands comes first: with it it is known why it must stop. */
+	if (v->aborted && !r->s->aborted_ok)
+		stop(r, STOP_ABORT, "aborted%s%s", *v->reason ? ": " : "", v->reason);
+	if (strcmp(v->call_state, "cancelled") == 0)
+		stop(r, STOP_CANCEL, "cancelled");
+	if (strcmp(v->call_state, "crashed") == 0)
+		stop(r, STOP_CRASH, "it was declared dead");
+	if (v->end == VIGIL_FAILED)
+		stop(r, STOP_CRASH, "the operation failed");
+	if (v->end == VIGIL_COMPLETED)
+		stop(r, STOP_CANCEL, "the operation ended");
+	if (v->crashed && !r->s->aborted_ok)
+		stop(r, STOP_CRASH, "somebody died: %s", v->reason);
+}
+
+/* --- signals, terminal --- */
+
+/* The terminal stopped the command, and stops us: we say so first, and then do stop. */
+static void
+suspend(struct run *r, bool pass)
+{
+	int64_t from = clock_mono_ms();
+	if (r->hold.fd >= 0) {
+		(void)beat_touch(r->hold.fd);
+		(void)beat_set_state(r->hold.fd, BEAT_SUSPENDED);
+	}
+	log_line(r, "info", "suspended");
+	if (pass && !r->reaped)
+		kill(r->own_group ? -r->child : r->child, SIGTSTP);
+	raise(SIGSTOP);
+	if (r->hold.fd >= 0) {
+		(void)beat_set_state(r->hold.fd, BEAT_RUNNING);
+		(void)beat_touch(r->hold.fd);
+	}
+	if (!r->reaped)
+		kill(r->own_group ? -r->child : r->child, SIGCONT);
+	vigil_awoke(&r->v);
+	r->resumed_ms = clock_mono_ms();
+	r->paused_ms += r->resumed_ms - from;
+	log_line(r, "info", "resumed");
+	(void)vigil_ask(&r->v, false);
+	heed(r);
+}
+
+static void
+take_signals(struct run *r)
+{
+	struct signalfd_siginfo info;
+	while (vigil_signal(&r->v, &info)) {
+		int sig = (int)info.ssi_signo;
+		/* From the terminal it went to the whole group, the command included. */
+		bool had = !r->own_group && info.ssi_code == SI_KERNEL;
+		if (sig == SIGCHLD)
+			continue;
+		if (sig == SIGTSTP)
+			suspend(r, !had);
+		else if (!r->reaped && !had)
+			kill(r->own_group ? -r->child : r->child, sig);
+		else if (r->reaped) /* it is the rest of the tree that is waited for */
+			r->kill_ms = 0;
+	}
+}
+
+static void
+reap(struct run *r)
+{
+	int status;
+	struct rusage usage;
+	pid_t pid;
+	while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+		if (pid == r->child) {
+			r->reaped = true;
+			r->wait_status = status;
+			r->usage = usage;
+		} else if (pid == r->hook) {
+			r->hook = -1;
+			if (!(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+				send_term(r);
+		}
+	}
+}
+
+/* --- the command's output --- */
+
+/* Pass on what is there, and keep it; at its end the pipe is closed. */
+static void
+take_output(struct run *r)
+{
+	char bytes[16384];
+	ssize_t n = read(r->out, bytes, sizeof bytes);
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (n <= 0) {
+		close_if(&r->out);
+		return;
+	}
+	if (r->result.n + (size_t)n <= SUPERVISE_RESULT_MAX)
+		buf_add(&r->result, bytes, (size_t)n);
+	else
+		r->result_long = true;
+	if (fsx_write(1, bytes, (size_t)n) < 0)
+		close_if(&r->out); /* nobody reads: the command finds that out as if it wrote there itself */
+}
+
+/* What is still in the pipe when all is over; a process that was left may keep it open. */
+static void
+drain_output(struct run *r)
+{
+	if (r->out < 0)
+		return;
+	(void)fcntl(r->out, F_SETFL, O_NONBLOCK);
+	for (struct pollfd p = {.fd = r->out, .events = POLLIN}; r->out >= 0 && poll(&p, 1, 0) > 0;)
+		take_output(r);
+	close_if(&r->out);
+}
+
+static int
+read_result(struct run *r)
+{
+	const char *from = r->s->result_from;
+	if (!from)
+		return 0;
+	if (strcmp(from, "stdout") != 0 && fsx_read_file(AT_FDCWD, from, &r->result, SUPERVISE_RESULT_MAX) < 0) {
+		if (errno != EFBIG)
+			return why_errno(r->why, "the result in %.300s", from);
+		r->result_long = true;
+	}
+	if (r->result_long) {
+		char text[120];
+		snprintf(text, sizeof text, "the result is longer than %d bytes and was not kept", SUPERVISE_RESULT_MAX);
+		notice(r->s->say, "%s", text);
+		log_line(r, "warning", text);
+	}
+	return 0;
+}
+
+/* --- the life of the command --- */
+
+/* Until when the command must have beaten by itself; INT64_MAX without a watchdog. */
+static int64_t
+watchdog_deadline(const struct run *r)
+{
+	int64_t last;
+	if (!r->s->watchdog_ms || r->stop || r->hold.dog < 0 || beat_when_open(r->hold.dog, &last) < 0)
+		return INT64_MAX;
+	if (last < r->resumed_ms) /* it could not while it was suspended */
+		last = r->resumed_ms;
+	return last + r->s->watchdog_ms;
+}
+
+/* When the next thing is due that the clock brings. */
+static int64_t
+next_deadline(struct run *r)
+{
+	const struct supervise *s = r->s;
+	int64_t next = INT64_MAX;
+	if (!r->watching)
+		next = r->begun_ms + WATCH_AFTER_MS;
+	if (s->timeout_ms && !r->stop && r->begun_ms + s->timeout_ms + r->paused_ms < next)
+		next = r->begun_ms + s->timeout_ms + r->paused_ms;
+	if (watchdog_deadline(r) < next)
+		next = watchdog_deadline(r);
+	if (r->stop && !r->killed && r->kill_ms < next)
+		next = r->kill_ms;
+	return next;
+}
+
+static void
+keep_time(struct run *r)
+{
+	const struct supervise *s = r->s;
+	int64_t now = clock_mono_ms();
+	if (!r->watching && now >= r->begun_ms + WATCH_AFTER_MS) {
+		r->watching = true;
+		vigil_watch(&r->v);
+		/* What was rung before the watch was there. */
+		(void)vigil_ask(&r->v, false);
+		heed(r);
+	}
+	if (s->timeout_ms && now >= r->begun_ms + s->timeout_ms + r->paused_ms)
+		stop(r, STOP_TIMEOUT, "timeout: not done after %lld.%03lld s", (long long)s->timeout_ms / 1000, (long long)s->timeout_ms % 1000);
+	if (now >= watchdog_deadline(r))
+		stop(r, STOP_WATCHDOG, "watchdog: no beat of its own for %lld.%03lld s", (long long)s->watchdog_ms / 1000, (long long)s->watchdog_ms % 1000);
+	if (r->stop && !r->killed && now >= r->kill_ms) {
+		struct tree t = tree_of(r);
+		r->killed = true;
+		if (!r->reaped)
+			kill(r->child, SIGKILL);
+		(void)tree_signal(&t, SIGKILL, r->reaped ? -1 : r->child, NULL);
+	}
+}
+
+static void
+run_command(struct run *r)
+{
+	while (!r->reaped) {
+		struct pollfd out = {.fd = r->out, .events = POLLIN};
+		if (vigil_wait(&r->v, next_deadline(r), &out, 1))
+			heed(r);
+		take_signals(r);
+		if (r->out >= 0 && out.revents)
+			take_output(r);
+		reap(r);
+		keep_time(r);
+	}
+}
+
+/* The command has ended.  What descends from it and lives is now a child of ours, since we are the subreaper: without
+ * children there is nothing to look for. */
+static bool
+has_descendants(void)
+{
+	siginfo_t info;
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+static void
+leave_orphans(struct run *r)
+{
+	struct tree t = tree_of(r);
+	struct buf who = {0}, text = {0};
+	int n = tree_signal(&t, 0, -1, &who);
+	if (n > 0) {
+		buf_fmt(&text, "left running: %.1000s", who.p ? who.p : "?");
+		if (!text.failed) {
+			notice(r->s->say, "%s", text.p);
+			log_line(r, "warning", text.p);
+		}
+	}
+	buf_free(&who);
+	buf_free(&text);
+}
+
+/* End what the command left: SIGTERM, after the grace SIGKILL, until two passes find nobody. */
+static void
+end_tree(struct run *r)
+{
+	struct tree t = tree_of(r);
+	int64_t kill_ms = clock_mono_ms() + r->s->grace_ms;
+	int clean = 0, last = 0, sig = SIGTERM;
+	if (r->killed)
+		sig = SIGKILL;
+	else if (r->stop && r->kill_ms < kill_ms)
+		kill_ms = r->kill_ms; /* they have had their SIGTERM */
+	r->kill_ms = kill_ms;
+	while (clean < 2 && last < PASSES_LAST) {
+		struct pollfd out = {.fd = r->out, .events = POLLIN};
+		int n = tree_signal(&t, sig, -1, NULL);
+		clean = n ? 0 : clean + 1;
+		if (sig == SIGTERM && n)
+			(void)tree_signal(&t, SIGCONT, -1, NULL);
+		sig = clock_mono_ms() >= r->kill_ms ? SIGKILL : 0;
+		last += sig == SIGKILL;
+		if (clean)
+			continue;
+		(void)vigil_wait(&r->v, clock_mono_ms() + PASS_MS, &out, 1);
+		if (r->out >= 0 && out.revents)
+			take_output(r);
+		take_signals(r);
+		reap(r);
+	}
+	if (clean < 2)
+		leave_orphans(r);
+}
+
+/* --- all of it --- */
+
+static int
+status_of(const struct run *r)
+{
+	switch (r->stop) {
+	case STOP_ABORT:
+	case STOP_CANCEL:
+		return SUPERVISE_ABORTED;
+	case STOP_CRASH:
+		return SUPERVISE_FAILED;
+	case STOP_TIMEOUT:
+	case STOP_WATCHDOG:
+		return SUPERVISE_TIMED_OUT;
+	case STOP_NOT:
+		break;
+	}
+	if (r->exec_errno)
+		return r->exec_errno == ENOENT ? SUPERVISE_NOT_FOUND : SUPERVISE_CANNOT;
+	return WIFEXITED(r->wait_status) ? WEXITSTATUS(r->wait_status) : 128 + WTERMSIG(r->wait_status);
+}
+
+/* The frame is there: let the command run, and see it to its end. */
+static int
+attend(struct run *r)
+{
+	char problem[120];
+	r->v.call = r->call;
+	r->v.held = r->hold.fd;
+	r->begun_ms = clock_mono_ms();
+	char go[ID_NAME_MAX + 32];
+	int n = snprintf(go, sizeof go, "%s%c%s", r->call, 0, r->session);
+	(void)fsx_write(r->go, go, (size_t)n + 1); /* a child that died meanwhile is reaped */
+	close_if(&r->go);
+	run_command(r);
+	if (r->s->leave_orphans)
+		leave_orphans(r);
+	else if (has_descendants())
+		end_tree(r);
+	drain_output(r);
+	if (read(r->failed, &r->exec_errno, sizeof r->exec_errno) != sizeof r->exec_errno)
+		r->exec_errno = 0;
+	struct why missing = {.code = ERR_NONE};
+	describe(r, problem, sizeof problem);
+	if (!*problem && !r->stop && read_result(r) < 0) {
+		missing = *r->why;
+		snprintf(problem, sizeof problem, "%.100s", missing.text);
+	}
+	r->end->status = status_of(r);
+	r->end->signal = !r->stop && !r->exec_errno && WIFSIGNALED(r->wait_status) ? WTERMSIG(r->wait_status) : 0;
+	r->end->duration_ms = clock_mono_ms() - r->begun_ms;
+	int rc = end_frame(r, problem);
+	if (rc < 0 && r->end->status == 0)
+		r->end->status = SUPERVISE_SELF;
+	if (rc == 0 && missing.code) {
+		*r->why = missing;
+		r->end->status = SUPERVISE_SELF;
+		rc = -1;
+	} else if (rc == 0 && r->exec_errno) {
+		errno = r->exec_errno;
+		why_errno(r->why, "%.300s", r->s->argv[0]);
+	}
+	return rc;
+}
+
+static sigset_t
+attended(void)
+{
+	static const int list[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCHLD};
+	sigset_t set;
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+		sigaddset(&set, list[i]);
+	return set;
+}
+
+/* It was refused: what a supervisor says of that. */
+static int
+refused_status(enum err code)
+{
+	return code == ERR_ABORTED ? SUPERVISE_ABORTED : code == ERR_FAILED ? SUPERVISE_FAILED : SUPERVISE_SELF;
+}
+
+int
+supervise(struct client *c, const struct supervise *s, struct supervised *end, struct why *why)
+{
+	struct run *r = calloc(1, sizeof *r);
+	struct buf path = {0};
+	sigset_t signals = attended(), mask;
+	int rc = -1;
+	*end = (struct supervised){.status = SUPERVISE_SELF};
+	why->code = ERR_NONE;
+	why->text[0] = why->hint[0] = '\0';
+	if (!r)
+		return why_set(why, ERR_IO, "out of memory");
+	*r = (struct run){.s = s, .c = c, .end = end, .why = why, .go = -1, .failed = -1, .out = -1, .hold = {.fd = -1, .dog = -1}};
+	r->v = (struct vigil){.client = c, .operation = s->operation, .participant = s->participant, .verbose = s->verbose, .held = -1,
+		.signals = -1, .beat_ms = 4500, .jitter_ms = 500};
+	int cannot = find_program(s->argv[0], &path, why);
+	if (cannot) {
+		end->status = cannot;
+		goto out;
+	}
+	sigprocmask(SIG_BLOCK, &signals, &mask);
+	r->own_group = !has_terminal();
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (vigil_begin(&r->v, &signals) < 0) {
+		why_errno(why, "wait for signals");
+		goto out;
+	}
+	if (start_child(r, path.p, &mask) < 0)
+		goto out;
+	if (start_frame(r) < 0) {
+		end->status = refused_status(why->code);
+		close_if(&r->go); /* the child ends */
+		while (waitpid(r->child, NULL, 0) < 0 && errno == EINTR)
+			;
+		goto out;
+	}
+	snprintf(end->call, sizeof end->call, "%s", r->call);
+	rc = attend(r);
+out:
+	(void)client_hold(c, NULL);
+	/* After the end is in the journal and the file is gone: this tells nobody anything. */
+	close_if(&r->hold.fd), close_if(&r->hold.dog);
+	close_if(&r->go), close_if(&r->failed), close_if(&r->out);
+	vigil_finish(&r->v);
+	buf_free(&r->result);
+	buf_free(&path);
+	free(r);
+	return rc;
+}

@@ -1,0 +1,55 @@
+/* supervise: run one command as a call, from its start to the end of its whole process tree.
+ *
+ * The supervisor holds the call's beat file, beats, passes signals on, brings aborts, and closes the frame with what became of
+ * the command.  Whatever kills the supervisor itself, SIGKILL included, lets its lock fall: others know at once, and
+ * end what it left (look.h); the command gets SIGTERM from the kernel (PR_SET_PDEATHSIG). */
+#ifndef DPL_SUPERVISE_H
+#define DPL_SUPERVISE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client.h"
+
+/* The exit statuses of a supervised call that are not the command's own. */
+enum {
+	SUPERVISE_ABORTED = 122,   /* stopped by an abort or a cancellation; or not started because of an abort */
+	SUPERVISE_FAILED = 123,    /* stopped because somebody died or the operation failed */
+	SUPERVISE_TIMED_OUT = 124, /* stopped by its timeout or watchdog */
+	SUPERVISE_SELF = 125,      /* the supervisor's own failure */
+	SUPERVISE_CANNOT = 126,    /* the command cannot be executed */
+	SUPERVISE_NOT_FOUND = 127,
+};
+
+enum { SUPERVISE_RESULT_MAX = 32 * 1024 };
+
+struct supervise {
+	char **argv;               /* the command */
+	const char *operation, *participant;
+	const char *description;   /* NULL: the command line */
+	const char *id, *parent, *session; /* or NULL; session is a number as text */
+	const char *on_abort;      /* a shell command instead of SIGTERM; or NULL */
+	const char *result_from;   /* "stdout", a file, or NULL */
+	bool parent_must_exist, fail_on_crash, aborted_ok, leave_orphans;
+	int64_t grace_ms;          /* from SIGTERM to SIGKILL */
+	int64_t timeout_ms, watchdog_ms; /* 0: none */
+	/* What the command must find as if it ran alone. */
+	mode_t umask;
+	bool ignore_sigpipe, ignore_sigxfsz;
+	unsigned closed;           /* bit n: standard descriptor n was closed */
+	const struct notice *say, *verbose; /* what is said always; at -v.  May be NULL */
+};
+
+/* What became of it. */
+struct supervised {
+	char call[ID_NAME_MAX + 1]; /* "" where it was not started */
+	int status;                /* the exit status to end with */
+	int signal;                /* the signal the command died of, 0; the caller dies of it too where a shell would care */
+	int64_t duration_ms;
+};
+
+/* Run it.  0 with *end, also where the command could not be executed (why->text says so where it is not empty); -1 with
+ * `why` and end->status where it was not started, or the frame could not be closed. */
+int supervise(struct client *c, const struct supervise *s, struct supervised *end, struct why *why);
+
+#endif

@@ -1,0 +1,187 @@
+/* tree: the processes of a call, and ending them. */
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "num.h"
+#include "proc.h"
+#include "tree.h"
+
+struct one {
+	struct proc p;
+	bool member;   /* has one of the marks */
+	bool apart;    /* a supervisor or keeper of dpl's */
+};
+
+struct all {
+	struct one *one;
+	size_t n, cap;
+};
+
+static int
+add(struct all *a, const struct proc *p)
+{
+	if (a->n == a->cap) {
+		size_t cap = a->cap ? a->cap * 2 : 64;
+		struct one *more = realloc(a->one, cap * sizeof *more);
+		if (!more)
+			return -1;
+		a->one = more;
+		a->cap = cap;
+	}
+	a->one[a->n++] = (struct one){.p = *p};
+	return 0;
+}
+
+/* Every process of our uid (of any, for root acting as somebody: the marks tell), in the order of /proc. */
+static int
+list(struct all *a)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	int rc = d ? 0 : -1;
+	while (rc == 0 && (e = readdir(d))) {
+		struct proc p;
+		int64_t pid;
+		if (num_int(e->d_name, strlen(e->d_name), 1, INT32_MAX, &pid) < 0 || proc_look(pid, &p) < 0)
+			continue;
+		rc = add(a, &p);
+	}
+	if (d)
+		closedir(d);
+	return rc;
+}
+
+static const struct one *
+find(const struct all *a, int64_t pid)
+{
+	for (size_t i = 0; i < a->n; i++)
+		if (a->one[i].p.pid == pid)
+			return &a->one[i];
+	return NULL;
+}
+
+static bool
+is_dpl(const struct proc *p)
+{
+	return strcmp(p->name, "dpl-call") == 0 || strcmp(p->name, "dpl-beat") == 0;
+}
+
+/* The steps up are bounded: what is read while processes come and go might hold a circle. */
+static bool
+descends(const struct all *a, const struct one *o, int64_t from)
+{
+	for (int i = 0; o && i < 4096; i++) {
+		if (o->p.parent == from)
+			return true;
+		o = o->p.parent > 1 ? find(a, o->p.parent) : NULL;
+	}
+	return false;
+}
+
+static bool
+is_apart(const struct all *a, const struct one *o)
+{
+	for (int i = 0; o && o->member && i < 4096; i++) {
+		if (o->apart)
+			return true;
+		o = o->p.parent > 1 ? find(a, o->p.parent) : NULL;
+	}
+	return false;
+}
+
+/* A group whose leader has ended keeps its number reserved as long as it has members; a leader that is another process
+ * than ours says that the number was given to another group. */
+static bool
+group_is_ours(const struct tree *t, const struct all *a)
+{
+	const struct one *leader = t->group > 1 ? find(a, t->group) : NULL;
+	return t->group > 1 && (!leader || leader->p.start == t->root_start);
+}
+
+static void
+mark(const struct tree *t, struct all *a)
+{
+	char call[100], operation[260];
+	bool group = group_is_ours(t, a);
+	snprintf(call, sizeof call, "DPL_CALL=%s", t->call ? t->call : "");
+	snprintf(operation, sizeof operation, "DPL_OPERATION=%s", t->operation ? t->operation : "");
+	for (size_t i = 0; i < a->n; i++) {
+		struct one *o = &a->one[i];
+		o->apart = is_dpl(&o->p) && o->p.pid != t->supervisor;
+		o->member = (t->root > 1 && o->p.pid == t->root && o->p.start == t->root_start) ||
+			(group && o->p.group == t->group && (t->session <= 0 || o->p.session == t->session)) ||
+			(t->supervisor > 0 && descends(a, o, t->supervisor)) ||
+			(t->call && proc_has_variable(o->p.pid, call) && proc_has_variable(o->p.pid, operation));
+		if (o->p.pid == t->supervisor || o->p.pid == getpid())
+			o->member = false;
+	}
+}
+
+static void
+tell(struct buf *who, const struct proc *p)
+{
+	char command[100];
+	proc_command(p->pid, command, sizeof command);
+	buf_fmt(who, "%s%lld (%s)", who->n ? ", " : "", (long long)p->pid, command);
+}
+
+/* Whether there was such a process to signal. */
+static bool
+hit(const struct proc *p, int sig)
+{
+	if (p->state == 'Z' || p->state == 'X')
+		return false;
+	int fd = proc_open(p->pid, p->start);
+	if (fd < 0)
+		return errno != ESRCH && errno != EINVAL;
+	bool there = proc_signal(fd, sig) == 0 || errno == EPERM;
+	close(fd);
+	return there;
+}
+
+int
+tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who)
+{
+	struct all a = {0};
+	int n = 0;
+	if (list(&a) == 0) {
+		mark(t, &a);
+		for (size_t i = 0; i < a.n; i++) {
+			const struct one *o = &a.one[i];
+			if (!o->member || o->p.pid == skip || is_apart(&a, o) || !hit(&o->p, sig))
+				continue;
+			n++;
+			if (who)
+				tell(who, &o->p);
+		}
+	}
+	free(a.one);
+	return n;
+}
+
+int
+tree_signal_kept(int64_t pid, int64_t start, int sig)
+{
+	struct all a = {0};
+	int n = 0;
+	if (list(&a) == 0) {
+		const struct one *kept = find(&a, pid);
+		bool leads = kept && kept->p.start == start && kept->p.group == pid;
+		for (size_t i = 0; kept && kept->p.start == start && i < a.n; i++) {
+			struct one *o = &a.one[i];
+			o->apart = is_dpl(&o->p);
+			o->member = o == kept || (leads && o->p.group == pid) || descends(&a, o, pid);
+		}
+		for (size_t i = 0; i < a.n; i++)
+			if (a.one[i].member && !is_apart(&a, &a.one[i]))
+				n += hit(&a.one[i].p, sig);
+	}
+	free(a.one);
+	return n;
+}

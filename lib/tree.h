@@ -1,0 +1,32 @@
+/* tree: the processes of a call, and ending them.
+ *
+ * A process belongs to a call when it descends from the call's supervisor while that lives, is in the call's own
+ * process group, or carries the call's DPL_CALL and DPL_OPERATION in its environment.  Another dpl supervisor or keeper
+ * among these and what is below it belong to themselves.  Each is signalled by a verified pidfd, so that a pid that was
+ * given to somebody else meanwhile is not hit. */
+#ifndef DPL_TREE_H
+#define DPL_TREE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+
+/* What tells the processes of a call from others.  -1 where there is no such mark. */
+struct tree {
+	const char *operation, *call; /* what they carry in their environment; NULL: not looked at */
+	int64_t supervisor;      /* descendants of this one, which is alive; itself not included */
+	int64_t root;            /* the process that was started, and its start time; it is a member too … */
+	int64_t root_start;
+	int64_t group;           /* … and leads this group, if it has one of its own */
+	int64_t session;         /* in which that group is */
+};
+
+/* Send `sig` (0: only count) to every process of the call but those in `skip` (-1: none); the number found.  With `who`
+ * their pids and commands are added, ", " between them. */
+int tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who);
+
+/* The same for a process that is kept: its group if it leads one, else it and all that descends from it. */
+int tree_signal_kept(int64_t pid, int64_t start, int sig);
+
+#endif

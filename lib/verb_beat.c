@@ -1,0 +1,319 @@
+/* verb_beat: the heartbeat. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "change.h"
+#include "clock.h"
+#include "handlers.h"
+#include "id.h"
+#include "look.h"
+#include "wire.h"
+
+/* --- progress --- */
+
+struct progress {
+	bool wanted;
+	int64_t done, total;
+};
+
+static void
+reply_nothing(struct change *c, const struct entry *e)
+{
+	(void)c, (void)e; /* the heartbeat replies for itself */
+}
+
+static int
+put_progress(struct request *r, const char *id, const char *by, const char *call, const struct progress *p)
+{
+	struct change c;
+	struct buf text = {0}, nothing = {0}, *reply = r->reply;
+	const char *message;
+	if (request_text(r, "message", false, &text, &message) < 0) {
+		buf_free(&text);
+		return -1;
+	}
+	r->reply = &nothing;
+	int rc = change_begin(&c, r, id, reply_nothing);
+	if (rc == 0 && change_refuse_dead(&c, by) < 0)
+		rc = change_refuse(&c);
+	else if (rc == 0 && *call && !op_call(&c.j->op, call)) {
+		why_set(&r->why, ERR_NO_CALL, "no call %s runs in %s", call, c.j->op.h.id);
+		rc = change_refuse(&c);
+	} else if (rc == 0) {
+		struct buf *b = change_entry(&c, change_by(&c, by), EVENT_PROGRESS);
+		if (*call)
+			json_put(b, "callId", call);
+		if (p->done >= 0)
+			json_put_int(b, "done", p->done);
+		if (p->total >= 0)
+			json_put_int(b, "total", p->total);
+		if (message)
+			json_put(b, "message", message);
+		rc = change_commit(&c);
+	}
+	rc = change_end(&c, rc);
+	r->reply = reply;
+	buf_free(&nothing);
+	buf_free(&text);
+	return rc;
+}
+
+/* --- the reply --- */
+
+struct heartbeat {
+	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1], call[ID_NAME_MAX + 1];
+	bool whole;              /* the whole result is wanted */
+	bool watchdog;           /* it comes from below a call that must beat by itself */
+	int64_t awake_ms;
+	int64_t before_mono, before_wall; /* the participant's last beat before this one; -1 */
+	char look_at[ID_FILE_MAX + 8]; /* a beat file that was closed: look at that one */
+	struct look look;
+};
+
+static void
+put_state(struct request *r, const char *name, const struct op *op, bool aborted)
+{
+	char at[CLOCK_TEXT];
+	int64_t people = 0;
+	for (uint32_t i = 0; i < op->people.n; i++) {
+		const struct op_person *p = table_at(&op->people, i);
+		people += !p->key.gone && p->sessions;
+	}
+	json_open(r->reply, name, '{');
+	json_put(r->reply, "state", op_state_name(op->h.state));
+	json_put_bool(r->reply, "aborted", aborted);
+	json_put_int(r->reply, "callFrameCount", (int64_t)op_running(op));
+	json_put_int(r->reply, "participantCount", people);
+	json_put_int(r->reply, "seq", (int64_t)op->h.seq);
+	clock_format(op->h.changed_ms, at);
+	json_put(r->reply, "changedAt", at);
+	json_close(r->reply, '}');
+}
+
+/* The state as it was at the participant's last beat. */
+static void
+put_before(struct request *r, const struct heartbeat *h)
+{
+	struct journal_options then = {.keep = true, .stop_seq = UINT64_MAX, .stop_ms = h->before_wall};
+	struct journal j;
+	struct why ignored;
+	if (h->before_wall < 0 || store_get(&r->v->store, h->id, STORE_LIVE, &then, &j, &ignored) < 0) {
+		json_put(r->reply, "before", NULL);
+		return;
+	}
+	if (j.op.h.seq)
+		put_state(r, "before", &j.op, j.op.h.aborted);
+	else
+		json_put(r->reply, "before", NULL);
+	journal_close(&j);
+}
+
+static void
+put_names(struct request *r, struct journal *j, const struct heartbeat *h)
+{
+	struct beat b;
+	bool stale = false;
+	json_open(r->reply, "participants", '[');
+	for (uint32_t i = 0; i < j->op.people.n; i++) {
+		const struct op_person *p = table_at(&j->op.people, i);
+		if (!p->key.gone && p->sessions)
+			json_put(r->reply, NULL, p->key.name);
+	}
+	json_close(r->reply, ']');
+	json_open(r->reply, "staleParticipants", '[');
+	for (uint32_t i = 0; i < j->op.people.n; i++) {
+		const struct op_person *p = table_at(&j->op.people, i);
+		if (p->key.gone || (!p->sessions && !p->death.len) || strcmp(p->key.name, h->by) == 0)
+			continue;
+		enum life life = p->sessions ? look_person(j, p, h->awake_ms, &b).life : LIFE_DEAD;
+		if (life == LIFE_ALIVE || life == LIFE_SUSPENDED)
+			continue;
+		json_put(r->reply, NULL, p->key.name);
+		stale = true;
+	}
+	json_close(r->reply, ']');
+	json_put_bool(r->reply, "isStale", stale);
+}
+
+static void
+put_whole(struct request *r, struct journal *j, const struct heartbeat *h)
+{
+	int64_t now = clock_mono_ms();
+	int64_t age = h->before_mono >= 0 && h->before_mono <= now ? now - h->before_mono : -1;
+	json_put_int(r->reply, "callFrameCount", (int64_t)op_running(&j->op));
+	json_put_int(r->reply, "tempResourceCount", 0);
+	json_put_int(r->reply, "heartbeatAgeMs", age >= 0 ? age : 0);
+	put_names(r, j, h);
+	json_open(r->reply, "people", '[');
+	for (uint32_t i = 0; i < j->op.people.n; i++) {
+		const struct op_person *p = table_at(&j->op.people, i);
+		if (!p->key.gone)
+			request_person(r, j, p, h->awake_ms);
+	}
+	json_close(r->reply, ']');
+	put_before(r, h);
+	put_state(r, "after", &j->op, journal_aborted(j));
+}
+
+static bool
+take_state(void *arg, const char *line, size_t n)
+{
+	const char **state = arg;
+	struct entry e;
+	if (!entry_parse(line, n, &e) && e.event >= EVENT_CALL_STARTED && e.event <= EVENT_CALL_CANCELLED)
+		*state = call_state_name((enum call_state)(e.event - EVENT_CALL_STARTED));
+	return true;
+}
+
+/* What became of a call; "unknown" where there never was one. */
+static const char *
+state_of_call(struct journal *j, const char *call)
+{
+	char needle[ID_NAME_MAX + 16];
+	const char *state = "unknown";
+	struct why ignored;
+	if (op_call(&j->op, call))
+		return call_state_name(CALL_RUNNING);
+	snprintf(needle, sizeof needle, "\"callId\":\"%s\"", call);
+	(void)journal_search(j, 0, needle, take_state, &state, &ignored);
+	return state;
+}
+
+static void
+put_reply(struct request *r, struct journal *j, const struct heartbeat *h)
+{
+	struct wire_source from = journal_source(j);
+	request_common(r, j, j->op.h.seq);
+	json_put_bool(r->reply, "success", true);
+	json_put_bool(r->reply, "abortFlag", journal_aborted(j));
+	json_put(r->reply, "state", op_state_name(j->op.h.state));
+	wire_crash(r->reply, &j->op, &from);
+	json_put_int(r->reply, "beatMs", j->op.h.beat_ms);
+	json_put_int(r->reply, "jitterMs", j->op.h.jitter_ms);
+	if (*h->call && !j->op.head)
+		json_put(r->reply, "callState", state_of_call(j, h->call));
+	if (h->look.ending)
+		json_put_int(r->reply, "endingProcesses", h->look.ending);
+	if (h->whole)
+		put_whole(r, j, h);
+}
+
+/* --- the beat --- */
+
+/* Touch the participant's file: 0, or -1 with errno. */
+static int
+touch(struct journal *j, struct heartbeat *h)
+{
+	char file[BEAT_FILE_MAX];
+	struct beat b;
+	beat_person_file(h->by, file);
+	if (h->whole && beat_look(j->dir, file, &b) == 0) {
+		h->before_mono = b.mono_ms;
+		h->before_wall = b.wall_ms;
+	}
+	if (h->watchdog && *h->call) {
+		char dog[BEAT_FILE_MAX];
+		beat_watchdog_file(h->call, dog);
+		(void)beat_touch_file(j->dir, dog); /* a call without a watchdog has no such file */
+	}
+	return beat_touch_file(j->dir, file);
+}
+
+/* The participant has no beat file: it never joined, has left, died, or the file was lost. */
+static int
+without_file(struct request *r, struct journal *j, const char *by)
+{
+	const struct op_person *p = op_person(&j->op, by);
+	if (request_refuse_dead(r, j, by) < 0)
+		return -1;
+	if (!p || !p->sessions) {
+		why_set(&r->why, ERR_NO_PARTICIPANT, "%s has not joined %s", by, j->op.h.id);
+		why_hint(&r->why, "dpl-join -o %s -p %s", j->op.h.id, by);
+		return -1;
+	}
+	const struct op_session *s = op_newest_session(&j->op, p);
+	struct beat_id id = beat_here();
+	char file[BEAT_FILE_MAX];
+	beat_person_file(by, file);
+	id.mode = BEAT_LEASED;
+	id.ttl_ms = op_ttl(&j->op, s, &id.ttl_given);
+	id.pid = s->pid;
+	id.start = proc_start(s->pid) == s->pid_start ? s->pid_start : -1;
+	return beat_lease(j->dir, file, &id) == 0 ? 0 : why_errno(&r->why, "write %s of %s", file, j->op.h.id);
+}
+
+static int
+read_heartbeat(struct request *r, struct heartbeat *h, struct progress *p, bool *look)
+{
+	*h = (struct heartbeat){.before_mono = -1, .before_wall = -1};
+	*p = (struct progress){.done = -1, .total = -1};
+	if (request_operation(r, h->id) < 0 || request_participant(r, false, h->by) < 0 || request_call(r, "callId", false, h->call) < 0 ||
+	    request_bool(r, "whole", &h->whole) < 0 || request_bool(r, "look", look) < 0 || request_bool(r, "watchdog", &h->watchdog) < 0 ||
+	    request_int(r, "awakeMs", 0, JSON_INT_MAX, &h->awake_ms) < 0 ||
+	    request_int(r, "done", 0, JSON_INT_MAX, &p->done) < 0 || request_int(r, "total", 1, JSON_INT_MAX, &p->total) < 0)
+		return -1;
+	int at = json_get(r->json, r->body, "lookAt");
+	if (request_has(r, "lookAt") && (json_copy(r->json, at, h->look_at, sizeof h->look_at) < 0 || strchr(h->look_at, '/')))
+		return why_set(&r->why, ERR_REQUEST, "lookAt is no name in beats/");
+	p->wanted = p->done >= 0 || request_has(r, "message");
+	if (p->total >= 0 && p->done > p->total)
+		return why_set(&r->why, ERR_REQUEST, "done (%lld) is more than total (%lld)", (long long)p->done, (long long)p->total);
+	/* Clients of the old protocol name nobody, and get the whole result. */
+	h->whole |= !*h->by;
+	return 0;
+}
+
+int
+verb_heartbeat(struct request *r)
+{
+	static const struct journal_options head_only = {.head = true, .stop_seq = UINT64_MAX, .stop_ms = INT64_MAX};
+	struct heartbeat h;
+	struct progress p;
+	struct journal head, *j = NULL;
+	bool look = false;
+	if (read_heartbeat(r, &h, &p, &look) < 0)
+		return -1;
+	if (p.wanted && put_progress(r, h.id, h.by, h.call, &p) < 0)
+		return -1;
+	verbs_unlock(r->v, NULL);
+	/* A plain beat needs the head alone, so that it costs the same however many take part. */
+	bool plain = !h.whole && !look && !*h.look_at && !r->v->opened;
+	if (plain && (request_store(r, false) < 0 || store_get(&r->v->store, h.id, STORE_LIVE, &head_only, &head, &r->why) < 0))
+		return -1;
+	if (!plain && !(j = request_live(r, h.id, true)))
+		return -1;
+	if (plain)
+		j = &head;
+	if (!*h.by)
+		snprintf(h.by, sizeof h.by, "%.64s", j->op.h.initiator);
+	int rc = touch(j, &h), e = errno;
+	bool due = look || h.whole || look_is_due(j);
+	if (plain && (rc < 0 || due)) {
+		journal_close(&head);
+		if (!(j = request_live(r, h.id, true)))
+			return -1;
+		plain = false;
+	}
+	if (rc < 0 && e == ENOENT)
+		rc = without_file(r, j, h.by);
+	else if (rc < 0) {
+		errno = e;
+		rc = why_errno(&r->why, "beat of %s in %s", h.by, h.id);
+	}
+	if (rc == 0 && (due || *h.look_at)) {
+		struct why why;
+		h.look = (struct look){.by = h.by, .awake_ms = h.awake_ms};
+		/* The beat itself was done; what could not be recorded is found by the next who looks. */
+		if ((due ? look_over(j, &h.look, &why) : look_at(j, h.look_at, &h.look, &why)) < 0)
+			notice(r->v->o.notice, "%s", why.text);
+		if (j->op.h.archived)
+			j = request_live(r, h.id, true);
+	}
+	if (rc == 0 && j)
+		put_reply(r, j, &h);
+	if (plain)
+		journal_close(&head);
+	return j ? rc : -1;
+}

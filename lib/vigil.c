@@ -1,0 +1,273 @@
+/* vigil: staying awake over one operation. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "json.h"
+#include "vigil.h"
+
+enum {
+	EXTRA = 4,        /* descriptors of the caller's */
+	AGAIN_MS = 250,   /* to look again while processes of a dead supervisor are being ended */
+	BUSY_MS = 100,    /* to ask again after the lock was not had */
+};
+
+int
+vigil_begin(struct vigil *v, const sigset_t *signals)
+{
+	watch_init(&v->watch);
+	v->bell = v->beats = -1;
+	v->signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	v->awake_ms = v->last_ms = v->next_ms = clock_mono_ms();
+	return v->signals < 0 ? -1 : 0;
+}
+
+void
+vigil_watch(struct vigil *v)
+{
+	v->pushed = client_watch(v->client, v->operation, &v->watch, &v->bell, &v->beats) == 0;
+	if (v->pushed)
+		return;
+	if (v->watch.refused)
+		notice(v->verbose, "no inotify to be had (%s): looking every %d s", strerror(v->watch.refused), WATCH_LOOK_MS / 1000);
+	watch_close(&v->watch);
+}
+
+/* --- asking --- */
+
+static void
+copy_text(struct json *j, const char *member, char *out, size_t size)
+{
+	struct buf b = {0};
+	if (json_string(j, json_get(j, 0, member), &b) == 0 && b.p)
+		snprintf(out, size, "%s", b.p);
+	buf_free(&b);
+}
+
+static bool
+truth(const struct json *j, const char *member)
+{
+	bool value = false;
+	(void)json_boolean(j, json_get(j, 0, member), &value);
+	return value;
+}
+
+static int64_t
+number(const struct json *j, const char *member, int64_t otherwise)
+{
+	int64_t value = otherwise;
+	(void)json_integer(j, json_get(j, 0, member), 0, JSON_INT_MAX, &value);
+	return value;
+}
+
+/* It has ended: how? */
+static void
+find_end(struct vigil *v)
+{
+	struct buf body = {0}, reply = {0};
+	struct json j;
+	struct why ignored;
+	char state[16] = "";
+	json_open(&body, NULL, '{');
+	json_put(&body, "operationId", v->operation);
+	json_close(&body, '}');
+	v->end = VIGIL_COMPLETED;
+	if (client_call_text(v->client, "/operation/state", &body, NULL, &reply) == 200 && json_parse(&j, reply.p, reply.n, &ignored) == 0) {
+		(void)json_copy(&j, json_get(&j, 0, "state"), state, sizeof state);
+		v->aborted = truth(&j, "aborted");
+		if (strcmp(state, "failed") == 0)
+			v->end = VIGIL_FAILED;
+		json_free(&j);
+	}
+	buf_free(&body);
+	buf_free(&reply);
+}
+
+static int
+take_error(struct vigil *v, struct json *j)
+{
+	char code[40] = "io-error";
+	(void)json_copy(j, json_get(j, 0, "code"), code, sizeof code);
+	v->error = err_by_name(code);
+	copy_text(j, "error", v->reason, sizeof v->reason);
+	switch (v->error) {
+	case ERR_ENDED:
+		find_end(v);
+		v->error = ERR_NONE;
+		return 0;
+	case ERR_NO_OPERATION:
+	case ERR_NO_LEDGER:
+		v->end = VIGIL_GONE;
+		break;
+	case ERR_DEAD:
+	case ERR_NO_PARTICIPANT:
+		v->dead = true;
+		break;
+	default:
+		break;
+	}
+	return -1;
+}
+
+static void
+take_reply(struct vigil *v, struct json *j)
+{
+	v->error = ERR_NONE;
+	v->dead = false;
+	v->aborted = truth(j, "abortFlag");
+	v->crashed = truth(j, "crashed");
+	v->stale = truth(j, "isStale");
+	v->reason[0] = '\0';
+	if (v->aborted)
+		copy_text(j, "abortReason", v->reason, sizeof v->reason);
+	else if (v->crashed)
+		copy_text(j, "crashEvidence", v->reason, sizeof v->reason);
+	v->beat_ms = number(j, "beatMs", v->beat_ms);
+	v->jitter_ms = number(j, "jitterMs", v->jitter_ms);
+	v->ending = (int)number(j, "endingProcesses", 0);
+	copy_text(j, "callState", v->call_state, sizeof v->call_state);
+}
+
+static int64_t
+jitter(int64_t most)
+{
+	uint32_t random = 0;
+	(void)!getrandom(&random, sizeof random, GRND_NONBLOCK);
+	return most > 0 ? random % (most + 1) : 0;
+}
+
+/* When to ask next. */
+static void
+plan(struct vigil *v)
+{
+	int64_t wait = v->beat_ms + jitter(v->jitter_ms);
+	if (!v->pushed && !v->client->remote && wait > WATCH_LOOK_MS)
+		wait = WATCH_LOOK_MS;
+	if (v->ending && wait > AGAIN_MS)
+		wait = AGAIN_MS;
+	if (v->error != ERR_NONE && err_info(v->error)->retryable)
+		wait = BUSY_MS;
+	v->next_ms = clock_mono_ms() + wait;
+}
+
+static int
+ask(struct vigil *v, bool whole, const char *look_at)
+{
+	struct buf body = {0};
+	struct json j;
+	struct why why;
+	int rc = -1;
+	if (v->held >= 0)
+		(void)beat_touch(v->held); /* cannot fail on our own open file */
+	json_open(&body, NULL, '{');
+	json_put(&body, "operationId", v->operation);
+	json_put(&body, "participantId", v->participant);
+	if (v->call)
+		json_put(&body, "callId", v->call);
+	if (look_at)
+		json_put(&body, "lookAt", look_at);
+	else if (v->ending)
+		json_put_bool(&body, "look", true);
+	if (whole)
+		json_put_bool(&body, "whole", true);
+	json_put_int(&body, "awakeMs", v->awake_ms);
+	json_close(&body, '}');
+	int status = client_call_text(v->client, "/operation/heartbeat", &body, NULL, &v->reply);
+	if (json_parse(&j, v->reply.p ? v->reply.p : "", v->reply.n, &why) < 0) {
+		v->error = ERR_IO;
+		snprintf(v->reason, sizeof v->reason, "%s", why.text);
+	} else {
+		if (status == 200) {
+			take_reply(v, &j);
+			rc = 0;
+		} else {
+			rc = take_error(v, &j);
+		}
+		json_free(&j);
+	}
+	client_tidy(v->client);
+	buf_free(&body);
+	plan(v);
+	return rc;
+}
+
+int
+vigil_ask(struct vigil *v, bool whole)
+{
+	return ask(v, whole, NULL);
+}
+
+/* --- waiting --- */
+
+void
+vigil_awoke(struct vigil *v)
+{
+	v->awake_ms = v->last_ms = clock_mono_ms();
+}
+
+/* Take in what was pushed; whether it asked. */
+static bool
+take_events(struct vigil *v)
+{
+	struct watch_event e;
+	bool rung = false, asked = false;
+	while (watch_next(&v->watch, &e)) {
+		if (e.what == v->beats && *e.name) {
+			char name[ID_FILE_MAX + 8];
+			snprintf(name, sizeof name, "%s", e.name);
+			(void)ask(v, false, name);
+			asked = true;
+		} else {
+			rung = true;
+		}
+	}
+	if (rung && !asked)
+		(void)ask(v, false, NULL);
+	return rung || asked;
+}
+
+bool
+vigil_wait(struct vigil *v, int64_t until_ms, struct pollfd *fds, int n)
+{
+	struct pollfd all[2 + EXTRA] = {{.fd = v->signals, .events = POLLIN}, {.fd = v->watch.fd, .events = POLLIN}};
+	int64_t now = clock_mono_ms(), end = until_ms < v->next_ms ? until_ms : v->next_ms;
+	memcpy(all + 2, fds, (size_t)n * sizeof *fds);
+	int64_t wait = end > now ? end - now : 0;
+	int ready = poll(all, (nfds_t)(2 + n), wait < INT32_MAX ? (int)wait : INT32_MAX);
+	memcpy(fds, all + 2, (size_t)n * sizeof *fds);
+	for (int i = 0; i < n && ready < 0; i++)
+		fds[i].revents = 0;
+	int64_t then = clock_mono_ms();
+	/* It slept much longer than it asked for: stopped, frozen, or starved. */
+	if (then - now > wait + v->beat_ms)
+		v->awake_ms = then;
+	v->last_ms = then;
+	bool asked = ready > 0 && all[1].revents ? take_events(v) : false;
+	if (!asked && then >= v->next_ms) {
+		(void)ask(v, false, NULL);
+		asked = true;
+	}
+	return asked;
+}
+
+bool
+vigil_signal(struct vigil *v, struct signalfd_siginfo *info)
+{
+	ssize_t n;
+	do
+		n = read(v->signals, info, sizeof *info);
+	while (n < 0 && errno == EINTR);
+	return n == (ssize_t)sizeof *info;
+}
+
+void
+vigil_finish(struct vigil *v)
+{
+	watch_close(&v->watch);
+	if (v->signals >= 0)
+		close(v->signals);
+	buf_free(&v->reply);
+}

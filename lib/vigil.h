@@ -1,0 +1,64 @@
+/* vigil: staying awake over one operation, as a supervisor or a keeper does.
+ *
+ * One ppoll waits for signals (signalfd), for the bell and for the death of others (inotify) and for the next beat.  What is
+ * pushed is a hint; the truth is the heartbeat, which is asked for at each beat, every two seconds where nothing is
+ * pushed, and whenever something was pushed.  Between beats it sleeps. */
+#ifndef DPL_VIGIL_H
+#define DPL_VIGIL_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/signalfd.h>
+
+#include "client.h"
+
+enum vigil_end { VIGIL_GOES_ON, VIGIL_COMPLETED, VIGIL_FAILED, VIGIL_GONE };
+
+struct vigil {
+	struct client *client;
+	const char *operation, *participant;
+	const char *call;        /* the supervised call, or NULL */
+	const struct notice *verbose; /* what is said at -v; may be NULL */
+	int held;                /* the beat file, -1 for none */
+	int signals;             /* signalfd */
+	struct watch watch;
+	int bell, beats;         /* -1: not watched */
+	bool pushed;             /* both are watched */
+	int64_t beat_ms, jitter_ms;
+	int64_t next_ms;         /* when to ask next, monotonic */
+	int64_t awake_ms, last_ms; /* awake without a gap since, and at least until */
+	/* what the last heartbeat said: */
+	enum vigil_end end;
+	bool aborted, crashed, dead, stale;
+	char reason[600];        /* of the abort; or the evidence of the crash; or what is wrong */
+	char call_state[16];     /* "running", "cancelled" … */
+	int ending;              /* processes of dead supervisors that are still there */
+	enum err error;          /* why it could not be asked, ERR_NONE */
+	struct buf reply;
+};
+
+/* Begin: `signals` become readable from v->signals; they must be blocked.  0 or -1 with errno. */
+int vigil_begin(struct vigil *v, const sigset_t *signals);
+
+/* Be pushed from now on; says at -v where that cannot be. */
+void vigil_watch(struct vigil *v);
+
+/* Ask: beat, and take in how the operation stands.  `whole` asks for the whole result, which stays in v->reply.  0, or -1
+ * where it could not be asked (v->error; v->end is VIGIL_GONE where the operation is not there). */
+int vigil_ask(struct vigil *v, bool whole);
+
+/* Sleep until a signal, a push, the next beat, `until_ms` (monotonic, INT64_MAX for none) or one of the other `n` descriptors
+ * in fds, whose revents are set.  Asks where that is due; true if it did. */
+bool vigil_wait(struct vigil *v, int64_t until_ms, struct pollfd *fds, int n);
+
+/* The next signal that came, false for none; never waits. */
+bool vigil_signal(struct vigil *v, struct signalfd_siginfo *info);
+
+/* It was stopped for a while, or slept: nobody is judged by that time. */
+void vigil_awoke(struct vigil *v);
+
+void vigil_finish(struct vigil *v);
+
+#endif
