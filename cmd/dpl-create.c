@@ -1,10 +1,13 @@
 /* dpl-create - begin an operation */
+#include <stdio.h>
+
 #include "cli.h"
 
 static const char usage[] =
 	"usage: dpl-create [-ejqv] [-C ledger] [-d description] [-p participant] [-t timeout]\n"
-	"                  [--beat duration] [--jitter duration] [--key key] [--pid pid]\n"
-	"                  [--stale duration] [--ttl duration] [--window duration]\n"
+	"                  [--beat duration] [--grace duration] [--jitter duration] [--keep pid]\n"
+	"                  [--key key] [--pid pid] [--stale duration] [--ttl duration]\n"
+	"                  [--window duration]\n"
 	"\n"
 	"Begin an operation, with the participant as its initiator, and print its id.\n"
 	"\n"
@@ -17,7 +20,9 @@ static const char usage[] =
 	"  -t, --timeout=DURATION     the longest wait for a lock (DPL_TIMEOUT, else 10s)\n"
 	"  -v, --verbose              say on stderr what was written where\n"
 	"      --beat=DURATION        how often the held ones beat (4.5s)\n"
+	"      --grace=DURATION       with --keep: from SIGTERM to SIGKILL on an abort (5s)\n"
 	"      --jitter=DURATION      what is added at random to that (0.5s)\n"
+	"      --keep=PID             start a keeper for this process, as dpl-beat --keep does\n"
 	"      --key=KEY              the same key gives the same operation again\n"
 	"      --pid=PID              the process that takes part (the caller)\n"
 	"      --stale=DURATION       a beat that is older is stale (10s)\n"
@@ -30,7 +35,26 @@ static const char usage[] =
 	"  op=$(dpl-create -d 'nightly build')\n"
 	"  eval \"$(dpl-create --export -p builder)\"\n";
 
-enum { BEAT = CLI_OWN, JITTER, PID, STALE, TTL, WINDOW };
+enum { BEAT = CLI_OWN, JITTER, GRACE, KEEP, PID, STALE, TTL, WINDOW };
+
+/* Without its keeper the operation is not what was asked for: end it again, with the keeper's status. */
+static _Noreturn void
+undo(struct cli *c, int status)
+{
+	struct buf text = {0}, id = {0};
+	snprintf(c->id, sizeof c->id, "%s", cli_answer(c, 0, "operationId", &id));
+	cli_again(c);
+	json_put(&c->body, "operationId", c->id);
+	cli_put_participant(c);
+	json_put_bool(&c->body, "failed", true);
+	json_put(&c->body, "reason", "its keeper could not be started");
+	json_close(&c->body, '}');
+	(void)client_call_text(&c->client, "/operation/complete", &c->body, NULL, &text); /* the first failure is the one to tell */
+	buf_free(&text);
+	buf_free(&id);
+	c->verbose = false;
+	cli_finish(c, status);
+}
 
 int
 main(int argc, char **argv)
@@ -41,6 +65,8 @@ main(int argc, char **argv)
 		{"export", no_argument, NULL, 'e'},
 		{"beat", required_argument, NULL, BEAT},
 		{"jitter", required_argument, NULL, JITTER},
+		{"grace", required_argument, NULL, GRACE},
+		{"keep", required_argument, NULL, KEEP},
 		{"pid", required_argument, NULL, PID},
 		{"stale", required_argument, NULL, STALE},
 		{"ttl", required_argument, NULL, TTL},
@@ -49,7 +75,8 @@ main(int argc, char **argv)
 	};
 	struct cli c;
 	bool exports = false;
-	int64_t pid = 0;
+	const char *grace = NULL;
+	int64_t pid = 0, kept = 0;
 	cli_begin(&c, argc, argv, usage);
 	for (int o; (o = cli_getopt(&c, ":C:d:ehjp:qt:vV", options)) != -1;)
 		switch (o) {
@@ -57,15 +84,24 @@ main(int argc, char **argv)
 		case 'e': exports = true; break;
 		case BEAT: json_put_int(&c.body, "beatMs", cli_duration(&c, "--beat", optarg)); break;
 		case JITTER: json_put_int(&c.body, "jitterMs", cli_duration(&c, "--jitter", optarg)); break;
+		case GRACE: (void)cli_duration(&c, "--grace", grace = optarg); break;
+		case KEEP: kept = cli_number(&c, "--keep", optarg, 1, INT32_MAX); break;
 		case PID: pid = cli_number(&c, "--pid", optarg, 1, INT32_MAX); break;
 		case STALE: json_put_int(&c.body, "staleMs", cli_duration(&c, "--stale", optarg)); break;
 		case TTL: json_put_int(&c.body, "ttlMs", cli_duration(&c, "--ttl", optarg)); break;
 		case WINDOW: json_put_int(&c.body, "windowMs", cli_duration(&c, "--window", optarg)); break;
 		}
 	cli_no_more(&c, optind);
+	if (grace && !kept)
+		cli_misuse(&c, "--grace goes with --keep");
+	if (kept)
+		cli_check_kept(&c, kept);
 	cli_put_participant(&c);
-	cli_put_origin(&c, pid);
+	cli_put_origin(&c, pid ? pid : kept);
 	cli_request(&c, "/operation/create");
+	int status = kept ? cli_start_keeper(&c, kept, grace) : 0;
+	if (status)
+		undo(&c, status);
 	if (c.json)
 		cli_out_json(&c);
 	else if (exports)

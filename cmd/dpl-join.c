@@ -3,7 +3,7 @@
 
 static const char usage[] =
 	"usage: dpl-join [-ejqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
-	"                [--key key] [--pid pid] [--ttl duration]\n"
+	"                [--grace duration] [--keep pid] [--key key] [--pid pid] [--ttl duration]\n"
 	"\n"
 	"Join an operation, a new session each time, and print the session's number.\n"
 	"\n"
@@ -16,6 +16,8 @@ static const char usage[] =
 	"  -q, --quiet                print nothing\n"
 	"  -t, --timeout=DURATION     the longest wait for a lock (DPL_TIMEOUT, else 10s)\n"
 	"  -v, --verbose              say on stderr what was written where\n"
+	"      --grace=DURATION       with --keep: from SIGTERM to SIGKILL on an abort (5s)\n"
+	"      --keep=PID             start a keeper for this process, as dpl-beat --keep does\n"
 	"      --key=KEY              the same key gives the same session again\n"
 	"      --pid=PID              the process that takes part (the caller)\n"
 	"      --ttl=DURATION         how long this lease lasts without a command\n"
@@ -26,7 +28,26 @@ static const char usage[] =
 	"  session=$(dpl-join -o \"$op\" -p worker-1)\n"
 	"  eval \"$(dpl-join --export -o @@)\"\n";
 
-enum { PID = CLI_OWN, TTL };
+enum { GRACE = CLI_OWN, KEEP, PID, TTL };
+
+/* Without its keeper this is not what was asked for: leave again, with the keeper's status. */
+static _Noreturn void
+undo(struct cli *c, int status)
+{
+	struct buf text = {0}, name = {0};
+	int64_t session = cli_answer_int(c, 0, "sessionId");
+	cli_answer(c, 0, "participantId", &name);
+	cli_again(c);
+	json_put(&c->body, "operationId", c->id);
+	json_put(&c->body, "participantId", name.p);
+	json_put_int(&c->body, "sessionId", session);
+	json_close(&c->body, '}');
+	(void)client_call_text(&c->client, "/operation/leave", &c->body, NULL, &text); /* the first failure is the one to tell */
+	buf_free(&text);
+	buf_free(&name);
+	c->verbose = false;
+	cli_finish(c, status);
+}
 
 int
 main(int argc, char **argv)
@@ -34,27 +55,41 @@ main(int argc, char **argv)
 	static const struct option options[] = {
 		CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_TIMEOUT, CLI_OUTPUT, CLI_HELP, CLI_KEY_OPTION,
 		{"export", no_argument, NULL, 'e'},
+		{"grace", required_argument, NULL, GRACE},
+		{"keep", required_argument, NULL, KEEP},
 		{"pid", required_argument, NULL, PID},
 		{"ttl", required_argument, NULL, TTL},
 		{0},
 	};
 	struct cli c;
 	bool exports = false;
-	int64_t pid = 0;
+	const char *grace = NULL;
+	int64_t pid = 0, kept = 0;
 	cli_begin(&c, argc, argv, usage);
 	for (int o; (o = cli_getopt(&c, ":C:ehjo:p:qt:vV", options)) != -1;)
 		switch (o) {
 		case 'e': exports = true; break;
+		case GRACE: (void)cli_duration(&c, "--grace", grace = optarg); break;
+		case KEEP: kept = cli_number(&c, "--keep", optarg, 1, INT32_MAX); break;
 		case PID: pid = cli_number(&c, "--pid", optarg, 1, INT32_MAX); break;
 		case TTL: json_put_int(&c.body, "ttlMs", cli_duration(&c, "--ttl", optarg)); break;
 		}
 	cli_no_more(&c, optind);
+	if (grace && !kept)
+		cli_misuse(&c, "--grace goes with --keep");
+	if (kept)
+		cli_check_kept(&c, kept);
 	if (exports && !cli_participant_given(&c))
 		json_put_bool(&c.body, "mint", true);
 	cli_put_operation(&c, true);
 	cli_put_participant(&c);
-	cli_put_origin(&c, pid);
+	cli_put_origin(&c, pid ? pid : kept);
+	if (kept)
+		json_put_bool(&c.body, "keep", true);
 	cli_request(&c, "/operation/join");
+	int status = kept ? cli_start_keeper(&c, kept, grace) : 0;
+	if (status)
+		undo(&c, status);
 	if (c.json)
 		cli_out_json(&c);
 	else if (exports)

@@ -172,6 +172,13 @@ client_hold(struct client *c, struct verbs_hold *hold)
 }
 
 int
+client_hold_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id, int *fd, struct why *why)
+{
+	*fd = -1;
+	return c->remote ? 0 : verbs_hold_person(&c->verbs, operation, participant, id, fd, why);
+}
+
+int
 client_watch(struct client *c, const char *operation, struct watch *w, int *bell, int *beats)
 {
 	return c->remote ? -1 : verbs_watch(&c->verbs, operation, w, bell, beats);
@@ -190,8 +197,8 @@ helper_name(const char *url, char *name, size_t size)
 		snprintf(name, size, "dpl-remote-%.*s", (int)n, url);
 }
 
-static void
-helper_path(const char *name, char *path, size_t size)
+void
+client_program(const char *name, char *path, size_t size)
 {
 	char self[PATH_MAX];
 	static const char *const places[] = {"", "../libexec/dpl/"};
@@ -212,7 +219,7 @@ start_helper(struct client *c, struct why *why)
 	char name[100], path[PATH_MAX];
 	int in[2] = {-1, -1}, out[2] = {-1, -1};
 	helper_name(c->ledger, name, sizeof name);
-	helper_path(name, path, sizeof path);
+	client_program(name, path, sizeof path);
 	int rc = pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 ? errno : 0;
 	if (rc == 0) {
 		posix_spawn_file_actions_t actions;

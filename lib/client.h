@@ -26,6 +26,9 @@ struct client {
 int client_open(struct client *c, const char *name, const struct store_options *o, struct why *why);
 void client_close(struct client *c);
 
+/* The path of another program of dpl's: beside this one, in ../libexec/dpl, or just its name, to be looked for on PATH. */
+void client_program(const char *name, char *path, size_t size);
+
 /* What must be done before the process ends, which closes all the rest: checkpoints, and the end of a helper. */
 void client_finish(struct client *c);
 
@@ -38,6 +41,10 @@ void client_tidy(struct client *c);
 /* The next /call/start of a local ledger holds the call (verbs_hold); NULL: no longer.  False for a remote ledger, which
  * cannot. */
 bool client_hold(struct client *c, struct verbs_hold *hold);
+
+/* Hold the name of a participant of a live operation.  0 with the descriptor in *fd (-1: the ledger is remote, nothing is held),
+ * or -1 with `why`: ERR_HELD says who has it. */
+int client_hold_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id, int *fd, struct why *why);
 
 /* Watch the bell and the beats of a live operation of a local ledger.  0 with what watch_add returned for each, or -1: there is no
  * pushing, look by yourself; w->refused says why, 0 where the ledger is remote or its filesystem tells nothing. */

@@ -1,6 +1,8 @@
 /* request: what the verbs have in common. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "fsx.h"
@@ -9,7 +11,7 @@
 #include "look.h"
 #include "request.h"
 
-enum { BEAT_AGAIN_MS = 500 };
+enum { BEAT_AGAIN_MS = 500, HOLD_TRIES = 20 };
 
 /* --- the ledger --- */
 
@@ -212,6 +214,42 @@ request_live(struct request *r, const char *id, bool fold)
 	v->opened++;
 	v->open[0] = j;
 	return j;
+}
+
+int
+request_held(const struct journal *j, const char *participant, const struct beat *holder, struct why *why)
+{
+	char who[300];
+	beat_describe(&holder->id, who, sizeof who);
+	why_set(why, ERR_HELD, "%s is held in %s by %s", participant, j->op.h.id, who);
+	why_hint(why, "take another name (-p), or end that keeper first");
+	return -1;
+}
+
+int
+verbs_hold_person(struct verbs *v, const char *operation, const char *participant, const struct beat_id *id, int *fd, struct why *why)
+{
+	struct request r = {.v = v};
+	struct beat other;
+	char file[BEAT_FILE_MAX];
+	struct journal *j = request_live(&r, operation, false);
+	if (!j) {
+		*why = r.why;
+		return -1;
+	}
+	beat_person_file(participant, file);
+	/* One who joins under this name holds it for the moment of writing. */
+	for (int try = 0; try < HOLD_TRIES; try++) {
+		*fd = beat_hold(j->dir, file, id, &other);
+		if (*fd >= 0)
+			return 0;
+		if (errno != EAGAIN)
+			return why_errno(why, "hold %s of %s", file, operation);
+		if (other.known && other.locked && other.id.mode == BEAT_HELD)
+			return request_held(j, participant, &other, why);
+		usleep(5000);
+	}
+	return request_held(j, participant, &other, why);
 }
 
 int

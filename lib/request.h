@@ -46,6 +46,12 @@ int verbs_flush(struct verbs *v, struct why *why);
 /* After a reply was given: leave checkpoints where they help the next. */
 void verbs_tidy(struct verbs *v);
 
+/* Hold the name of a participant of a live operation.  0 with the descriptor, or -1 with `why`: ERR_HELD says who has it. */
+int verbs_hold_person(struct verbs *v, const char *operation, const char *participant, const struct beat_id *id, int *fd, struct why *why);
+
+/* Say that a name is held, and by whom; returns -1 with `why`. */
+int request_held(const struct journal *j, const char *participant, const struct beat *holder, struct why *why);
+
 /* Watch the bell and the beats of a live operation, which stays open then.  0 with what watch_add returned for each, or -1. */
 struct watch;
 int verbs_watch(struct verbs *v, const char *operation, struct watch *w, int *bell, int *beats);

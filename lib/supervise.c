@@ -514,7 +514,7 @@ suspend(struct run *r, bool pass)
 	r->resumed_ms = clock_mono_ms();
 	r->paused_ms += r->resumed_ms - from;
 	log_line(r, "info", "resumed");
-	(void)vigil_ask(&r->v, false);
+	(void)vigil_ask(&r->v);
 	heed(r);
 }
 
@@ -650,7 +650,7 @@ keep_time(struct run *r)
 		r->watching = true;
 		vigil_watch(&r->v);
 		/* What was rung before the watch was there. */
-		(void)vigil_ask(&r->v, false);
+		(void)vigil_ask(&r->v);
 		heed(r);
 	}
 	if (s->timeout_ms && now >= r->begun_ms + s->timeout_ms + r->paused_ms)

@@ -166,7 +166,7 @@ tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who)
 }
 
 int
-tree_signal_kept(int64_t pid, int64_t start, int sig)
+tree_signal_kept(int64_t pid, int64_t start, int sig, int64_t skip)
 {
 	struct all a = {0};
 	int n = 0;
@@ -179,7 +179,7 @@ tree_signal_kept(int64_t pid, int64_t start, int sig)
 			o->member = o == kept || (leads && o->p.group == pid) || descends(&a, o, pid);
 		}
 		for (size_t i = 0; i < a.n; i++)
-			if (a.one[i].member && !is_apart(&a, &a.one[i]))
+			if (a.one[i].member && a.one[i].p.pid != skip && !is_apart(&a, &a.one[i]))
 				n += hit(&a.one[i].p, sig);
 	}
 	free(a.one);

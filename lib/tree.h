@@ -27,6 +27,6 @@ struct tree {
 int tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who);
 
 /* The same for a process that is kept: its group if it leads one, else it and all that descends from it. */
-int tree_signal_kept(int64_t pid, int64_t start, int sig);
+int tree_signal_kept(int64_t pid, int64_t start, int sig, int64_t skip);
 
 #endif

@@ -69,6 +69,7 @@ struct heartbeat {
 	int64_t awake_ms;
 	int64_t before_mono, before_wall; /* the participant's last beat before this one; -1 */
 	char look_at[ID_FILE_MAX + 8]; /* a beat file that was closed: look at that one */
+	char died[200];          /* its keeper says so, and why */
 	struct look look;
 };
 
@@ -257,11 +258,29 @@ read_heartbeat(struct request *r, struct heartbeat *h, struct progress *p, bool 
 	int at = json_get(r->json, r->body, "lookAt");
 	if (request_has(r, "lookAt") && (json_copy(r->json, at, h->look_at, sizeof h->look_at) < 0 || strchr(h->look_at, '/')))
 		return why_set(&r->why, ERR_REQUEST, "lookAt is no name in beats/");
+	if (request_has(r, "died") && json_copy(r->json, json_get(r->json, r->body, "died"), h->died, sizeof h->died) < 0)
+		return why_set(&r->why, ERR_REQUEST, "died is no text, or too long");
+	if (*h->died && !*h->by)
+		return why_set(&r->why, ERR_REQUEST, "Missing participantId");
 	p->wanted = p->done >= 0 || request_has(r, "message");
 	if (p->total >= 0 && p->done > p->total)
 		return why_set(&r->why, ERR_REQUEST, "done (%lld) is more than total (%lld)", (long long)p->done, (long long)p->total);
 	/* Clients of the old protocol name nobody, and get the whole result. */
 	h->whole |= !*h->by;
+	return 0;
+}
+
+/* The last request of a keeper whose process has ended. */
+static int
+bury(struct request *r, const struct heartbeat *h)
+{
+	bool done = false;
+	struct journal *j = request_live(r, h->id, true);
+	if (!j || look_bury(j, h->by, h->by, h->died, &done, &r->why) < 0)
+		return -1;
+	request_common(r, j, j->op.h.seq);
+	json_put_bool(r->reply, "success", true);
+	json_put_bool(r->reply, "recorded", done);
 	return 0;
 }
 
@@ -278,6 +297,8 @@ verb_heartbeat(struct request *r)
 	if (p.wanted && put_progress(r, h.id, h.by, h.call, &p) < 0)
 		return -1;
 	verbs_unlock(r->v, NULL);
+	if (*h.died)
+		return bury(r, &h);
 	/* A plain beat needs the head alone, so that it costs the same however many take part. */
 	bool plain = !h.whole && !look && !*h.look_at && !r->v->opened;
 	if (plain && (request_store(r, false) < 0 || store_get(&r->v->store, h.id, STORE_LIVE, &head_only, &head, &r->why) < 0))

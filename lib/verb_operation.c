@@ -304,15 +304,12 @@ make_lease(struct request *r, struct journal *j, const char *by, int64_t ttl)
 static int
 refuse_held(struct request *r, struct journal *j, const char *by)
 {
-	char file[BEAT_FILE_MAX], who[300];
+	char file[BEAT_FILE_MAX];
 	struct beat b;
 	beat_person_file(by, file);
 	if (beat_look(j->dir, file, &b) < 0 || !b.locked || b.id.mode != BEAT_HELD)
 		return 0;
-	beat_describe(&b.id, who, sizeof who);
-	why_set(&r->why, ERR_HELD, "%s is held in %s by %s", by, j->op.h.id, who);
-	why_hint(&r->why, "another name (-p), or end that keeper first");
-	return -1;
+	return request_held(j, by, &b, &r->why);
 }
 
 int

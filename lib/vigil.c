@@ -125,8 +125,10 @@ take_reply(struct vigil *v, struct json *j)
 		copy_text(j, "abortReason", v->reason, sizeof v->reason);
 	else if (v->crashed)
 		copy_text(j, "crashEvidence", v->reason, sizeof v->reason);
-	v->beat_ms = number(j, "beatMs", v->beat_ms);
-	v->jitter_ms = number(j, "jitterMs", v->jitter_ms);
+	if (!v->own_pace) {
+		v->beat_ms = number(j, "beatMs", v->beat_ms);
+		v->jitter_ms = number(j, "jitterMs", v->jitter_ms);
+	}
 	v->ending = (int)number(j, "endingProcesses", 0);
 	copy_text(j, "callState", v->call_state, sizeof v->call_state);
 }
@@ -154,7 +156,7 @@ plan(struct vigil *v)
 }
 
 static int
-ask(struct vigil *v, bool whole, const char *look_at)
+ask(struct vigil *v, const char *member, const char *value)
 {
 	struct buf body = {0};
 	struct json j;
@@ -167,11 +169,11 @@ ask(struct vigil *v, bool whole, const char *look_at)
 	json_put(&body, "participantId", v->participant);
 	if (v->call)
 		json_put(&body, "callId", v->call);
-	if (look_at)
-		json_put(&body, "lookAt", look_at);
+	if (member)
+		json_put(&body, member, value);
 	else if (v->ending)
 		json_put_bool(&body, "look", true);
-	if (whole)
+	if (v->whole)
 		json_put_bool(&body, "whole", true);
 	json_put_int(&body, "awakeMs", v->awake_ms);
 	json_close(&body, '}');
@@ -195,9 +197,15 @@ ask(struct vigil *v, bool whole, const char *look_at)
 }
 
 int
-vigil_ask(struct vigil *v, bool whole)
+vigil_ask(struct vigil *v)
 {
-	return ask(v, whole, NULL);
+	return ask(v, NULL, NULL);
+}
+
+int
+vigil_bury(struct vigil *v, const char *evidence)
+{
+	return ask(v, "died", evidence);
 }
 
 /* --- waiting --- */
@@ -218,14 +226,14 @@ take_events(struct vigil *v)
 		if (e.what == v->beats && *e.name) {
 			char name[ID_FILE_MAX + 8];
 			snprintf(name, sizeof name, "%s", e.name);
-			(void)ask(v, false, name);
+			(void)ask(v, "lookAt", name);
 			asked = true;
 		} else {
 			rung = true;
 		}
 	}
 	if (rung && !asked)
-		(void)ask(v, false, NULL);
+		(void)ask(v, NULL, NULL);
 	return rung || asked;
 }
 
@@ -247,7 +255,7 @@ vigil_wait(struct vigil *v, int64_t until_ms, struct pollfd *fds, int n)
 	v->last_ms = then;
 	bool asked = ready > 0 && all[1].revents ? take_events(v) : false;
 	if (!asked && then >= v->next_ms) {
-		(void)ask(v, false, NULL);
+		(void)ask(v, NULL, NULL);
 		asked = true;
 	}
 	return asked;

@@ -26,7 +26,9 @@ struct vigil {
 	struct watch watch;
 	int bell, beats;         /* -1: not watched */
 	bool pushed;             /* both are watched */
-	int64_t beat_ms, jitter_ms;
+	int64_t beat_ms, jitter_ms; /* the operation's, once it was asked; `own_pace`: the caller's */
+	bool own_pace;
+	bool whole;              /* ask for the whole result, which stays in `reply` */
 	int64_t next_ms;         /* when to ask next, monotonic */
 	int64_t awake_ms, last_ms; /* awake without a gap since, and at least until */
 	/* what the last heartbeat said: */
@@ -45,9 +47,12 @@ int vigil_begin(struct vigil *v, const sigset_t *signals);
 /* Be pushed from now on; says at -v where that cannot be. */
 void vigil_watch(struct vigil *v);
 
-/* Ask: beat, and take in how the operation stands.  `whole` asks for the whole result, which stays in v->reply.  0, or -1
- * where it could not be asked (v->error; v->end is VIGIL_GONE where the operation is not there). */
-int vigil_ask(struct vigil *v, bool whole);
+/* Ask: beat, and take in how the operation stands.  0, or -1 where it could not be asked (v->error; v->end is VIGIL_GONE where
+ * the operation is not there). */
+int vigil_ask(struct vigil *v);
+
+/* The process that is kept has ended: record that its participant died, unless it has left or all is over.  0 or -1. */
+int vigil_bury(struct vigil *v, const char *evidence);
 
 /* Sleep until a signal, a push, the next beat, `until_ms` (monotonic, INT64_MAX for none) or one of the other `n` descriptors
  * in fds, whose revents are set.  Asks where that is due; true if it did. */

@@ -1,0 +1,353 @@
+/* keeper: beating for somebody else. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "json.h"
+#include "keeper.h"
+#include "tree.h"
+
+struct watchman {
+	struct keeper *k;
+	struct vigil v;
+	pid_t hook;              /* the shell command that runs, 0 */
+	int64_t hook_ms;         /* until when it may */
+	int64_t kill_ms;         /* when what was sent SIGTERM gets SIGKILL; 0: nothing was */
+	bool stopped;            /* … and has got it */
+};
+
+int
+keeper_find(struct keeper *k, struct why *why)
+{
+	char path[40];
+	struct stat st;
+	k->pidfd = -1;
+	k->start = proc_start(k->pid);
+	snprintf(path, sizeof path, "/proc/%lld", (long long)k->pid);
+	if (k->start < 0 || stat(path, &st) < 0)
+		return why_set(why, ERR_NO_PROCESS, "there is no process %lld", (long long)k->pid);
+	if (geteuid() != 0 && st.st_uid != geteuid())
+		return why_set(why, ERR_PERMISSION, "process %lld is another user's", (long long)k->pid);
+	k->pidfd = proc_open(k->pid, k->start);
+	if (k->pidfd >= 0)
+		return 0;
+	if (errno == ESRCH)
+		return why_set(why, ERR_NO_PROCESS, "process %lld has just ended", (long long)k->pid);
+	return why_errno(why, "watch process %lld", (long long)k->pid);
+}
+
+/* --- holding the name --- */
+
+static struct beat_id
+identity(const struct keeper *k)
+{
+	struct beat_id id = beat_here();
+	id.mode = BEAT_HELD;
+	id.pid = getpid();
+	id.start = proc_start(getpid());
+	id.watched = k->pid;
+	id.watched_start = k->start;
+	return id;
+}
+
+static int
+hold(struct watchman *w, struct why *why)
+{
+	struct beat_id id = identity(w->k);
+	return client_hold_person(w->k->client, w->k->operation, w->k->participant, &id, &w->v.held, why);
+}
+
+/* Give the name back to a lease of the kept process. */
+static void
+let_go(struct watchman *w)
+{
+	struct beat_id id = beat_here();
+	if (w->v.held < 0)
+		return;
+	id.mode = BEAT_LEASED;
+	id.pid = w->k->pid;
+	id.start = w->k->start;
+	(void)beat_rewrite(w->v.held, &id); /* else it stays as it is, and is judged by that */
+	close(w->v.held);
+	w->v.held = -1;
+}
+
+/* The participant has left and joined again, and so has a new file: hold that one. */
+static void
+hold_again(struct watchman *w)
+{
+	struct stat st;
+	struct why ignored;
+	if (w->v.held < 0 || fstat(w->v.held, &st) < 0 || st.st_nlink)
+		return;
+	close(w->v.held);
+	w->v.held = -1;
+	(void)hold(w, &ignored);
+}
+
+/* --- shell commands after a beat --- */
+
+static const char *
+kind_of_error(const struct vigil *v)
+{
+	if (v->end == VIGIL_GONE)
+		return "ledger-not-found";
+	if (v->error == ERR_BUSY || v->error == ERR_TIMED_OUT)
+		return "lock-failed";
+	if (v->error != ERR_NONE && v->error != ERR_DEAD)
+		return "io-error";
+	if (v->aborted)
+		return "abort-flag-set";
+	return v->stale || v->crashed || v->dead ? "heartbeat-stale" : NULL;
+}
+
+static void
+set_number(const char *name, const struct json *j, const char *member)
+{
+	char text[24];
+	int64_t value = 0;
+	(void)json_integer(j, json_get(j, 0, member), 0, JSON_INT_MAX, &value);
+	snprintf(text, sizeof text, "%lld", (long long)value);
+	setenv(name, text, 1);
+}
+
+/* What the command finds in its environment. */
+static void
+set_result(const struct vigil *v, const char *error)
+{
+	struct json j;
+	struct why ignored;
+	struct buf state = {0}, stale = {0};
+	if (v->error == ERR_NONE && json_parse(&j, v->reply.p ? v->reply.p : "", v->reply.n, &ignored) == 0) {
+		(void)json_string(&j, json_get(&j, 0, "state"), &state);
+		int names = json_get(&j, 0, "staleParticipants");
+		for (int i = json_first(&j, names); i >= 0; i = json_next(&j, names, i)) {
+			(void)json_string(&j, i, &stale);
+			buf_char(&stale, '\n');
+		}
+		set_number("DPL_BEAT_AGE_MS", &j, "heartbeatAgeMs");
+		set_number("DPL_BEAT_CALLS", &j, "callFrameCount");
+		json_free(&j);
+	}
+	setenv("DPL_BEAT_STATE", state.p ? state.p : "", 1);
+	setenv("DPL_BEAT_ABORTED", v->aborted ? "1" : "0", 1);
+	setenv("DPL_BEAT_STALE", stale.p ? stale.p : "", 1);
+	setenv("DPL_BEAT_JSON", v->reply.p ? v->reply.p : "", 1);
+	if (error) {
+		setenv("DPL_BEAT_ERROR", error, 1);
+		setenv("DPL_BEAT_MESSAGE", v->reason, 1);
+	}
+}
+
+static void
+end_hook(struct watchman *w)
+{
+	if (w->hook > 0)
+		kill(-w->hook, SIGKILL);
+}
+
+static void
+run_hook(struct watchman *w)
+{
+	const struct keeper *k = w->k;
+	const char *error = kind_of_error(&w->v), *command = error ? k->on_error : k->on_success;
+	sigset_t none;
+	if (!command || w->hook > 0)
+		return; /* one at a time */
+	pid_t pid = fork();
+	if (pid == 0) {
+		setpgid(0, 0);
+		setenv("DPL_LEDGER", k->client->ledger, 1);
+		setenv("DPL_OPERATION", k->operation, 1);
+		setenv("DPL_PARTICIPANT", k->participant, 1);
+		set_result(&w->v, error);
+		sigemptyset(&none);
+		signal(SIGPIPE, SIG_DFL);
+		umask(k->umask);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	if (pid < 0)
+		return;
+	setpgid(pid, pid);
+	w->hook = pid;
+	w->hook_ms = w->v.next_ms;
+}
+
+static void
+reap(struct watchman *w)
+{
+	pid_t pid;
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+		if (pid == w->hook)
+			w->hook = 0;
+}
+
+/* Its last command gets the rest of its time. */
+static void
+await_hook(struct watchman *w)
+{
+	for (reap(w); w->hook > 0; reap(w)) {
+		if (clock_mono_ms() >= w->hook_ms)
+			end_hook(w);
+		usleep(10000);
+	}
+}
+
+/* --- the kept process --- */
+
+static void
+stop_process(struct watchman *w)
+{
+	if (w->k->pid <= 0 || w->kill_ms)
+		return;
+	w->kill_ms = clock_mono_ms() + w->k->grace_ms;
+	(void)proc_signal(w->k->pidfd, SIGTERM); /* at once; looking for the others takes a while */
+	(void)tree_signal_kept(w->k->pid, w->k->start, SIGTERM, w->k->pid);
+	(void)tree_signal_kept(w->k->pid, w->k->start, SIGCONT, -1);
+}
+
+/* It was stopped by an abort: that is no crash. */
+static void
+leave(struct watchman *w)
+{
+	struct buf body = {0}, reply = {0};
+	json_open(&body, NULL, '{');
+	json_put(&body, "operationId", w->k->operation);
+	json_put(&body, "participantId", w->k->participant);
+	if (w->k->session)
+		json_put_int(&body, "sessionId", w->k->session);
+	json_put_bool(&body, "cancelPendingCalls", true);
+	json_put(&body, "reason", "stopped by the abort");
+	json_close(&body, '}');
+	(void)client_call_text(w->k->client, "/operation/leave", &body, NULL, &reply); /* else its lock falls, and tells of it */
+	buf_free(&body);
+	buf_free(&reply);
+}
+
+static enum keeper_end
+process_ended(struct watchman *w)
+{
+	char evidence[100];
+	if (w->kill_ms) {
+		leave(w);
+		return KEEPER_LEFT;
+	}
+	snprintf(evidence, sizeof evidence, "its process %lld has ended without leaving", (long long)w->k->pid);
+	(void)vigil_bury(&w->v, evidence); /* else the lock falls, and tells of it */
+	return KEEPER_DEAD;
+}
+
+/* --- the loop --- */
+
+/* What a beat means; true with *end where it is the last. */
+static bool
+heed(struct watchman *w, enum keeper_end *end)
+{
+	struct vigil *v = &w->v;
+	bool keeps = w->k->pid > 0;
+	if (w->k->beaten)
+		w->k->beaten(w->k->arg, v);
+	run_hook(w);
+	hold_again(w);
+	if (v->end != VIGIL_GOES_ON) {
+		*end = v->end == VIGIL_COMPLETED ? KEEPER_COMPLETED : v->end == VIGIL_FAILED ? KEEPER_FAILED : KEEPER_GONE;
+		return true;
+	}
+	if (v->dead) {
+		*end = v->error == ERR_DEAD ? KEEPER_DEAD : KEEPER_LEFT;
+		return true;
+	}
+	if (v->aborted && keeps)
+		stop_process(w);
+	if (keeps || !(v->aborted || v->crashed))
+		return false;
+	*end = v->crashed ? KEEPER_CRASHED : KEEPER_ABORTED;
+	return true;
+}
+
+static void
+watch_over(struct watchman *w, enum keeper_end *end, int *sig)
+{
+	struct signalfd_siginfo info;
+	for (;;) {
+		struct pollfd process = {.fd = w->k->pid > 0 ? w->k->pidfd : -1, .events = POLLIN};
+		int64_t until = w->kill_ms && !w->stopped ? w->kill_ms : INT64_MAX;
+		if (w->hook > 0 && w->hook_ms < until)
+			until = w->hook_ms;
+		if (vigil_wait(&w->v, until, &process, 1) && heed(w, end))
+			return;
+		if (process.revents) {
+			*end = process_ended(w);
+			return;
+		}
+		while (vigil_signal(&w->v, &info))
+			if (info.ssi_signo != SIGCHLD) {
+				*end = KEEPER_SIGNALLED;
+				*sig = (int)info.ssi_signo;
+				return;
+			}
+		reap(w);
+		if (w->hook > 0 && clock_mono_ms() >= w->hook_ms)
+			end_hook(w);
+		if (w->kill_ms && !w->stopped && clock_mono_ms() >= w->kill_ms) {
+			w->stopped = true;
+			(void)tree_signal_kept(w->k->pid, w->k->start, SIGKILL, -1);
+		}
+	}
+}
+
+int
+keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct why *why)
+{
+	static const int list[] = {SIGHUP, SIGINT, SIGTERM, SIGCHLD};
+	struct watchman *w = calloc(1, sizeof *w);
+	sigset_t signals;
+	int rc = -1;
+	if (!w)
+		return why_set(why, ERR_IO, "out of memory");
+	*w = (struct watchman){.k = k};
+	w->v = (struct vigil){.client = k->client, .operation = k->operation, .participant = k->participant, .verbose = k->verbose,
+		.held = -1, .signals = -1, .own_pace = k->every_ms > 0, .beat_ms = k->every_ms ? k->every_ms : 4500, .jitter_ms = k->jitter_ms,
+		.whole = k->on_success || k->on_error || k->beaten};
+	sigemptyset(&signals);
+	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+		sigaddset(&signals, list[i]);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	if (vigil_begin(&w->v, &signals) < 0) {
+		why_errno(why, "wait for signals");
+	} else if (vigil_ask(&w->v) < 0 || w->v.end != VIGIL_GOES_ON) {
+		/* It says whether the participant takes part at all. */
+		if (w->v.error == ERR_NONE)
+			why_set(why, ERR_ENDED, "operation %s has ended", k->operation);
+		else
+			why_set(why, w->v.error, "%s", w->v.reason);
+	} else if (k->pid <= 0 || hold(w, why) == 0) {
+		rc = 0;
+		if (ready >= 0) {
+			(void)!write(ready, "", 1);
+			close(ready);
+		}
+		vigil_watch(&w->v);
+		(void)vigil_ask(&w->v); /* what was rung before the watch was there */
+		if (!heed(w, end))
+			watch_over(w, end, sig);
+		await_hook(w);
+		/* After a death or an end the file is gone or means nothing; a keeper that is sent away leaves a lease. */
+		if (*end == KEEPER_SIGNALLED)
+			let_go(w);
+	}
+	if (w->v.held >= 0)
+		close(w->v.held);
+	vigil_finish(&w->v);
+	free(w);
+	return rc;
+}
