@@ -245,7 +245,9 @@ run(struct cli *c)
 		.ignore_sigxfsz = c->ignore_sigxfsz, .closed = c->closed};
 	struct supervised end;
 	struct why why;
-	c->failure = SUPERVISE_SELF;
+	/* Without -- this is no command to run but a slip of the pen: an ordinary misuse. */
+	for (int i = 1; i < c->argc && !c->failure; i++)
+		c->failure = strcmp(c->argv[i], "--") == 0 ? SUPERVISE_SELF : 0;
 	read_run(c, &s);
 	cli_put_operation(c, true);
 	cli_again(c);

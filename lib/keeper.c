@@ -14,13 +14,18 @@
 #include "keeper.h"
 #include "tree.h"
 
+enum {
+	REST_MS = 20,    /* between two looks at what an aborted process left */
+	AGAIN_MS = 1000, /* to kill again what does not end */
+};
+
 struct watchman {
 	struct keeper *k;
 	struct vigil v;
 	pid_t hook;              /* the shell command that runs, 0 */
 	int64_t hook_ms;         /* until when it may */
-	int64_t kill_ms;         /* when what was sent SIGTERM gets SIGKILL; 0: nothing was */
-	bool stopped;            /* … and has got it */
+	struct tree_kept tree;   /* what was sent SIGTERM … */
+	int64_t kill_ms;         /* … and when it gets SIGKILL; 0: nothing was */
 };
 
 int
@@ -210,9 +215,26 @@ stop_process(struct watchman *w)
 	if (w->k->pid <= 0 || w->kill_ms)
 		return;
 	w->kill_ms = clock_mono_ms() + w->k->grace_ms;
-	(void)proc_signal(w->k->pidfd, SIGTERM); /* at once; looking for the others takes a while */
-	(void)tree_signal_kept(w->k->pid, w->k->start, SIGTERM, w->k->pid);
-	(void)tree_signal_kept(w->k->pid, w->k->start, SIGCONT, -1);
+	tree_find_kept(&w->tree, w->k->pid, w->k->start);
+	(void)tree_signal_kept(&w->tree, SIGTERM);
+	(void)tree_signal_kept(&w->tree, SIGCONT);
+}
+
+/* SIGKILL for what did not heed the SIGTERM, and for what that has started since. */
+static void
+kill_process(struct watchman *w)
+{
+	tree_find_kept(&w->tree, w->k->pid, w->k->start);
+	(void)tree_signal_kept(&w->tree, SIGKILL);
+}
+
+/* The process has ended of the abort; what else was its own gets the rest of its time. */
+static void
+end_rest(struct watchman *w)
+{
+	while (tree_signal_kept(&w->tree, 0) > 0 && clock_mono_ms() < w->kill_ms)
+		usleep(REST_MS * 1000);
+	kill_process(w);
 }
 
 /* It was stopped by an abort: that is no crash. */
@@ -239,6 +261,7 @@ process_ended(struct watchman *w)
 	char evidence[100];
 	if (w->kill_ms) {
 		leave(w);
+		end_rest(w);
 		return KEEPER_LEFT;
 	}
 	snprintf(evidence, sizeof evidence, "its process %lld has ended without leaving", (long long)w->k->pid);
@@ -280,7 +303,7 @@ watch_over(struct watchman *w, enum keeper_end *end, int *sig)
 	struct signalfd_siginfo info;
 	for (;;) {
 		struct pollfd process = {.fd = w->k->pid > 0 ? w->k->pidfd : -1, .events = POLLIN};
-		int64_t until = w->kill_ms && !w->stopped ? w->kill_ms : INT64_MAX;
+		int64_t until = w->kill_ms ? w->kill_ms : INT64_MAX;
 		if (w->hook > 0 && w->hook_ms < until)
 			until = w->hook_ms;
 		if (vigil_wait(&w->v, until, &process, 1) && heed(w, end))
@@ -298,9 +321,9 @@ watch_over(struct watchman *w, enum keeper_end *end, int *sig)
 		reap(w);
 		if (w->hook > 0 && clock_mono_ms() >= w->hook_ms)
 			end_hook(w);
-		if (w->kill_ms && !w->stopped && clock_mono_ms() >= w->kill_ms) {
-			w->stopped = true;
-			(void)tree_signal_kept(w->k->pid, w->k->start, SIGKILL, -1);
+		if (w->kill_ms && clock_mono_ms() >= w->kill_ms) {
+			kill_process(w);
+			w->kill_ms = clock_mono_ms() + AGAIN_MS; /* until it has ended */
 		}
 	}
 }
@@ -348,6 +371,7 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 	if (w->v.held >= 0)
 		close(w->v.held);
 	vigil_finish(&w->v);
+	tree_free_kept(&w->tree);
 	free(w);
 	return rc;
 }

@@ -769,6 +769,7 @@ attend(struct run *r)
 	r->v.call = r->call;
 	r->v.held = r->hold.fd;
 	r->begun_ms = clock_mono_ms();
+	r->v.next_ms = r->begun_ms + r->v.beat_ms; /* the start was a beat */
 	char go[ID_NAME_MAX + 32];
 	int n = snprintf(go, sizeof go, "%s%c%s", r->call, 0, r->session);
 	(void)fsx_write(r->go, go, (size_t)n + 1); /* a child that died meanwhile is reaped */

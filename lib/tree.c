@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fsx.h"
 #include "num.h"
 #include "proc.h"
 #include "tree.h"
@@ -165,23 +166,91 @@ tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who)
 	return n;
 }
 
-int
-tree_signal_kept(int64_t pid, int64_t start, int sig, int64_t skip)
+/* --- a process that is kept --- */
+
+static bool
+has(const struct tree_kept *k, const struct proc *p)
 {
-	struct all a = {0};
-	int n = 0;
-	if (list(&a) == 0) {
-		const struct one *kept = find(&a, pid);
-		bool leads = kept && kept->p.start == start && kept->p.group == pid;
-		for (size_t i = 0; kept && kept->p.start == start && i < a.n; i++) {
-			struct one *o = &a.one[i];
-			o->apart = is_dpl(&o->p);
-			o->member = o == kept || (leads && o->p.group == pid) || descends(&a, o, pid);
-		}
-		for (size_t i = 0; i < a.n; i++)
-			if (a.one[i].member && a.one[i].p.pid != skip && !is_apart(&a, &a.one[i]))
-				n += hit(&a.one[i].p, sig);
+	for (size_t i = 0; i < k->n; i++)
+		if (k->p[i].pid == p->pid && k->p[i].start == p->start)
+			return true;
+	return false;
+}
+
+static void
+keep(struct tree_kept *k, const struct proc *p)
+{
+	if (is_dpl(p) || has(k, p))
+		return;
+	if (k->n == k->cap) {
+		size_t cap = k->cap ? k->cap * 2 : 16;
+		struct proc *more = realloc(k->p, cap * sizeof *more);
+		if (!more)
+			return; /* who is not found now is found the next time */
+		k->p = more;
+		k->cap = cap;
 	}
+	k->p[k->n++] = *p;
+}
+
+/* The children of one process, of all its threads. */
+static void
+keep_children(struct tree_kept *k, int64_t pid)
+{
+	char path[80], name[40];
+	snprintf(path, sizeof path, "/proc/%lld/task", (long long)pid);
+	DIR *d = opendir(path);
+	struct dirent *e;
+	while (d && (e = readdir(d))) {
+		struct buf b = {0};
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(name, sizeof name, "%.20s/children", e->d_name);
+		if (fsx_read_file(dirfd(d), name, &b, 1 << 20) == 0)
+			for (char *p = b.p; p && *p;) {
+				struct proc child;
+				size_t n = strcspn(p, " ");
+				int64_t id;
+				if (num_int(p, n, 1, INT32_MAX, &id) == 0 && proc_look(id, &child) == 0)
+					keep(k, &child);
+				p += n + (p[n] == ' ');
+			}
+		buf_free(&b);
+	}
+	if (d)
+		closedir(d);
+}
+
+void
+tree_find_kept(struct tree_kept *k, int64_t pid, int64_t start)
+{
+	struct proc kept;
+	struct all a = {0};
+	if (proc_look(pid, &kept) == 0 && kept.start == start) {
+		keep(k, &kept);
+		if (kept.group == pid && list(&a) == 0)
+			for (size_t i = 0; i < a.n; i++)
+				if (a.one[i].p.group == pid)
+					keep(k, &a.one[i].p);
+	}
+	/* What is found is looked at for children in its turn; the known ones too, for new children of theirs. */
+	for (size_t i = 0; i < k->n; i++)
+		keep_children(k, k->p[i].pid);
 	free(a.one);
+}
+
+int
+tree_signal_kept(const struct tree_kept *k, int sig)
+{
+	int n = 0;
+	for (size_t i = 0; i < k->n; i++)
+		n += hit(&k->p[i], sig);
 	return n;
+}
+
+void
+tree_free_kept(struct tree_kept *k)
+{
+	free(k->p);
+	*k = (struct tree_kept){0};
 }

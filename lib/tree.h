@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "proc.h"
 
 /* What tells the processes of a call from others.  -1 where there is no such mark. */
 struct tree {
@@ -26,7 +27,17 @@ struct tree {
  * their pids and commands are added, ", " between them. */
 int tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who);
 
-/* The same for a process that is kept: its group if it leads one, else it and all that descends from it. */
-int tree_signal_kept(int64_t pid, int64_t start, int sig, int64_t skip);
+/* A process that is kept, with its group if it leads one and all that descends from it; dpl's own and what is below them left
+ * out.  They are found before the first of them is signalled: a parent that dies leaves children that are nobody's. */
+struct tree_kept {
+	struct proc *p;
+	size_t n, cap;
+};
+
+/* Add those that are there now and not in `k` yet. */
+void tree_find_kept(struct tree_kept *k, int64_t pid, int64_t start);
+/* Send `sig` (0: only count) to them, the kept one first; how many are still there. */
+int tree_signal_kept(const struct tree_kept *k, int sig);
+void tree_free_kept(struct tree_kept *k);
 
 #endif

@@ -263,11 +263,12 @@ reply_end(struct change *c, const struct entry *e)
 
 /* Nobody holds it any more; its supervisor, if that is somebody else, still has the file open. */
 static void
-drop_beats(struct journal *j, const char *call)
+drop_beats(struct journal *j, const char *call, bool watchdog)
 {
 	char file[BEAT_FILE_MAX];
 	beat_watchdog_file(call, file);
-	(void)unlinkat(j->dir, file, 0);
+	if (watchdog)
+		(void)unlinkat(j->dir, file, 0);
 	beat_call_file(call, file);
 	(void)unlinkat(j->dir, file, 0);
 }
@@ -281,7 +282,7 @@ not_running(struct change *c, const char *call)
 		return change_end(c, change_refuse(c));
 	change_nothing(c);
 	if (c->r->v->hold)
-		drop_beats(c->j, call);
+		drop_beats(c->j, call, c->r->v->hold->watchdog);
 	request_common(c->r, c->j, c->j->op.h.seq);
 	json_put_bool(c->r->reply, "success", true);
 	json_put_bool(c->r->reply, past == PAST_NEVER ? "unknownCall" : "alreadyEnded", true);
@@ -341,7 +342,7 @@ end_call(struct request *r, enum event event, const char *member)
 			json_put(b, cancelled ? "reason" : member, text);
 		rc = change_commit(&c);
 		if (rc == 0 && held && r->v->hold)
-			drop_beats(c.j, call);
+			drop_beats(c.j, call, r->v->hold->watchdog);
 	}
 	buf_free(&value);
 	return change_end(&c, rc);

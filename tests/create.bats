@@ -65,7 +65,7 @@ load helper
 		refused dpl-create --ttl 'no duration'
 	done
 	for d in 5s 1m30s 2h 250ms 1d 90 1.5 1d2h3m4s5ms 0.25s; do
-		expect 0 dpl-create --ttl "$d"
+		expect 0 dpl-create --beat 10ms --jitter 0 --ttl "$d"
 	done
 	op=$(dpl-create --ttl 1d2h3m4s5ms)
 	is "$(last_entry "$op" .ttlMs)" 93784005

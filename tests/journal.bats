@@ -270,7 +270,7 @@ long_operation() {
 }
 
 still() {
-	sed -E 's/"durationMs":[0-9]+//g; s/"shownAt":"[^"]*"//g'
+	sed -E 's/"durationMs":[0-9]+//g; s/"shownAt":"[^"]*"//g; s/"beatAgeMs":[0-9]+//g'
 }
 
 # What there is to see of the live state, without times that go on.
