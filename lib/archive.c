@@ -12,6 +12,7 @@
 #include "fsx.h"
 #include "id.h"
 #include "json.h"
+#include "look.h"
 #include "remove.h"
 #include "wire.h"
 
@@ -198,6 +199,7 @@ archive_move(struct store *s, struct journal *j, struct why *why)
 	if (j->writable)
 		journal_give_back(j);
 	drop_leftovers(j);
+	look_finish(j);
 	archive_papers(s, j);
 	snprintf(to, sizeof to, "backup/%s", id);
 	if (mkdirat(s->dir, "backup", 0700) < 0 && errno != EEXIST)

@@ -12,6 +12,7 @@ int verb_complete(struct request *r);
 int verb_abort(struct request *r);
 int verb_log(struct request *r);
 int verb_heartbeat(struct request *r);
+int verb_look(struct request *r);
 int verb_call_start(struct request *r);
 int verb_call_end(struct request *r);
 int verb_call_fail(struct request *r);

@@ -420,6 +420,7 @@ drop_pending(struct journal *j)
 {
 	buf_clear(&j->pending);
 	j->pending_flush = j->pending_vital = j->ring = false;
+	j->drop[0] = '\0';
 }
 
 void
@@ -498,6 +499,9 @@ journal_commit(struct journal *j, struct why *why)
 		j->changed = true;
 		rc = 0;
 	}
+	/* Behind the entries that say so, and while nobody else can write: who finds no file finds them. */
+	if (rc == 0 && *j->drop)
+		(void)unlinkat(j->dir, j->drop, 0);
 	if (rc == 0 && ring)
 		(void)utimensat(j->dir, "bell", NULL, 0); /* a hint: those who wait look by themselves too */
 	drop_pending(j);

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "beat.h"
 #include "buf.h"
 #include "err.h"
 #include "fold.h"
@@ -58,6 +59,7 @@ struct journal {
 	bool abort_bit;          /* the file's mode says "aborted, reason lost" */
 	bool torn;               /* bytes behind op.h.offset are a torn tail */
 	bool pending_flush, pending_vital, ring;
+	char drop[BEAT_FILE_MAX]; /* a file of the folder that goes with these entries, "" none */
 	bool owed;               /* a deferred flush is due */
 	bool changed;            /* something was appended through this struct */
 };

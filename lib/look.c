@@ -237,9 +237,10 @@ take_marks(void *arg, const char *line, size_t n)
 	return true;
 }
 
-/* One step of ending what the dead supervisor of `call` left; how many processes are still there. */
+/* One step of ending what the dead supervisor of `call` left; how many processes are still there.  `last`: there will be no
+ * other step. */
 static int
-end_tree(struct journal *j, const char *call)
+end_tree(struct journal *j, const char *call, bool last)
 {
 	char file[BEAT_FILE_MAX], needle[ID_NAME_MAX + 16];
 	struct beat b;
@@ -260,7 +261,9 @@ end_tree(struct journal *j, const char *call)
 		snprintf(needle, sizeof needle, "\"callId\":\"%s\"", call);
 		(void)journal_search(j, 0, needle, take_marks, &m, &ignored);
 		int sig = 0;
-		if (b.state != BEAT_ENDING) {
+		if (last) {
+			sig = SIGKILL;
+		} else if (b.state != BEAT_ENDING) {
 			sig = SIGTERM;
 			(void)beat_touch_file(j->dir, file);
 			(void)beat_set_file_state(j->dir, file, BEAT_ENDING);
@@ -356,8 +359,7 @@ look_at_person(struct journal *j, const char *name, struct look *l, struct why *
 	}
 	tell(&v, &b, evidence, sizeof evidence);
 	bury_person(j, l->by, p, evidence);
-	/* Before the lock is let go: who joins again makes a new one. */
-	drop_file(j, name, beat_person_file);
+	beat_person_file(name, j->drop);
 	if (journal_commit(j, why) < 0 && why->code != ERR_NOT_DURABLE)
 		return -1;
 	l->crashed++;
@@ -377,7 +379,7 @@ look_bury(struct journal *j, const char *by, const char *participant, const char
 		return 0;
 	}
 	bury_person(j, by, p, evidence);
-	drop_file(j, participant, beat_person_file);
+	beat_person_file(participant, j->drop);
 	*done = true;
 	return journal_commit(j, why);
 }
@@ -394,7 +396,7 @@ look_at(struct journal *j, const char *name, struct look *l, struct why *why)
 	if (!name_of_file(name, 'c', id))
 		return 0;
 	int rc = look_at_call(j, id, l, why);
-	l->ending += end_tree(j, id);
+	l->ending += end_tree(j, id, false);
 	return rc;
 }
 
@@ -430,12 +432,29 @@ look_over(struct journal *j, struct look *l, struct why *why)
 	for (ssize_t i = 0; i < n; i++)
 		/* What belongs to a running call is held, or has just been recorded. */
 		if (name_of_file(names[i], 'c', id) && !op_call(&j->op, id))
-			l->ending += end_tree(j, id);
+			l->ending += end_tree(j, id, false);
 	if (dir >= 0) {
 		free(names);
 		close(dir);
 	}
 	return 0;
+}
+
+void
+look_finish(struct journal *j)
+{
+	char **names, id[ID_NAME_MAX + 1];
+	int dir = fsx_open(j->dir, "beats", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	ssize_t n = dir < 0 ? 0 : fsx_list(dir, &names);
+	for (ssize_t i = 0; i < n; i++) {
+		if (name_of_file(names[i], 'c', id))
+			(void)end_tree(j, id, true);
+		(void)unlinkat(dir, names[i], 0);
+	}
+	if (dir >= 0) {
+		free(names);
+		close(dir);
+	}
 }
 
 bool

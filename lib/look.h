@@ -34,6 +34,9 @@ int look_over(struct journal *j, struct look *l, struct why *why);
  * lock to fall: the kernel tells of the closing a moment before it drops the lock. */
 int look_at(struct journal *j, const char *name, struct look *l, struct why *why);
 
+/* The operation has ended: what dead supervisors left running gets SIGKILL now, and the beat files go. */
+void look_finish(struct journal *j);
+
 /* Whether nobody has looked over the operation for a beat interval; if so, the turn is the caller's now. */
 bool look_is_due(struct journal *j);
 

@@ -27,6 +27,7 @@ static const struct {
 	VERB("/operation/leave", verb_leave, true),
 	VERB("/operation/list", verb_list, false),
 	VERB("/operation/log", verb_log, true),
+	VERB("/operation/look", verb_look, true),
 	VERB("/operation/resolve", verb_resolve, false),
 	VERB("/operation/show", verb_show, false),
 	VERB("/operation/state", verb_state, false),

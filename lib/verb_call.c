@@ -242,8 +242,11 @@ verb_call_start(struct request *r)
 		if (!s.fail_on_crash)
 			json_put_bool(b, "failOnCrash", false);
 		put_marks(b, &s);
-		if (holds)
+		if (holds) {
 			json_put_bool(b, "held", true);
+			json_put(b, "bootId", r->v->hold->id.boot);
+			json_put(b, "host", r->v->hold->id.host);
+		}
 		rc = change_commit(&c);
 		if (rc < 0 && holds && r->why.code != ERR_NOT_DURABLE)
 			unhold_call(&c, s.call);
