@@ -90,7 +90,7 @@ hold_again(struct watchman *w)
 {
 	struct stat st;
 	struct why ignored;
-	if (w->v.held < 0 || fstat(w->v.held, &st) < 0 || st.st_nlink)
+	if (w->v.error != ERR_NONE || w->v.end != VIGIL_GOES_ON || w->v.held < 0 || fstat(w->v.held, &st) < 0 || st.st_nlink)
 		return;
 	close(w->v.held);
 	w->v.held = -1;
