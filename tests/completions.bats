@@ -71,12 +71,16 @@ sorted() {
 }
 
 @test "bash: dpl-call has subcommands, each with its own options" {
-	is "$(offered 'dpl-call ')" '--help --version end fail list start'
+	is "$(offered 'dpl-call ')" '-- --help --version end fail list run start'
 	is "$(offered 'dpl-call st')" start
 	is "$(offered 'dpl call fa')" fail
 	is "$(offered 'dpl-call list --')" '--all --by= --help --json --ledger= --operation= --quiet --verbose --version'
 	is "$(offered 'dpl call fail --me')" '--message='
 	is "$(offered 'dpl call end --me')" ''
+	has "$(offered 'dpl-call --')" --grace= --timeout= --watchdog= --leave-orphans
+	is "$(offered 'dpl-call run --wa')" '--watchdog='
+	is "$(offered 'dpl-call --key')" ''
+	has " $(offered 'dpl-call -d x -- dpl-cre') " ' dpl-create '
 	is "$(offered 'dpl-call end --re')" '--result='
 	has "$(offered 'dpl-call start --')" --aborted-ok --no-fail-on-crash --parent=
 	is "$(offered 'dpl-call list --aborted')" ''
@@ -153,7 +157,7 @@ fish_offers() {
 	is "$(fish_offers 'dpl show ')" "$(sorted @ @@ "$op" "$old")"
 	is "$(fish_offers 'dpl-log -o ')" "$(sorted @ @@ "$op")"
 	is "$(fish_offers 'dpl-show -o ')" "$(sorted @ @@ "$op" "$old")"
-	is "$(fish_offers 'dpl-call ')" 'end fail list start'
+	is "$(fish_offers 'dpl-call ')" 'end fail list run start'
 	is "$(fish_offers 'dpl-call end ')" "$call"
 	is "$(fish_offers "dpl call fail -o $op ")" "$call"
 	is "$(DPL_OPERATION='' fish_offers "dpl-call end --operation=$op ")" "$call"
@@ -212,7 +216,7 @@ zsh_offers() {
 	is "$(zsh_offers 'dpl-show ')" "$(sorted @ @@ "$op" "$old")"
 	is "$(zsh_offers 'dpl-log -o ')" "$(sorted @ @@ "$op")"
 	is "$(zsh_offers 'dpl call end ')" "$call"
-	is "$(zsh_offers 'dpl-call ')" 'end fail list start'
+	is "$(zsh_offers 'dpl-call ')" 'end fail list run start'
 	is "$(zsh_offers 'dpl-log -l ')" 'debug error info warning'
 	for tool in dpl-show dpl-log dpl-create; do
 		is "$(zsh_offers "$tool --" | tr ' ' '\n' | grep '^--' | paste -sd ' ')" "$(all_options "$tool" | tr -d =)"

@@ -10,7 +10,7 @@ _dpl_options() {
 	[[ ${2:-} ]] || known=all
 	while IFS= read -r line; do
 		# The synopsis of the subcommand, to know which options it takes.
-		if [[ $line =~ ^(usage:|\ {6})\ $tool\ ([a-z]+) ]]; then
+		if [[ $line =~ ^(usage:|\ {6})\ $tool\ \[?([a-z]+) ]]; then
 			in=
 			[[ ${BASH_REMATCH[2]} != "${2:-}" ]] || in=1
 		elif [[ ! $line ]]; then
@@ -118,11 +118,15 @@ _dpl() {
 		tool=dpl-${words[1]} first=2
 	fi
 	if [[ $tool == dpl-call ]]; then
-		if [[ $COMP_CWORD == "$first" ]]; then
-			_dpl_offer start end fail list --help --version
+		if [[ $COMP_CWORD == "$first" && $cur != -* ]]; then
+			_dpl_offer run start end fail list -- --help --version
 			return
 		fi
-		sub=${words[first]} first=$((first + 1))
+		# Options alone are those of run.
+		case ${words[first]} in
+		-*) sub=run ;;
+		*) sub=${words[first]} first=$((first + 1)) ;;
+		esac
 	fi
 	mapfile -t options < <(_dpl_options "$tool" "$sub")
 
@@ -138,8 +142,19 @@ _dpl() {
 
 	# An operand, or a word behind --?
 	for ((i = first; i < COMP_CWORD; i++)); do
-		[[ ${words[i]} != -- ]] || ended=1
+		[[ $ended || ${words[i]} != -- ]] || ended=$((i + 1))
 	done
+	if [[ $ended && $sub == run ]]; then
+		# A command line of its own: bash-completion knows how, else its first word is a command.
+		if declare -F _command_offset >/dev/null; then
+			_command_offset "$ended"
+		elif ((COMP_CWORD == ended)); then
+			mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+		else
+			compopt -o default 2>/dev/null
+		fi
+		return
+	fi
 	if [[ $cur == -* && ! $ended ]]; then
 		for word in "${options[@]}"; do
 			read -r letter long value <<<"$word"
@@ -159,4 +174,4 @@ _dpl() {
 	esac
 }
 
-complete -F _dpl dpl dpl-abort dpl-batch dpl-call dpl-complete dpl-create dpl-join dpl-leave dpl-log dpl-show
+complete -F _dpl dpl dpl-abort dpl-batch dpl-beat dpl-call dpl-complete dpl-create dpl-join dpl-leave dpl-log dpl-show

@@ -8,7 +8,7 @@ function __dpl_options -a tool verb
     command -q $tool; or return
     command $tool --help 2>/dev/null | awk -v tool=$tool -v verb=$verb '
         { line = $0; sub(/^usage:/, "      ", line); split(line, word, " ") }
-        /^(usage:|      )/ && word[1] == tool { inside = word[2] == verb }
+        /^(usage:|      )/ && word[1] == tool { gsub(/[][]/, "", word[2]); inside = word[2] == verb }
         /^$/ { inside = 0 }
         inside { synopsis = synopsis line " " }
         /^  (-., |    )--/ {
@@ -49,10 +49,25 @@ function __dpl_operations -a which
     __dpl_ids dpl-show $which
 end
 
-# The subcommand of dpl-call that the line has, or none.
+# The subcommand of dpl-call that the line has, or none; options alone are those of run.
 function __dpl_call_is
     set -l tokens (commandline -opc)
-    contains -- "$tokens[2]" $argv
+    set -l verb "$tokens[2]"
+    string match -q -- '-*' $verb; and set verb run
+    contains -- "$verb" $argv
+end
+
+# What follows a -- is a command line of its own.
+function __dpl_has_command
+    contains -- -- (commandline -opc)[2..]
+end
+
+function __dpl_command
+    set -l tokens (commandline -opc)
+    set -l at (contains -i -- -- $tokens)
+    set -l line ''
+    test $at -eq (count $tokens); or set line (string escape -- $tokens[(math $at + 1)..])' '
+    complete -C "$line"(commandline -ct)
 end
 
 function __dpl_commands
@@ -104,18 +119,20 @@ complete -c dpl -n 'test (count (commandline -opc)) = 2; and __dpl_call_is help'
 complete -c dpl -n 'test (count (commandline -opc)) = 2; and __dpl_call_is help' -a agents -d 'a short guide for AI agents'
 complete -c dpl -n 'test (count (commandline -opc)) -gt 1; and not __dpl_call_is help' -a '(__dpl_delegate)'
 
-for tool in abort batch complete create join leave log show
+for tool in abort batch beat complete create join leave log show
     complete -c dpl-$tool -f
     __dpl_register dpl-$tool ''
 end
 complete -c dpl-show -a '(__dpl_operations -aq)'
 
 complete -c dpl-call -f
+complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a run -d 'run a command as a call'
 complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a start -d 'begin a call and print its id'
 complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a end -d 'end a call'
 complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a fail -d 'end a call that failed'
 complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a list -d 'show those that run'
-for verb in start end fail list
+for verb in run start end fail list
     __dpl_register dpl-call $verb
 end
+complete -c dpl-call -n '__dpl_call_is run; and __dpl_has_command' -a '(__dpl_command)'
 complete -c dpl-call -n '__dpl_call_is end fail' -a '(__dpl_ids dpl-call list -q)'
