@@ -36,6 +36,9 @@ static _Noreturn void
 check(struct cli *c)
 {
 	cli_put_operation(c, false);
+	json_put_bool(&c->body, "brief", !c->json);
+	if (cli_participant_given(c)) /* looking up the user's name would take longer than the rest */
+		cli_put_participant(c);
 	cli_request(c, "/operation/state");
 	bool aborted = cli_answer_true(c, "aborted");
 	if (c->json)

@@ -178,6 +178,12 @@ dpl_complete(struct dpl *d, const char *operation, const char *participant)
 }
 
 int
+dpl_beat(struct dpl *d, const char *operation, const char *participant)
+{
+	return VERB(d, "/operation/heartbeat", "operationId", operation, "participantId", participant);
+}
+
+int
 dpl_abort(struct dpl *d, const char *operation, const char *participant, const char *reason)
 {
 	return VERB(d, "/operation/abort", "operationId", operation, "participantId", participant, "reason", reason);

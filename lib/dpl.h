@@ -56,6 +56,7 @@ int dpl_create(struct dpl *d, const char *participant, const char *description);
 int dpl_join(struct dpl *d, const char *operation, const char *participant);          /* sessionId */
 int dpl_leave(struct dpl *d, const char *operation, const char *participant);
 int dpl_complete(struct dpl *d, const char *operation, const char *participant);      /* state */
+int dpl_beat(struct dpl *d, const char *operation, const char *participant);          /* state, abortFlag, crashed */
 int dpl_abort(struct dpl *d, const char *operation, const char *participant, const char *reason);
 int dpl_state(struct dpl *d, const char *operation);                                  /* state, aborted */
 int dpl_log(struct dpl *d, const char *operation, const char *participant, const char *level, const char *message);

@@ -29,11 +29,20 @@ history(void)
 int
 verb_state(struct request *r)
 {
+	static const struct journal_options head_only = {.head = true, .stop_seq = UINT64_MAX, .stop_ms = INT64_MAX};
 	struct journal j;
-	if (open_any(r, NULL, &j) < 0)
+	bool brief = false;
+	if (request_bool(r, "brief", &brief) < 0 || open_any(r, brief ? &head_only : NULL, &j) < 0)
 		return -1;
 	request_common(r, &j, j.op.h.seq);
 	json_put(r->reply, "state", op_state_name(j.op.h.state));
+	json_put_bool(r->reply, "crashed", j.op.h.crashes > 0);
+	if (!j.op.h.archived)
+		request_beat(r, &j); /* one that looks at the flag is alive */
+	if (brief) {
+		journal_close(&j);
+		return 0;
+	}
 	json_put_int(r->reply, "callFrameCount", (int64_t)op_running(&j.op));
 	json_open(r->reply, "participants", '[');
 	for (uint32_t i = 0; i < j.op.people.n; i++) {
