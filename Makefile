@@ -113,6 +113,7 @@ demo:
 	scripts/need demo
 	@$(MAKE) --no-print-directory all
 	PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" examples/build-farm.sh
+	PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" examples/who-is-alive.sh
 
 check:
 	scripts/need check

@@ -171,3 +171,21 @@ held_demo() {
 	is "$(grep -c 'no result of file-' demo.err)" 16
 	is "$(grep -c 'worker-.* ended file-' demo.out)" 4
 }
+
+# --- examples/who-is-alive.sh ---
+
+@test "who is alive: an abort that arrives, a death that is noticed, all of it checked" {
+	WORKERS=3 expect 0 "$root/examples/who-is-alive.sh"
+	has "$output" 'worker-1 aborted' 'worker-3 had its SIGTERM' 'the supervisor of worker-2 was killed' 'worker-3 knew, and stopped' \
+		"dpl-beat says: running, worker-2's call died: its supervisor's lock has fallen" '0 problems'
+	is "$(names tmp)" ''
+}
+
+@test "who is alive: workers that do not hear of it are complained about" {
+	# A dpl-call that only runs the command: no abort arrives.
+	printf '#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done; shift\nexec timeout 1 "$@"\n' >shadow/dpl-call
+	chmod +x shadow/dpl-call
+	PATH=$BATS_TEST_TMPDIR/shadow:$PATH WORKERS=2 expect 1 "$root/examples/who-is-alive.sh"
+	has "$stderr" 'worker-2 ended with' 'not 122'
+	is "$(names tmp)" ''
+}
