@@ -474,7 +474,10 @@ heed(struct run *r)
 		notice(r->s->say, "%s; the command goes on without it", v->reason);
 		r->told_gone = true;
 	}
-	/* How the call stands comes first: with it it is known why it must stop. */
+	if (v->dead && v->error == ERR_NO_PARTICIPANT)
+		stop(r, STOP_CANCEL, "its participant has left");
+	else if (v->dead)
+		stop(r, STOP_CRASH, "%.600s", v->reason);
 	if (v->aborted && !r->s->aborted_ok)
 		stop(r, STOP_ABORT, "aborted%s%s", *v->reason ? ": " : "", v->reason);
 	if (strcmp(v->call_state, "cancelled") == 0)

@@ -21,7 +21,8 @@ vigil_begin(struct vigil *v, const sigset_t *signals)
 	watch_init(&v->watch);
 	v->bell = v->beats = -1;
 	v->signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	v->awake_ms = v->last_ms = v->next_ms = clock_mono_ms();
+	v->awake_ms = 0;
+	v->next_ms = clock_mono_ms();
 	return v->signals < 0 ? -1 : 0;
 }
 
@@ -213,7 +214,7 @@ vigil_bury(struct vigil *v, const char *evidence)
 void
 vigil_awoke(struct vigil *v)
 {
-	v->awake_ms = v->last_ms = clock_mono_ms();
+	v->awake_ms = clock_mono_ms();
 }
 
 /* Take in what was pushed; whether it asked. */
@@ -252,7 +253,6 @@ vigil_wait(struct vigil *v, int64_t until_ms, struct pollfd *fds, int n)
 	/* It slept much longer than it asked for: stopped, frozen, or starved. */
 	if (then - now > wait + v->beat_ms)
 		v->awake_ms = then;
-	v->last_ms = then;
 	bool asked = ready > 0 && all[1].revents ? take_events(v) : false;
 	if (!asked && then >= v->next_ms) {
 		(void)ask(v, NULL, NULL);

@@ -30,7 +30,7 @@ struct vigil {
 	bool own_pace;
 	bool whole;              /* ask for the whole result, which stays in `reply` */
 	int64_t next_ms;         /* when to ask next, monotonic */
-	int64_t awake_ms, last_ms; /* awake without a gap since, and at least until */
+	int64_t awake_ms;        /* it slept or was stopped until then, and watches without a gap since; 0: it never did */
 	/* what the last heartbeat said: */
 	enum vigil_end end;
 	bool aborted, crashed, dead, stale;

@@ -328,9 +328,12 @@ wire_sentence(struct buf *b, const struct entry *e)
 		add_after(b, ": ", e->evidence);
 		return;
 	case EVENT_CRASH_DETECTED:
-		buf_str(b, "found that ");
-		show_slice(b, e->participant_id);
-		buf_str(b, e->call_id.n ? "'s call died" : " died");
+		if (e->call_id.n || e->by.n != e->participant_id.n || memcmp(e->by.p, e->participant_id.p, e->by.n) != 0) {
+			buf_str(b, "found that ");
+			show_slice(b, e->participant_id);
+			buf_str(b, e->call_id.n ? "'s call " : " ");
+		}
+		buf_str(b, "died");
 		add_after(b, ": ", e->evidence);
 		return;
 	case EVENT_PROGRESS:
