@@ -133,6 +133,7 @@ static const struct member {
 	MEMBER(TEXT, "evidence", evidence),
 	MEMBER(TEXT, "bootId", boot_id),
 	MEMBER(TEXT, "host", host),
+	MEMBER(TEXT, "cgroup", cgroup),
 	MEMBER(NUMBER, "sessionId", session_id),
 	MEMBER(NUMBER, "pid", pid),
 	MEMBER(NUMBER, "pidStart", pid_start),

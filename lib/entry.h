@@ -83,7 +83,7 @@ struct entry {
 	struct slice key, request;
 	struct slice participant_id; /* of crash.detected and call.crashed: the victim */
 	struct slice evidence;
-	struct slice boot_id, host;
+	struct slice boot_id, host, cgroup;
 	int64_t format;
 	int64_t session_id;
 	int64_t pid, pid_start, process_group, process_session, supervisor_pid;

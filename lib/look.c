@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "clock.h"
 #include "fsx.h"
 #include "json.h"
@@ -219,7 +220,7 @@ tell(const struct verdict *v, const struct beat *b, char *text, size_t size)
 
 struct marks {
 	struct tree tree;
-	int64_t found;
+	struct buf cgroup;
 };
 
 static bool
@@ -233,7 +234,9 @@ take_marks(void *arg, const char *line, size_t n)
 	m->tree.root_start = e.pid_start;
 	m->tree.group = e.process_group;
 	m->tree.session = e.process_session;
-	m->found = 1;
+	buf_clear(&m->cgroup);
+	if (e.cgroup.n)
+		json_unescape(&m->cgroup, e.cgroup.p, e.cgroup.n);
 	return true;
 }
 
@@ -260,6 +263,7 @@ end_tree(struct journal *j, const char *call, bool last)
 	if (same_boot || !b.known) {
 		snprintf(needle, sizeof needle, "\"callId\":\"%s\"", call);
 		(void)journal_search(j, 0, needle, take_marks, &m, &ignored);
+		m.tree.cgroup = m.cgroup.n ? m.cgroup.p : NULL;
 		int sig = 0;
 		if (last) {
 			sig = SIGKILL;
@@ -275,9 +279,12 @@ end_tree(struct journal *j, const char *call, bool last)
 			n = tree_signal(&m.tree, sig, -1, NULL);
 	}
 	if (n == 0) {
+		if (m.tree.cgroup)
+			cgroup_remove(m.tree.cgroup);
 		drop_file(j, call, beat_watchdog_file);
 		(void)unlinkat(j->dir, file, 0);
 	}
+	buf_free(&m.cgroup);
 	return n;
 }
 

@@ -17,6 +17,7 @@ struct verbs_hold {
 	bool watchdog;           /* make the file that its beats are seen by, too */
 	int fd;                  /* out: of the locked beat file, the caller's to close; -1 */
 	int dog;                 /* out: of the watchdog's file, likewise */
+	struct buf cgroup;       /* out: the path of its control group, empty for none; the caller's to free */
 };
 
 struct verbs {

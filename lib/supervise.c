@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "clock.h"
 #include "fsx.h"
 #include "json.h"
@@ -407,7 +408,8 @@ static struct tree
 tree_of(const struct run *r)
 {
 	return (struct tree){.operation = r->s->operation, .call = r->call, .supervisor = getpid(), .root = r->child,
-		.root_start = r->child_start, .group = r->own_group ? r->child : -1, .session = -1};
+		.root_start = r->child_start, .group = r->own_group ? r->child : -1, .session = -1,
+		.cgroup = r->hold.cgroup.n ? r->hold.cgroup.p : NULL};
 }
 
 /* SIGTERM to all of it, the command first: it is why somebody aborts, and looking for the rest takes a while.  What is
@@ -780,7 +782,7 @@ attend(struct run *r)
 	run_command(r);
 	if (r->s->leave_orphans)
 		leave_orphans(r);
-	else if (has_descendants())
+	else if (has_descendants() || r->hold.cgroup.n)
 		end_tree(r);
 	drain_output(r);
 	if (read(r->failed, &r->exec_errno, sizeof r->exec_errno) != sizeof r->exec_errno)
@@ -866,6 +868,9 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 	rc = attend(r);
 out:
 	(void)client_hold(c, NULL);
+	if (r->hold.cgroup.n)
+		cgroup_remove(r->hold.cgroup.p);
+	buf_free(&r->hold.cgroup);
 	/* After the end is in the journal and the file is gone: this tells nobody anything. */
 	close_if(&r->hold.fd), close_if(&r->hold.dog);
 	close_if(&r->go), close_if(&r->failed), close_if(&r->out);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "fsx.h"
 #include "num.h"
 #include "proc.h"
@@ -106,6 +107,15 @@ group_is_ours(const struct tree *t, const struct all *a)
 }
 
 static void
+mark_pid(void *arg, int64_t pid)
+{
+	struct all *a = arg;
+	for (size_t i = 0; i < a->n; i++)
+		if (a->one[i].p.pid == pid)
+			a->one[i].member = true;
+}
+
+static void
 mark(const struct tree *t, struct all *a)
 {
 	char call[100], operation[260];
@@ -119,9 +129,12 @@ mark(const struct tree *t, struct all *a)
 			(group && o->p.group == t->group && (t->session <= 0 || o->p.session == t->session)) ||
 			(t->supervisor > 0 && descends(a, o, t->supervisor)) ||
 			(t->call && proc_has_variable(o->p.pid, call) && proc_has_variable(o->p.pid, operation));
-		if (o->p.pid == t->supervisor || o->p.pid == getpid())
-			o->member = false;
 	}
+	if (t->cgroup)
+		(void)cgroup_each(t->cgroup, mark_pid, a);
+	for (size_t i = 0; i < a->n; i++)
+		if (a->one[i].p.pid == t->supervisor || a->one[i].p.pid == getpid())
+			a->one[i].member = false;
 }
 
 static void

@@ -1,7 +1,7 @@
 /* tree: the processes of a call, and ending them.
  *
  * A process belongs to a call when it descends from the call's supervisor while that lives, is in the call's own
- * process group, or carries the call's DPL_CALL and DPL_OPERATION in its environment.  Another dpl supervisor or keeper
+ * process group or control group, or carries the call's DPL_CALL and DPL_OPERATION in its environment.  Another dpl supervisor or keeper
  * among these and what is below it belong to themselves.  Each is signalled by a verified pidfd, so that a pid that was
  * given to somebody else meanwhile is not hit. */
 #ifndef DPL_TREE_H
@@ -21,6 +21,7 @@ struct tree {
 	int64_t root_start;
 	int64_t group;           /* … and leads this group, if it has one of its own */
 	int64_t session;         /* in which that group is */
+	const char *cgroup;      /* the control group that they are in; NULL */
 };
 
 /* Send `sig` (0: only count) to every process of the call but those in `skip` (-1: none); the number found.  With `who`

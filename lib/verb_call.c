@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "change.h"
+#include "cgroup.h"
 #include "clock.h"
 #include "fsx.h"
 #include "handlers.h"
@@ -187,11 +188,28 @@ hold_call(struct change *c, const char *call)
 	return why_errno(&c->r->why, "make %s of %s", file, c->j->op.h.id);
 }
 
+/* The call gets a control group of its own, where there is one to be had. */
+static void
+enter_cgroup(struct verbs_hold *hold, const char *call, int64_t pid, struct buf *b)
+{
+	if (cgroup_make(call, &hold->cgroup) < 0)
+		return;
+	if (cgroup_enter(hold->cgroup.p, (pid_t)pid) == 0) {
+		json_put(b, "cgroup", hold->cgroup.p);
+		return;
+	}
+	cgroup_remove(hold->cgroup.p);
+	buf_clear(&hold->cgroup);
+}
+
 /* It was not started after all. */
 static void
 unhold_call(struct change *c, const char *call)
 {
 	struct verbs_hold *hold = c->r->v->hold;
+	if (hold->cgroup.n)
+		cgroup_remove(hold->cgroup.p);
+	buf_clear(&hold->cgroup);
 	char file[BEAT_FILE_MAX];
 	beat_watchdog_file(call, file);
 	if (hold->watchdog)
@@ -246,6 +264,7 @@ verb_call_start(struct request *r)
 			json_put_bool(b, "held", true);
 			json_put(b, "bootId", r->v->hold->id.boot);
 			json_put(b, "host", r->v->hold->id.host);
+			enter_cgroup(r->v->hold, s.call, s.pid, b);
 		}
 		rc = change_commit(&c);
 		if (rc < 0 && holds && r->why.code != ERR_NOT_DURABLE)
