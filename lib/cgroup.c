@@ -14,7 +14,7 @@
 
 #define ROOT "/sys/fs/cgroup"
 
-enum { CGROUP2 = 0x63677270, TRIES = 5 };
+enum { CGROUP2 = 0x63677270, TRIES = 10 };
 
 static bool
 is_version_2(void)
@@ -129,6 +129,7 @@ cgroup_remove(const char *path)
 		if (rmdir(folder.p) == 0 || errno != EBUSY)
 			break;
 		(void)cgroup_each(path, move_up, above.p ? above.p : (char[]){""});
+		usleep(2000); /* what was killed needs a moment to be gone */
 	}
 	buf_free(&folder);
 	buf_free(&above);
