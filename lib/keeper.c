@@ -353,6 +353,9 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 			why_set(why, ERR_ENDED, "operation %s has ended", k->operation);
 		else
 			why_set(why, w->v.error, "%s", w->v.reason);
+	} else if (k->pid > 0 && k->every_ms + k->jitter_ms >= w->v.stale_ms) {
+		why_set(why, ERR_REQUEST, "a beat every %lld ms would hang: the operation takes %lld ms of silence for that",
+			(long long)(k->every_ms + k->jitter_ms), (long long)w->v.stale_ms);
 	} else if (k->pid <= 0 || hold(w, why) == 0) {
 		rc = 0;
 		if (ready >= 0) {

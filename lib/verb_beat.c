@@ -193,6 +193,7 @@ put_reply(struct request *r, struct journal *j, const struct heartbeat *h)
 	wire_crash(r->reply, &j->op, &from);
 	json_put_int(r->reply, "beatMs", j->op.h.beat_ms);
 	json_put_int(r->reply, "jitterMs", j->op.h.jitter_ms);
+	json_put_int(r->reply, "staleMs", j->op.h.stale_ms);
 	if (*h->call && !j->op.head)
 		json_put(r->reply, "callState", state_of_call(j, h->call));
 	if (h->look.ending)

@@ -130,6 +130,7 @@ take_reply(struct vigil *v, struct json *j)
 		v->beat_ms = number(j, "beatMs", v->beat_ms);
 		v->jitter_ms = number(j, "jitterMs", v->jitter_ms);
 	}
+	v->stale_ms = number(j, "staleMs", 0);
 	v->ending = (int)number(j, "endingProcesses", 0);
 	copy_text(j, "callState", v->call_state, sizeof v->call_state);
 }

@@ -28,6 +28,7 @@ struct vigil {
 	bool pushed;             /* both are watched */
 	int64_t beat_ms, jitter_ms; /* the operation's, once it was asked; `own_pace`: the caller's */
 	bool own_pace;
+	int64_t stale_ms;        /* the operation's: silent for longer hangs */
 	bool whole;              /* ask for the whole result, which stays in `reply` */
 	int64_t next_ms;         /* when to ask next, monotonic */
 	int64_t awake_ms;        /* it slept or was stopped until then, and watches without a gap since; 0: it never did */
