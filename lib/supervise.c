@@ -1,6 +1,7 @@
 /* supervise: run one command as a call. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@ extern char **environ;
 enum {
 	WATCH_AFTER_MS = 5, /* a shorter command is not worth an inotify instance */
 	PASS_MS = 50,       /* between two looks at a tree that is ending */
+	END_TRIES = 6,
 	PASSES_LAST = 40,   /* of these after SIGKILL: what cannot be killed (another uid, a dead disk) is left */
 };
 
@@ -40,6 +42,7 @@ struct run {
 	struct supervised *end;
 	struct why *why;
 	char call[ID_NAME_MAX + 1], session[24];
+	sigset_t mask;           /* as it was */
 	pid_t child;
 	int64_t child_start;
 	bool own_group;          /* the command leads a group of its own */
@@ -49,6 +52,7 @@ struct run {
 	int exec_errno;
 	int go, failed;          /* pipes: lets the child go on; tells why exec failed */
 	int out;                 /* the command's stdout, captured; -1 */
+	bool full;               /* … and ours takes no more for now */
 	struct buf result;
 	bool result_long;
 	int64_t begun_ms, stop_ms, kill_ms;
@@ -113,14 +117,18 @@ close_if(int *fd)
 
 /* In the child, once the frame is there: become the command.  `words` are the call and the session. */
 static _Noreturn void
-become(const struct run *r, const char *path, const sigset_t *mask, const char *words, int failed)
+become(const struct run *r, const char *path, const char *words, int failed)
 {
 	const struct supervise *s = r->s;
 	setenv("DPL_LEDGER", r->c->ledger, 1);
 	setenv("DPL_OPERATION", s->operation, 1);
 	setenv("DPL_PARTICIPANT", s->participant, 1);
 	setenv("DPL_CALL", words, 1);
-	setenv("DPL_SESSION", words + strlen(words) + 1, 1);
+	const char *session = words + strlen(words) + 1;
+	if (*session)
+		setenv("DPL_SESSION", session, 1);
+	else
+		unsetenv("DPL_SESSION");
 	if (s->watchdog_ms)
 		setenv("DPL_WATCHDOG", "1", 1);
 	else
@@ -133,7 +141,7 @@ become(const struct run *r, const char *path, const sigset_t *mask, const char *
 	for (int fd = 0; fd <= 2; fd++)
 		if (s->closed & 1u << fd)
 			close(fd);
-	sigprocmask(SIG_SETMASK, mask, NULL);
+	sigprocmask(SIG_SETMASK, &r->mask, NULL);
 	execve(path, s->argv, environ);
 	if (errno == ENOEXEC) { /* a script without #!, as a shell would run it */
 		int n = 0;
@@ -155,7 +163,7 @@ become(const struct run *r, const char *path, const sigset_t *mask, const char *
 }
 
 static _Noreturn void
-child(const struct run *r, const char *path, const sigset_t *mask, int go, int failed, int out, pid_t parent)
+child(const struct run *r, const char *path, int go, int failed, int out, pid_t parent)
 {
 	char words[ID_NAME_MAX + 32];
 	size_t n = 0;
@@ -179,7 +187,7 @@ child(const struct run *r, const char *path, const sigset_t *mask, int go, int f
 		_exit(SUPERVISE_SELF);
 	if (out >= 0)
 		dup2(out, 1);
-	become(r, path, mask, words, failed);
+	become(r, path, words, failed);
 }
 
 static bool
@@ -193,7 +201,7 @@ has_terminal(void)
 }
 
 static int
-start_child(struct run *r, const char *path, const sigset_t *mask)
+start_child(struct run *r, const char *path)
 {
 	int go[2] = {-1, -1}, failed[2] = {-1, -1}, out[2] = {-1, -1};
 	bool capture = r->s->result_from && strcmp(r->s->result_from, "stdout") == 0;
@@ -205,7 +213,7 @@ start_child(struct run *r, const char *path, const sigset_t *mask)
 		goto fail;
 	if (r->child == 0) {
 		close(go[1]);
-		child(r, path, mask, go[0], failed[1], out[1], self);
+		child(r, path, go[0], failed[1], out[1], self);
 	}
 	if (r->own_group)
 		(void)setpgid(r->child, r->child); /* both do it, so that neither need wait */
@@ -388,6 +396,18 @@ end_frame(struct run *r, const char *problem)
 	return rc;
 }
 
+/* A lock that is not had, a disk that is full: without this entry the call would be taken for crashed. */
+static int
+surely_end_frame(struct run *r, const char *problem)
+{
+	int rc;
+	for (int try = 1; (rc = end_frame(r, problem)) < 0 && err_info(r->why->code)->retryable && try < END_TRIES; try++) {
+		notice(r->s->say, "%s; trying again", r->why->text);
+		sleep(1);
+	}
+	return rc;
+}
+
 static void
 log_line(struct run *r, const char *level, const char *text)
 {
@@ -430,7 +450,6 @@ static void
 run_hook(struct run *r)
 {
 	char pid[24];
-	sigset_t none;
 	r->hook = fork();
 	if (r->hook != 0)
 		return;
@@ -441,10 +460,10 @@ run_hook(struct run *r)
 	setenv("DPL_CALL", r->call, 1);
 	setenv("DPL_CALL_PID", pid, 1);
 	setenv("DPL_ABORT_REASON", r->stop_reason, 1);
-	sigemptyset(&none);
-	signal(SIGPIPE, SIG_DFL);
+	if (!r->s->ignore_sigpipe)
+		signal(SIGPIPE, SIG_DFL);
 	umask(r->s->umask);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	sigprocmask(SIG_SETMASK, &r->mask, NULL);
 	execl("/bin/sh", "sh", "-c", r->s->on_abort, (char *)NULL);
 	_exit(127);
 }
@@ -563,11 +582,25 @@ reap(struct run *r)
 
 /* --- the command's output --- */
 
-/* Pass on what is there, and keep it; at its end the pipe is closed. */
+/* What to wait for: output, or room to pass it on. */
+static struct pollfd
+output(const struct run *r)
+{
+	if (r->full)
+		return (struct pollfd){.fd = 1, .events = POLLOUT};
+	return (struct pollfd){.fd = r->out, .events = POLLIN};
+}
+
+/* Pass on what is there, and keep it; at its end the pipe is closed.  Never more than surely fits: a reader that is slow must
+ * not keep the supervisor from bringing an abort. */
 static void
 take_output(struct run *r)
 {
-	char bytes[16384];
+	char bytes[PIPE_BUF];
+	struct pollfd room = {.fd = 1, .events = POLLOUT};
+	r->full = poll(&room, 1, 0) == 0;
+	if (r->full)
+		return;
 	ssize_t n = read(r->out, bytes, sizeof bytes);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
@@ -590,8 +623,11 @@ drain_output(struct run *r)
 	if (r->out < 0)
 		return;
 	(void)fcntl(r->out, F_SETFL, O_NONBLOCK);
-	for (struct pollfd p = {.fd = r->out, .events = POLLIN}; r->out >= 0 && poll(&p, 1, 0) > 0;)
+	for (struct pollfd p = {.fd = r->out, .events = POLLIN}; r->out >= 0 && poll(&p, 1, 0) > 0;) {
+		struct pollfd room = {.fd = 1, .events = POLLOUT};
+		(void)poll(&room, 1, -1); /* the command is over: now there is time */
 		take_output(r);
+	}
 	close_if(&r->out);
 }
 
@@ -675,7 +711,7 @@ static void
 run_command(struct run *r)
 {
 	while (!r->reaped) {
-		struct pollfd out = {.fd = r->out, .events = POLLIN};
+		struct pollfd out = output(r);
 		if (vigil_wait(&r->v, next_deadline(r), &out, 1))
 			heed(r);
 		take_signals(r);
@@ -725,7 +761,7 @@ end_tree(struct run *r)
 		kill_ms = r->kill_ms; /* they have had their SIGTERM */
 	r->kill_ms = kill_ms;
 	while (clean < 2 && last < PASSES_LAST) {
-		struct pollfd out = {.fd = r->out, .events = POLLIN};
+		struct pollfd out = output(r);
 		int n = tree_signal(&t, sig, -1, NULL);
 		clean = n ? 0 : clean + 1;
 		if (sig == SIGTERM && n)
@@ -796,7 +832,7 @@ attend(struct run *r)
 	r->end->status = status_of(r);
 	r->end->signal = !r->stop && !r->exec_errno && WIFSIGNALED(r->wait_status) ? WTERMSIG(r->wait_status) : 0;
 	r->end->duration_ms = clock_mono_ms() - r->begun_ms;
-	int rc = end_frame(r, problem);
+	int rc = surely_end_frame(r, problem);
 	if (rc < 0 && r->end->status == 0)
 		r->end->status = SUPERVISE_SELF;
 	if (rc == 0 && missing.code) {
@@ -833,7 +869,7 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 {
 	struct run *r = calloc(1, sizeof *r);
 	struct buf path = {0};
-	sigset_t signals = attended(), mask;
+	sigset_t signals = attended();
 	int rc = -1;
 	*end = (struct supervised){.status = SUPERVISE_SELF};
 	why->code = ERR_NONE;
@@ -848,14 +884,14 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 		end->status = cannot;
 		goto out;
 	}
-	sigprocmask(SIG_BLOCK, &signals, &mask);
+	sigprocmask(SIG_BLOCK, &signals, &r->mask);
 	r->own_group = !has_terminal();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (vigil_begin(&r->v, &signals) < 0) {
 		why_errno(why, "wait for signals");
 		goto out;
 	}
-	if (start_child(r, path.p, &mask) < 0)
+	if (start_child(r, path.p) < 0)
 		goto out;
 	if (start_frame(r) < 0) {
 		end->status = refused_status(why->code);
