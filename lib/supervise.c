@@ -820,7 +820,8 @@ attend(struct run *r)
 		leave_orphans(r);
 	else if (has_descendants() || r->hold.cgroup.n)
 		end_tree(r);
-	drain_output(r);
+	if (!r->stop) /* else nobody needs the result, and a slow reader must not keep the end back */
+		drain_output(r);
 	if (read(r->failed, &r->exec_errno, sizeof r->exec_errno) != sizeof r->exec_errno)
 		r->exec_errno = 0;
 	struct why missing = {.code = ERR_NONE};
@@ -833,6 +834,7 @@ attend(struct run *r)
 	r->end->signal = !r->stop && !r->exec_errno && WIFSIGNALED(r->wait_status) ? WTERMSIG(r->wait_status) : 0;
 	r->end->duration_ms = clock_mono_ms() - r->begun_ms;
 	int rc = surely_end_frame(r, problem);
+	drain_output(r);
 	if (rc < 0 && r->end->status == 0)
 		r->end->status = SUPERVISE_SELF;
 	if (rc == 0 && missing.code) {
