@@ -224,7 +224,7 @@ start_helper(struct client *c, struct why *why)
 	if (rc == 0) {
 		posix_spawn_file_actions_t actions;
 		posix_spawnattr_t attributes;
-		sigset_t standard;
+		sigset_t standard, none;
 		char *argv[] = {name, c->ledger, NULL};
 		sigemptyset(&standard);
 		sigaddset(&standard, SIGPIPE);
@@ -233,7 +233,11 @@ start_helper(struct client *c, struct why *why)
 		posix_spawn_file_actions_adddup2(&actions, out[1], 1);
 		posix_spawnattr_init(&attributes);
 		posix_spawnattr_setsigdefault(&attributes, &standard);
-		posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+		/* A supervisor has signals blocked, and Ctrl-C is not for its helper: that ends with its input. */
+		sigemptyset(&none);
+		posix_spawnattr_setsigmask(&attributes, &none);
+		posix_spawnattr_setpgroup(&attributes, 0);
+		posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
 		rc = posix_spawnp(&c->helper, path, &actions, &attributes, argv, environ);
 		posix_spawn_file_actions_destroy(&actions);
 		posix_spawnattr_destroy(&attributes);

@@ -249,7 +249,7 @@ end_tree(struct journal *j, const char *call, bool last)
 	struct beat b;
 	struct beat_id here = beat_here();
 	struct why ignored;
-	struct marks m = {.tree = {.operation = j->op.h.id, .call = call, .supervisor = -1, .root = -1, .root_start = -1, .group = -1, .session = -1}};
+	struct marks m = {.tree = {.operation = j->op.h.id, .call = call, .supervisor = -1, .apart = -1, .root = -1, .root_start = -1, .group = -1, .session = -1}};
 	beat_call_file(call, file);
 	if (beat_look(j->dir, file, &b) < 0 || b.locked)
 		return 0;

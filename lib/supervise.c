@@ -427,7 +427,7 @@ log_line(struct run *r, const char *level, const char *text)
 static struct tree
 tree_of(const struct run *r)
 {
-	return (struct tree){.operation = r->s->operation, .call = r->call, .supervisor = getpid(), .root = r->child,
+	return (struct tree){.operation = r->s->operation, .call = r->call, .supervisor = getpid(), .apart = r->c->helper, .root = r->child,
 		.root_start = r->child_start, .group = r->own_group ? r->child : -1, .session = -1,
 		.cgroup = r->hold.cgroup.n ? r->hold.cgroup.p : NULL};
 }

@@ -124,7 +124,7 @@ mark(const struct tree *t, struct all *a)
 	snprintf(operation, sizeof operation, "DPL_OPERATION=%s", t->operation ? t->operation : "");
 	for (size_t i = 0; i < a->n; i++) {
 		struct one *o = &a->one[i];
-		o->apart = is_dpl(&o->p) && o->p.pid != t->supervisor;
+		o->apart = (is_dpl(&o->p) && o->p.pid != t->supervisor) || (t->apart > 0 && o->p.pid == t->apart);
 		o->member = (t->root > 1 && o->p.pid == t->root && o->p.start == t->root_start) ||
 			(group && o->p.group == t->group && (t->session <= 0 || o->p.session == t->session)) ||
 			(t->supervisor > 0 && descends(a, o, t->supervisor)) ||

@@ -310,3 +310,24 @@ setup() {
 	is "$(jq -r '.operations[0].description' <<<"$output")" $'a\nb'
 	is "$(jq '.operations | length' <<<"$output")" 1
 }
+
+@test "supervised calls through a helper: the frame, the abort, the end of what was left" {
+	op=$(dpl-create --beat 200ms --jitter 0 --stale 1s)
+	export DPL_OPERATION=$op
+	expect 4 dpl-call -- sh -c 'sleep 1000 & echo out; dpl-beat --progress 1/2; exit 4'
+	is "$output" $'out\nrunning'
+	has "$stderr" ''
+	is "$(entries "$op" | paste -sd ' ')" 'operation.created call.started progress call.failed'
+	! pgrep -f 'sleep 1000' >/dev/null
+	in_background dpl-call -- sh -c 'trap "echo got >got; exit 0" TERM; echo $$ >begun; while :; do sleep 0.01; done'
+	wait_for '[ -s begun ]'
+	dpl-abort -m stop
+	ended "$pid"
+	is "$status" 122
+	is "$(cat got)" got
+	is "$(last_entry "$op" '[.event, .reason] | @csv')" '"call.cancelled","aborted: stop"'
+	expect 4 dpl-beat --json
+	holds '.state == "running" and .aborted and .people[0].liveness == "alive"'
+	expect 125 dpl-call --aborted-ok --watchdog 5s -- true
+	refused dpl-call --watchdog 'a folder'
+}
