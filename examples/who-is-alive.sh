@@ -30,6 +30,7 @@ problems=0
 
 tidy() {
 	[ "${#pids[@]}" = 0 ] || kill -KILL "${pids[@]}" 2>/dev/null || :
+	pkill -KILL -f -- "--work $work/" || : # whatever went wrong, nothing works on
 	rm -rf "$work"
 }
 declare -A pids=()

@@ -188,4 +188,5 @@ held_demo() {
 	PATH=$BATS_TEST_TMPDIR/shadow:$PATH WORKERS=2 expect 1 "$root/examples/who-is-alive.sh"
 	has "$stderr" 'worker-2 ended with' 'not 122'
 	is "$(names tmp)" ''
+	is "$(pgrep -f "who-is-alive.sh --work $BATS_TEST_TMPDIR")" ''
 }
