@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "follow.h"
 #include "id.h"
 #include "request.h"
 
@@ -30,6 +31,7 @@ verbs_close(struct verbs *v)
 {
 	for (int i = 0; i < v->opened; i++)
 		close_open(v, v->open[i]);
+	follow_free(v->follow);
 	if (v->store.path)
 		store_close(&v->store);
 	free(v->path);
@@ -218,6 +220,15 @@ request_close(struct request *r, struct journal *j)
 	close_open(v, j);
 	v->opened--;
 	memmove(&v->open[i], &v->open[i + 1], (size_t)(v->opened - i) * sizeof j);
+}
+
+struct follow *
+request_follow(struct request *r)
+{
+	struct verbs *v = r->v;
+	if (!v->follow && !(v->follow = follow_new()))
+		why_set(&r->why, ERR_IO, "out of memory");
+	return v->follow;
 }
 
 void
