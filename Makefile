@@ -41,7 +41,7 @@ FUZZ_SECONDS ?= 20
 STD      = -std=c11 $(WARN) -MMD -MP -include lib/banned.h
 
 # heap.c replaces malloc: in the static commands only.
-LIB_SRC  = $(filter-out lib/cli.c lib/render.c lib/timeline.c lib/heap.c,$(wildcard lib/*.c))
+LIB_SRC  = $(filter-out lib/cli.c lib/picture.c lib/render.c lib/timeline.c lib/heap.c,$(wildcard lib/*.c))
 CLI_SRC  = $(filter-out lib/dpl.c lib/heap.c,$(wildcard lib/*.c)) $(CMD_HEAP)
 TOOLS    = $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
 UNITS    = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))

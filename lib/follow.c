@@ -297,7 +297,6 @@ follow_ledger(struct follow *f, struct store *s, int64_t after, int64_t wait_ms,
 		f->newest = after;
 	int64_t begun = f->newest;
 	bool waits = rest(f, wait_ms);
-	size_t i = 0;
 	forget(f, after);
 	if (f->names < 0) {
 		f->names = store_watch(s, &f->all);
@@ -309,8 +308,7 @@ follow_ledger(struct follow *f, struct store *s, int64_t after, int64_t wait_ms,
 		watch_all(f, s);
 		if (take_events(f, s, why) < 0)
 			return -1;
-		i = 0;
-		if (follow_next(f, after, &i) || !waits || left <= 0)
+		if (f->newest > after || !waits || left <= 0)
 			break;
 		left = end - clock_mono_ms();
 		waits = watch_wait(&f->all, left);
@@ -327,11 +325,11 @@ follow_newest(const struct follow *f)
 }
 
 const char *
-follow_next(const struct follow *f, int64_t after, size_t *i)
+follow_next(const struct follow *f, int64_t after, bool ended, size_t *i)
 {
 	while (*i < f->n) {
 		const struct seen *op = f->ops[(*i)++];
-		if (op->changed > after)
+		if (op->changed > after && op->gone == ended)
 			return op->id;
 	}
 	return NULL;

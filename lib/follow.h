@@ -28,10 +28,10 @@ int follow_entry(struct follow *f, struct journal *j, uint64_t seq, int64_t wait
  * all that has changed since, and what has not perhaps.  0 stands before everything. */
 int follow_ledger(struct follow *f, struct store *s, int64_t after, int64_t wait_ms, struct why *why);
 
-/* What follow_ledger found: the number of the newest change, and the ids, one after the other (*i starts as 0, NULL ends
- * it).  One that has ended is in backup/, or was deleted. */
+/* What follow_ledger found: the number of the newest change; and the ids of live operations, or of those that are in
+ * backup/ or were deleted, one after the other (*i starts as 0, NULL ends it). */
 int64_t follow_newest(const struct follow *f);
-const char *follow_next(const struct follow *f, int64_t after, size_t *i);
+const char *follow_next(const struct follow *f, int64_t after, bool ended, size_t *i);
 
 /* Whether the kernel refused a watch, so that the looks every WATCH_LOOK_MS are all there is. */
 bool follow_is_slow(const struct follow *f);

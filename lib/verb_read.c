@@ -441,14 +441,16 @@ verb_changes(struct request *r)
 {
 	int64_t after = 0, wait_ms = 0;
 	struct follow *f;
-	size_t i = 0;
 	if (request_int(r, "after", 0, JSON_INT_MAX, &after) < 0 || request_int(r, "waitMs", 0, 3600000, &wait_ms) < 0 ||
 	    request_store(r, false) < 0 || !(f = request_follow(r)) || follow_ledger(f, &r->v->store, after, wait_ms, &r->why) < 0)
 		return -1;
-	json_open(r->reply, "operations", '[');
-	for (const char *id; (id = follow_next(f, after, &i));)
-		json_put(r->reply, NULL, id);
-	json_close(r->reply, ']');
+	for (int ended = 0; ended <= 1; ended++) {
+		size_t i = 0;
+		json_open(r->reply, ended ? "ended" : "operations", '[');
+		for (const char *id; (id = follow_next(f, after, ended, &i));)
+			json_put(r->reply, NULL, id);
+		json_close(r->reply, ']');
+	}
 	json_put_int(r->reply, "next", follow_newest(f));
 	if (follow_is_slow(f))
 		json_put_bool(r->reply, "slow", true);
