@@ -63,7 +63,7 @@ static const char *
 trouble(const struct picture *p, int object, struct buf *b, enum colour *colour)
 {
 	const char *life = text_of(p, object, "liveness", b);
-	if (strcmp(life, "alive") == 0 || strcmp(life, "left") == 0)
+	if (!*life || strcmp(life, "alive") == 0 || strcmp(life, "left") == 0)
 		return "";
 	*colour = strcmp(life, "suspect") == 0 || strcmp(life, "suspended") == 0 ? YELLOW : RED;
 	return life;
