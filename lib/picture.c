@@ -69,11 +69,27 @@ trouble(const struct picture *p, int object, struct buf *b, enum colour *colour)
 	return life;
 }
 
+void
+picture_sign(const struct picture *p, struct buf *b, int person)
+{
+	struct buf at = {0};
+	int64_t beat = json_number(p->json, person, "beatAgeMs");
+	if (beat >= 0) {
+		buf_str(b, "beat ");
+		render_duration(b, beat);
+		buf_str(b, " ago");
+	} else if (*text_of(p, person, "lastSeenAt", &at)) {
+		buf_str(b, "seen ");
+		picture_ago(p, b, at.p);
+	}
+	buf_free(&at);
+}
+
 static void
 person_row(const struct picture *p, struct render_table *t, int k)
 {
 	struct buf b = {0}, text = {0};
-	int64_t sessions = json_number(p->json, k, "sessions"), beat = json_number(p->json, k, "beatAgeMs");
+	int64_t sessions = json_number(p->json, k, "sessions");
 	int64_t calls = json_number(p->json, k, "callsStarted");
 	enum colour colour = sessions ? GREEN : DIM;
 	const char *wrong = trouble(p, k, &b, &colour);
@@ -83,12 +99,8 @@ person_row(const struct picture *p, struct render_table *t, int k)
 	render_cell(t, PLAIN, text_of(p, k, "participantId", &b));
 	render_cell(t, colour, text.p ? text.p : "");
 	buf_clear(&text);
-	buf_str(&text, beat >= 0 ? "beat " : "seen ");
-	if (beat >= 0)
-		render_duration(&text, beat), buf_str(&text, " ago");
-	else
-		picture_ago(p, &text, text_of(p, k, "lastSeenAt", &b));
-	render_cell(t, PLAIN, text.p ? text.p : "");
+	picture_sign(p, &text, k);
+	render_cell(t, PLAIN, text.n ? text.p : "");
 	buf_clear(&text);
 	buf_fmt(&text, "%lld call%s", (long long)calls, calls == 1 ? "" : "s");
 	picture_count(&text, json_number(p->json, k, "callsRunning"), "running");

@@ -27,6 +27,9 @@ void picture_ago(const struct picture *p, struct buf *b, const char *time);
 /* Add "3 running" to an enumeration, nothing for 0 and less. */
 void picture_count(struct buf *b, int64_t n, const char *what);
 
+/* Add the last sign of life of a participant: "beat 0.3 s ago", or "seen 2.1 s ago" where it has not beaten. */
+void picture_sign(const struct picture *p, struct buf *b, int person);
+
 /* A participant a line: name, whether it takes part and lives, its last sign of life, its calls. */
 void picture_people(const struct picture *p, int object, int indent);
 

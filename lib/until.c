@@ -202,19 +202,14 @@ add_call(struct cli *c, struct buf *text, int k)
 }
 
 static void
-add_beat(struct cli *c, struct buf *text, int k)
+add_sign(struct cli *c, struct buf *text, int k)
 {
 	struct picture p = {.json = &c->answer, .now_ms = clock_wall_ms()};
 	struct buf b = {0};
-	int64_t beat = cli_answer_int(c, k, "beatAgeMs");
 	const char *life = cli_answer(c, k, "liveness", &b);
 	if (*life && strcmp(life, "alive") != 0)
 		buf_fmt(text, "%s, ", life);
-	buf_str(text, beat >= 0 ? "beat " : "seen ");
-	if (beat >= 0)
-		render_duration(text, beat), buf_str(text, " ago");
-	else
-		picture_ago(&p, text, cli_answer(c, k, "lastSeenAt", &b));
+	picture_sign(&p, text, k);
 	buf_free(&b);
 }
 
@@ -231,7 +226,7 @@ say_waiting(struct cli *c, struct until *u, const char *id)
 	else
 		buf_str(&text, "running: "), add_names(c, &text, calls, "callId", add_call);
 	if (json_first(&c->answer, people) >= 0)
-		buf_str(&text, "; taking part: "), add_names(c, &text, people, "participantId", add_beat);
+		buf_str(&text, "; taking part: "), add_names(c, &text, people, "participantId", add_sign);
 	if (!text.failed)
 		cli_say(c, "%s", text.p);
 	buf_free(&text);
