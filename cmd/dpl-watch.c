@@ -68,6 +68,7 @@ follow_all(struct cli *c, bool colours)
 	struct reader r = {0};
 	while (!reader_is_over(c))
 		reader_changes(c, &r, reader_left(c, READER_WAIT_MS), 0, true, colours);
+	reader_free(&r);
 	return EXIT_DONE;
 }
 

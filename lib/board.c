@@ -174,16 +174,16 @@ board_one(struct cli *c, struct place *p, bool colours)
 		int64_t drawn = clock_mono_ms();
 		resized = 0;
 		draw(c, &b, p, 1);
-		if (p->ended)
-			return reader_status(c);
-		if (reader_is_over(c))
-			return EXIT_TIMED_OUT;
+		if (p->ended || reader_is_over(c))
+			break;
 		reader_entries(c, p, reader_left(c, TICK_MS));
 		rest(c, drawn, FRAME_MS);
 		do
 			reader_entries(c, p, 0);
 		while (p->more);
 	}
+	buf_free(&b.picture);
+	return p->ended ? reader_status(c) : EXIT_TIMED_OUT;
 }
 
 int
@@ -198,8 +198,11 @@ board_all(struct cli *c, bool colours)
 		resized = 0;
 		draw(c, &b, r.places, r.n);
 		if (reader_is_over(c))
-			return EXIT_DONE;
+			break;
 		reader_changes(c, &r, reader_left(c, TICK_MS), SHOW_MS, false, false);
 		rest(c, drawn, FRAME_MS);
 	}
+	buf_free(&b.picture);
+	reader_free(&r);
+	return EXIT_DONE;
 }

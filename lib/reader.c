@@ -271,3 +271,12 @@ reader_changes(struct cli *c, struct reader *r, int64_t wait_ms, int64_t keep_ms
 		}
 	drop_ended(r, keep_ms);
 }
+
+void
+reader_free(struct reader *r)
+{
+	free(r->places);
+	buf_free(&r->changed);
+	buf_free(&r->ended);
+	*r = (struct reader){0};
+}

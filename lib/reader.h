@@ -50,4 +50,6 @@ struct reader {
  * printed where `prints`.  One that cannot be read is said and left out.  Those that have ended stay for keep_ms. */
 void reader_changes(struct cli *c, struct reader *r, int64_t wait_ms, int64_t keep_ms, bool prints, bool colours);
 
+void reader_free(struct reader *r);
+
 #endif

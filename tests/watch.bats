@@ -635,7 +635,7 @@ becomes() {
 	wait_for 'dpl-log -q tick; [ -s watched ]'
 	echo 'nor this' >>"$ledger/$other/journal.jsonl"
 	third=$(dpl-create)
-	wait_for 'grep -q "^$third" watched'
+	wait_for "grep -q '^$third' watched"
 	is "$(wc -l <said)" 1
 	has "$(cat said)" "$other/journal.jsonl:2"
 	rm -r "${ledger:?}/$other"
