@@ -40,8 +40,9 @@ FUZZ_SECONDS ?= 20
 # banned.h turns the functions that we never use into errors.
 STD      = -std=c11 $(WARN) -MMD -MP -include lib/banned.h
 
-# heap.c replaces malloc: in the static commands only.
-LIB_SRC  = $(filter-out lib/cli.c lib/render.c lib/timeline.c lib/heap.c,$(wildcard lib/*.c))
+# What only the commands use; heap.c replaces malloc in the static ones.
+FACE     = board cli picture reader render timeline until
+LIB_SRC  = $(filter-out $(FACE:%=lib/%.c) lib/heap.c,$(wildcard lib/*.c))
 CLI_SRC  = $(filter-out lib/dpl.c lib/heap.c,$(wildcard lib/*.c)) $(CMD_HEAP)
 TOOLS    = $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
 UNITS    = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))

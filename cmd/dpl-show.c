@@ -6,8 +6,8 @@
 #include "clock.h"
 #include "entry.h"
 #include "num.h"
+#include "picture.h"
 #include "render.h"
-#include "table.h"
 #include "text.h"
 #include "timeline.h"
 
@@ -41,36 +41,16 @@ enum { AT = CLI_OWN, COLOUR, TRAIL, TREE };
 
 static bool colours;
 
-static enum colour
-state_colour(const char *state, bool aborted)
-{
-	if (aborted || strcmp(state, "failed") == 0 || strcmp(state, "crashed") == 0 || strcmp(state, "cancelled") == 0)
-		return RED;
-	return strcmp(state, "running") == 0 ? CYAN : strcmp(state, "cleanup") == 0 ? YELLOW : GREEN;
-}
-
 static int
 member(const struct cli *c, int object, const char *name)
 {
 	return json_get(&c->answer, object, name);
 }
 
-static bool
-flag(const struct cli *c, int object, const char *name)
+static struct picture
+picture_of(struct cli *c, int64_t now_ms)
 {
-	bool value = false;
-	(void)json_boolean(&c->answer, member(c, object, name), &value);
-	return value;
-}
-
-/* "running", "completed, aborted" … */
-static const char *
-state_of(const struct cli *c, int object, struct buf *b)
-{
-	cli_answer(c, object, "state", b);
-	if (flag(c, object, "aborted"))
-		buf_str(b, ", aborted");
-	return b->p ? b->p : "";
+	return (struct picture){.json = &c->answer, .out = &c->out, .colours = colours, .now_ms = now_ms};
 }
 
 /* --- all operations --- */
@@ -79,6 +59,7 @@ static void
 list_rows(struct cli *c, int operations)
 {
 	struct render_table t = {.columns = 5, .right = {false, false, true, true, false}};
+	struct picture p = picture_of(c, 0);
 	struct buf b = {0};
 	for (int k = json_first(&c->answer, operations); k >= 0; k = json_next(&c->answer, operations, k)) {
 		render_cell(&t, BOLD, cli_answer(c, k, "operationId", &b));
@@ -89,8 +70,9 @@ list_rows(struct cli *c, int operations)
 			render_cell(&t, PLAIN, cli_answer(c, k, "error", &b));
 			continue;
 		}
-		enum colour colour = state_colour(cli_answer(c, k, "state", &b), flag(c, k, "aborted"));
-		render_cell(&t, colour, state_of(c, k, &b));
+		enum colour colour;
+		const char *state = picture_state(&p, k, &b, &colour);
+		render_cell(&t, colour, state);
 		buf_clear(&b);
 		render_duration(&b, cli_answer_int(c, k, "durationMs"));
 		render_cell(&t, PLAIN, b.p);
@@ -137,37 +119,20 @@ line(struct cli *c, const char *label, enum colour colour, const char *text)
 	buf_free(&shown);
 }
 
-/* How long before `now_ms` a time of the answer was. */
 static void
-ago(struct buf *b, const char *time, int64_t now_ms)
+show_head(struct cli *c, const struct picture *p)
 {
-	int64_t ms;
-	if (clock_parse(time, strlen(time), &ms) < 0)
-		return;
-	render_duration(b, now_ms - ms);
-	buf_str(b, " ago");
-}
-
-static void
-add_count(struct buf *b, int64_t n, const char *what)
-{
-	if (n > 0)
-		buf_fmt(b, "%s%lld %s", b->n ? ", " : "", (long long)n, what);
-}
-
-static void
-show_head(struct cli *c, int64_t now_ms)
-{
+	enum colour colour;
 	struct buf b = {0}, text = {0};
 	line(c, "operation", BOLD, cli_answer(c, 0, "operationId", &b));
 	line(c, "description", PLAIN, cli_answer(c, 0, "description", &b));
-	enum colour colour = state_colour(cli_answer(c, 0, "state", &b), flag(c, 0, "aborted"));
-	line(c, "state", colour, state_of(c, 0, &b));
-	if (flag(c, 0, "aborted")) {
+	const char *state = picture_state(p, 0, &b, &colour);
+	line(c, "state", colour, state);
+	if (cli_answer_true(c, "aborted")) {
 		buf_fmt(&text, "%s", cli_answer(c, 0, "abortedBy", &b));
 		const char *at = cli_answer(c, 0, "abortedAt", &b);
 		if (*at)
-			buf_str(&text, ", "), ago(&text, at, now_ms);
+			buf_str(&text, ", "), picture_ago(p, &text, at);
 		if (*cli_answer(c, 0, "abortReason", &b))
 			buf_fmt(&text, ": %s", b.p);
 		line(c, "aborted by", RED, text.p ? text.p : "");
@@ -177,7 +142,7 @@ show_head(struct cli *c, int64_t now_ms)
 	buf_clear(&text);
 	const char *start = cli_answer(c, 0, "startTime", &b);
 	buf_fmt(&text, "%s, ", start);
-	ago(&text, start, now_ms);
+	picture_ago(p, &text, start);
 	line(c, "started", PLAIN, text.p);
 	const char *end = cli_answer(c, 0, "endTime", &b);
 	if (*end) {
@@ -189,131 +154,30 @@ show_head(struct cli *c, int64_t now_ms)
 	static const char *const counts[] = {"running", "ended", "failed", "crashed", "cancelled"};
 	buf_clear(&text);
 	for (int i = 0; i < 5; i++)
-		add_count(&text, cli_answer_int(c, member(c, 0, "callCounts"), counts[i]), counts[i]);
+		picture_count(&text, cli_answer_int(c, member(c, 0, "callCounts"), counts[i]), counts[i]);
 	line(c, "calls", PLAIN, text.n ? text.p : "none");
 	int logs = member(c, 0, "logCounts");
 	buf_clear(&text);
 	int64_t all = cli_answer_int(c, logs, "all"), warnings = cli_answer_int(c, logs, "warning"), errors = cli_answer_int(c, logs, "error");
-	add_count(&text, all, all == 1 ? "entry" : "entries");
-	add_count(&text, warnings, warnings == 1 ? "warning" : "warnings");
-	add_count(&text, errors, errors == 1 ? "error" : "errors");
+	picture_count(&text, all, all == 1 ? "entry" : "entries");
+	picture_count(&text, warnings, warnings == 1 ? "warning" : "warnings");
+	picture_count(&text, errors, errors == 1 ? "error" : "errors");
 	line(c, "log", PLAIN, text.n ? text.p : "");
 	buf_free(&b);
 	buf_free(&text);
 }
 
 static void
-show_people(struct cli *c, int64_t now_ms)
+show_operation(struct cli *c, const struct picture *p)
 {
-	struct render_table t = {.columns = 4};
-	struct buf b = {0}, text = {0};
-	int people = member(c, 0, "participants");
-	for (int k = json_first(&c->answer, people); k >= 0; k = json_next(&c->answer, people, k)) {
-		render_cell(&t, PLAIN, cli_answer(c, k, "participantId", &b));
-		int64_t sessions = cli_answer_int(c, k, "sessions");
-		buf_clear(&text);
-		if (sessions == 1)
-			buf_str(&text, "joined");
-		else if (sessions)
-			buf_fmt(&text, "joined, %lld sessions", (long long)sessions);
-		else
-			buf_str(&text, "left");
-		render_cell(&t, sessions ? GREEN : DIM, text.p);
-		buf_clear(&text);
-		buf_str(&text, "seen ");
-		ago(&text, cli_answer(c, k, "lastSeenAt", &b), now_ms);
-		render_cell(&t, PLAIN, text.p);
-		buf_clear(&text);
-		int64_t calls = cli_answer_int(c, k, "callsStarted");
-		buf_fmt(&text, "%lld call%s", (long long)calls, calls == 1 ? "" : "s");
-		add_count(&text, cli_answer_int(c, k, "callsRunning"), "running");
-		render_cell(&t, PLAIN, text.p);
-	}
-	if (t.cells)
+	int people = member(c, 0, "participants"), calls = member(c, 0, "calls");
+	show_head(c, p);
+	if (json_first(&c->answer, people) >= 0)
 		buf_str(&c->out, "participants\n");
-	render_table(&c->out, &t, 2, colours);
-	buf_free(&b);
-	buf_free(&text);
-}
-
-/* --- calls, flat or as a tree --- */
-
-static void
-call_row(struct cli *c, struct render_table *t, int k, const char *lead)
-{
-	struct buf b = {0}, first = {0};
-	buf_fmt(&first, "%s%s", lead, cli_answer(c, k, "callId", &b));
-	render_cell(t, PLAIN, first.p);
-	render_cell(t, PLAIN, cli_answer(c, k, "participantId", &b));
-	const char *state = cli_answer(c, k, "state", &b);
-	render_cell(t, state_colour(state, false), state);
-	buf_clear(&b);
-	render_duration(&b, cli_answer_int(c, k, "durationMs"));
-	render_cell(t, PLAIN, b.p);
-	buf_clear(&first);
-	buf_str(&first, cli_answer(c, k, "description", &b));
-	if (*cli_answer(c, k, "error", &b))
-		buf_fmt(&first, "%s%s", first.n ? ": " : "", b.p);
-	render_cell(t, PLAIN, first.n ? first.p : "");
-	buf_free(&b);
-	buf_free(&first);
-}
-
-struct rows {
-	struct cli *c;
-	struct render_table *table;
-	struct table nodes;
-};
-
-struct node {
-	struct table_key key; /* the call id */
-	int64_t token;        /* its object in the answer */
-};
-
-static void
-tree_row(void *arg, int32_t i, const char *lead)
-{
-	struct rows *r = arg;
-	const struct node *n = table_at(&r->nodes, (uint32_t)i);
-	call_row(r->c, r->table, (int)n->token, lead);
-}
-
-static void
-show_tree(struct cli *c, struct render_table *t)
-{
-	struct rows r = {c, t, {.size = sizeof(struct node)}};
-	struct buf b = {0}, parents = {0};
-	int calls = member(c, 0, "calls");
-	for (int k = json_first(&c->answer, calls); k >= 0; k = json_next(&c->answer, calls, k)) {
-		/* A parent starts before its children, so it is there already. */
-		struct node *parent = table_find(&r.nodes, cli_answer(c, k, "parentId", &b));
-		int32_t up = parent ? (int32_t)(((char *)parent - r.nodes.rec) / (ptrdiff_t)r.nodes.size) : -1;
-		struct node *n = table_add(&r.nodes, cli_answer(c, k, "callId", &b));
-		c->out.failed |= !n;
-		if (!n)
-			break;
-		n->token = k;
-		buf_add(&parents, &up, sizeof up);
-	}
-	c->out.failed |= parents.failed || timeline_tree((const void *)parents.p, (int32_t)r.nodes.n, tree_row, &r) < 0;
-	table_free(&r.nodes);
-	buf_free(&parents);
-	buf_free(&b);
-}
-
-static void
-show_calls(struct cli *c, bool tree)
-{
-	struct render_table t = {.columns = 5, .right = {false, false, false, true, false}};
-	int calls = member(c, 0, "calls");
-	if (tree)
-		show_tree(c, &t);
-	else
-		for (int k = json_first(&c->answer, calls); k >= 0; k = json_next(&c->answer, calls, k))
-			call_row(c, &t, k, "");
-	if (t.cells && !tree)
+	picture_people(p, 0, 2);
+	if (json_first(&c->answer, calls) >= 0)
 		buf_str(&c->out, "running calls\n");
-	render_table(&c->out, &t, tree ? 0 : 2, colours);
+	picture_calls(p, 0, 2);
 }
 
 /* --- the moment --- */
@@ -357,12 +221,12 @@ show(struct cli *c, const char *at, bool tree)
 		cli_out_json(c);
 	} else if (c->quiet) {
 		buf_fmt(&c->out, "%s\n", c->id);
-	} else if (tree) {
-		show_calls(c, true);
 	} else {
-		show_head(c, now_ms);
-		show_people(c, now_ms);
-		show_calls(c, false);
+		struct picture p = picture_of(c, now_ms);
+		if (tree)
+			picture_tree(&p, 0, 0);
+		else
+			show_operation(c, &p);
 	}
 }
 

@@ -489,48 +489,74 @@ cli_again(struct cli *c)
 	json_open(&c->body, NULL, '{');
 }
 
+/* Send it.  ERR_NONE with the answer, which may be that of a failure (*status is not 200 then), else what failed. */
+static enum err
+send(struct cli *c, const char *path, int *status, struct why *why)
+{
+	cli_open(c);
+	json_close(&c->body, '}');
+	*status = client_call_text(&c->client, path, &c->body, c->key, &c->reply);
+	json_free(&c->answer);
+	if (c->reply.failed || !c->reply.n)
+		why_set(why, ERR_IO, "out of memory");
+	else if (json_parse(&c->answer, c->reply.p, c->reply.n, why) == 0)
+		return ERR_NONE;
+	return why->code;
+}
+
+/* A helper in front of another server may give no code of ours. */
+static enum err
+failed_with(const struct cli *c, int status)
+{
+	struct buf b = {0};
+	const char *name = cli_answer(c, 0, "code", &b);
+	enum err err = *name ? err_by_name(name) : status == 404 ? ERR_NO_OPERATION : status < 500 ? ERR_REQUEST : ERR_UNREACHABLE;
+	buf_free(&b);
+	return err;
+}
+
 void
 cli_request(struct cli *c, const char *path)
 {
 	struct why why;
-	struct buf code = {0}, text = {0}, hint = {0};
-	cli_open(c);
-	json_close(&c->body, '}');
-	int status = client_call_text(&c->client, path, &c->body, c->key, &c->reply);
-	json_free(&c->answer);
-	if (c->reply.failed || !c->reply.n) {
-		why_set(&why, ERR_IO, "out of memory");
+	struct buf text = {0}, hint = {0};
+	int status;
+	if (send(c, path, &status, &why))
 		cli_die(c, &why);
-	}
-	if (json_parse(&c->answer, c->reply.p, c->reply.n, &why) < 0)
-		cli_die(c, &why);
-	if (status == 200)
-		return;
-	const char *name = cli_answer(c, 0, "code", &code);
-	/* A helper in front of another server may give no code of ours. */
-	enum err err = *name ? err_by_name(name) : status == 404 ? ERR_NO_OPERATION : status < 500 ? ERR_REQUEST : ERR_UNREACHABLE;
-	fail(c, err, cli_answer(c, 0, "error", &text), cli_answer(c, 0, "hint", &hint));
+	if (status != 200)
+		fail(c, failed_with(c, status), cli_answer(c, 0, "error", &text), cli_answer(c, 0, "hint", &hint));
+}
+
+enum err
+cli_ask(struct cli *c, const char *path, struct why *why)
+{
+	struct buf b = {0};
+	int status;
+	enum err err = send(c, path, &status, why);
+	if (err || status == 200)
+		return err;
+	why_set(why, failed_with(c, status), "%s", cli_answer(c, 0, "error", &b));
+	why_hint(why, "%s", cli_answer(c, 0, "hint", &b));
+	buf_free(&b);
+	return why->code;
 }
 
 const char *
 cli_answer(const struct cli *c, int object, const char *member, struct buf *b)
 {
-	buf_clear(b);
-	return json_string(&c->answer, json_get(&c->answer, object, member), b) == 0 && b->p ? b->p : "";
+	return json_text(&c->answer, object, member, b);
 }
 
 int64_t
 cli_answer_int(const struct cli *c, int object, const char *member)
 {
-	int64_t value;
-	return json_integer(&c->answer, json_get(&c->answer, object, member), -JSON_INT_MAX, JSON_INT_MAX, &value) == 0 ? value : -1;
+	return json_number(&c->answer, object, member);
 }
 
 bool
 cli_answer_true(const struct cli *c, const char *member)
 {
-	bool value;
-	return json_boolean(&c->answer, json_get(&c->answer, 0, member), &value) == 0 && value;
+	return json_true(&c->answer, 0, member);
 }
 
 /* --- output --- */

@@ -102,6 +102,9 @@ int cli_start_keeper(struct cli *c, int64_t pid, const char *grace);
 /* Close c->body, send it, parse the answer.  A failed one is said, and the process exits. */
 void cli_request(struct cli *c, const char *path);
 
+/* The same, for one who can go on without it: ERR_NONE, or what failed with `why`. */
+enum err cli_ask(struct cli *c, const char *path, struct why *why);
+
 /* Open the ledger's client; cli_request does it by itself. */
 void cli_open(struct cli *c);
 

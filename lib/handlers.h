@@ -22,5 +22,6 @@ int verb_call_list(struct request *r);
 int verb_list(struct request *r);
 int verb_resolve(struct request *r);
 int verb_events(struct request *r);
+int verb_changes(struct request *r);
 
 #endif

@@ -101,6 +101,8 @@ fold_file(struct journal *j, struct why *why)
 	j->blocks = (int64_t)st.st_blocks * 512;
 	j->abort_bit = st.st_mode & S_IXUSR;
 	j->torn = false;
+	if (!st.st_nlink && !j->op.h.archived)
+		return why_set(why, ERR_NO_OPERATION, "%s: the file was deleted", j->path.p);
 	if (size < j->op.h.offset)
 		return damaged(j, "the file is shorter than it was", why);
 	size_t chunk = size - j->op.h.offset < CHUNK ? CHUNK_SMALL : CHUNK;
@@ -332,7 +334,7 @@ journal_search(struct journal *j, uint64_t pos, const char *needle,
 int
 journal_watch(struct journal *j, struct watch *w)
 {
-	return watch_add(w, j->fd, WATCH_WRITES);
+	return watch_add(w, j->fd, WATCH_WRITE);
 }
 
 static int

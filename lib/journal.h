@@ -114,7 +114,7 @@ struct wire_source journal_source(struct journal *j);
 int journal_search(struct journal *j, uint64_t pos, const char *needle,
 	bool (*each)(void *arg, const char *line, size_t n), void *arg, struct why *why);
 
-/* Watch for entries; for what must be acted on (abort, crash, cancel, end); for the death of those who hold
+/* Watch for the next entry (WATCH_WRITE); for what must be acted on (abort, crash, cancel, end); for the death of those who hold
  * beat files.  Each returns what watch_add returns. */
 struct watch;
 int journal_watch(struct journal *j, struct watch *w);

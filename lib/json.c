@@ -424,6 +424,27 @@ json_boolean(const struct json *j, int i, bool *value)
 	return 0;
 }
 
+const char *
+json_text(const struct json *j, int object, const char *name, struct buf *b)
+{
+	buf_clear(b);
+	return json_string(j, json_get(j, object, name), b) == 0 && b->p ? b->p : "";
+}
+
+int64_t
+json_number(const struct json *j, int object, const char *name)
+{
+	int64_t value;
+	return json_integer(j, json_get(j, object, name), -JSON_INT_MAX, JSON_INT_MAX, &value) == 0 ? value : -1;
+}
+
+bool
+json_true(const struct json *j, int object, const char *name)
+{
+	bool value;
+	return json_boolean(j, json_get(j, object, name), &value) == 0 && value;
+}
+
 /* --- writing --- */
 
 static void

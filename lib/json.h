@@ -80,6 +80,12 @@ void json_unescape(struct buf *b, const char *raw, size_t n);
 int json_integer(const struct json *j, int i, int64_t min, int64_t max, int64_t *value);
 int json_boolean(const struct json *j, int i, bool *value);
 
+/* Members, for showing: the decoded text in `b`, "" where it is absent or no string; a whole number, or -1; whether
+ * it is there and true. */
+const char *json_text(const struct json *j, int object, const char *name, struct buf *b);
+int64_t json_number(const struct json *j, int object, const char *name);
+bool json_true(const struct json *j, int object, const char *name);
+
 /* --- writing.  `name` is NULL in an array and at the root. --- */
 
 void json_open(struct buf *b, const char *name, char bracket); /* '{' or '[' */

@@ -99,3 +99,64 @@ render_table(struct buf *b, struct render_table *t, int indent, bool colours)
 	buf_free(&t->text);
 	buf_free(&t->colours);
 }
+
+/* The end of the escape sequence at `p`. */
+static const char *
+behind_sequence(const char *p, const char *end)
+{
+	while (p < end && *p != 'm')
+		p++;
+	return p < end ? p + 1 : end;
+}
+
+/* Add a line of `n` bytes, at most `columns` wide; one that is cut ends with "…". */
+static void
+add_cut(struct buf *b, const char *p, size_t n, size_t columns)
+{
+	const char *end = p + n, *cut = end;
+	bool coloured = false;
+	size_t width = 0;
+	for (const char *q = p; q < end;) {
+		if (*q == '\033') {
+			q = behind_sequence(q, end);
+			continue;
+		}
+		if (width++ == columns - 1)
+			cut = q; /* where the last column begins, should it be needed for the mark */
+		for (q++; q < end && ((unsigned char)*q & 0xc0) == 0x80; q++)
+			;
+	}
+	if (width <= columns)
+		cut = end;
+	for (const char *q = p; q < cut; q++)
+		if (*q == '\033')
+			coloured = q + 2 < cut && q[2] != '0';
+	buf_add(b, p, (size_t)(cut - p));
+	if (coloured)
+		buf_str(b, "\033[0m");
+	if (cut < end)
+		buf_str(b, "…");
+}
+
+void
+render_screen(struct buf *b, const struct buf *picture, int columns, int rows)
+{
+	int lines = 0, fit = rows > 2 ? rows - 1 : 1; /* the cursor takes one */
+	const char *p = picture->n ? picture->p : "", *newline;
+	for (const char *q = p; (q = strchr(q, '\n')); q++)
+		lines++;
+	buf_str(b, "\033[?25l\033[?7l\033[H");
+	for (int i = 0; i < fit && (newline = strchr(p, '\n')); i++, p = newline + 1) {
+		struct buf more = {0};
+		if (i == fit - 1 && i > 0 && lines > fit) {
+			buf_fmt(&more, "… %d more lines", lines - i);
+			add_cut(b, more.p ? more.p : "", more.n, (size_t)columns);
+			buf_free(&more);
+		} else {
+			add_cut(b, p, (size_t)(newline - p), (size_t)columns);
+		}
+		buf_str(b, "\033[K\r\n");
+	}
+	buf_str(b, "\033[J\033[?7h");
+	b->failed |= picture->failed;
+}

@@ -35,4 +35,11 @@ void render_cell(struct render_table *t, enum colour colour, const char *text);
 /* Write the rows, each behind `indent` blanks, and free the table. */
 void render_table(struct buf *b, struct render_table *t, int indent, bool colours);
 
+/* Add what draws `picture`, lines that may hold render_text's colours, over the screen of a terminal from its top left
+ * corner on: cut to its size, and saying how many lines did not fit.  The cursor ends below it. */
+void render_screen(struct buf *b, const struct buf *picture, int columns, int rows);
+
+/* Where a screen is left: long lines wrap, the cursor is seen. */
+#define RENDER_LEAVE "\033[?7h\033[?25h"
+
 #endif

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "follow.h"
 #include "fsx.h"
 #include "hash.h"
 #include "id.h"
@@ -38,6 +39,7 @@ verbs_close(struct verbs *v)
 {
 	for (int i = 0; i < v->opened; i++)
 		close_open(v, v->open[i]);
+	follow_free(v->follow);
 	if (v->store.path)
 		store_close(&v->store);
 	free(v->path);
@@ -273,6 +275,15 @@ request_close(struct request *r, struct journal *j)
 	close_open(v, j);
 	v->opened--;
 	memmove(&v->open[i], &v->open[i + 1], (size_t)(v->opened - i) * sizeof j);
+}
+
+struct follow *
+request_follow(struct request *r)
+{
+	struct verbs *v = r->v;
+	if (!v->follow && !(v->follow = follow_new()))
+		why_set(&r->why, ERR_IO, "out of memory");
+	return v->follow;
 }
 
 void

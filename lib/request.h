@@ -9,6 +9,8 @@
 #include "json.h"
 #include "store.h"
 
+struct follow;
+
 enum { VERBS_OPEN = 8 }; /* operations that are kept open between requests */
 
 /* What a start of a supervised call is asked for and gives, within one process. */
@@ -30,6 +32,7 @@ struct verbs {
 	struct journal *open[VERBS_OPEN];
 	struct why owed;         /* a deferred flush failed when its journal was closed: code is set */
 	int opened;              /* how many of them are in use, the one used last first */
+	struct follow *follow;   /* once a request has waited */
 };
 
 /* Serve the ledger at `path` (copied).  Nothing is opened or made before a request needs it.  0 or -1. */
@@ -86,6 +89,9 @@ struct journal *request_live(struct request *r, const char *id, bool fold);
 
 /* Close an operation that request_live gave, because it has ended. */
 void request_close(struct request *r, struct journal *j);
+
+/* What waits, made when it is needed first; NULL with r->why. */
+struct follow *request_follow(struct request *r);
 
 /* Open the ledger, if it is not open; with `create` make it. */
 int request_store(struct request *r, bool create);

@@ -63,6 +63,14 @@ int store_archive(struct store *s, struct journal *j, struct why *why);
 /* The ids of live (or ended) operations, oldest first; *ids is one block for the caller to free. */
 ssize_t store_list(struct store *s, bool ended, char ***ids, struct why *why);
 
+/* Watch for operations that come and go, and for the next entry of one of them: what watch_add returns. */
+struct watch;
+int store_watch(struct store *s, struct watch *w);
+int store_watch_operation(struct store *s, const char *id, struct watch *w);
+
+/* How many bytes the journal of a live operation has; -1 where it is not live. */
+int64_t store_size(struct store *s, const char *id);
+
 /* Find the one operation whose id contains `part`; among ended ones too with STORE_ANY, if no live one
  * matches.  ERR_AMBIGUOUS with the candidates. */
 int store_resolve(struct store *s, const char *part, enum store_want want, char id[], struct why *why);

@@ -15,6 +15,7 @@
 #include "lock.h"
 #include "remove.h"
 #include "store.h"
+#include "watch.h"
 
 /* --- the ledger --- */
 
@@ -230,6 +231,44 @@ store_get(struct store *s, const char *id, enum store_want want, const struct jo
 	hint_some(s, why);
 	return -1;
 }
+
+/* --- following --- */
+
+int
+store_watch(struct store *s, struct watch *w)
+{
+	return watch_add(w, s->dir, WATCH_NAMES);
+}
+
+static void
+journal_name(const char *id, char *name, size_t size)
+{
+	snprintf(name, size, "%s/journal.jsonl", id);
+}
+
+int
+store_watch_operation(struct store *s, const char *id, struct watch *w)
+{
+	char name[ID_OPERATION_MAX + 16];
+	journal_name(id, name, sizeof name);
+	int fd = fsx_open(s->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	if (fd < 0)
+		return -1;
+	int rc = watch_add(w, fd, WATCH_WRITE);
+	close(fd);
+	return rc;
+}
+
+int64_t
+store_size(struct store *s, const char *id)
+{
+	char name[ID_OPERATION_MAX + 16];
+	struct stat st;
+	journal_name(id, name, sizeof name);
+	return fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -1 : (int64_t)st.st_size;
+}
+
+/* --- changing one --- */
 
 int
 store_lock(struct store *s, struct journal *j, struct why *why)

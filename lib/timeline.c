@@ -1,8 +1,10 @@
 /* timeline: the drawings that are made from calls and entries. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "clock.h"
 #include "table.h"
+#include "text.h"
 #include "timeline.h"
 #include "wire.h"
 
@@ -68,6 +70,44 @@ timeline_tree(const int32_t *parent, int32_t n, void (*visit)(void *arg, int32_t
 	return rc;
 }
 
+static enum colour
+sentence_colour(const struct entry *e)
+{
+	switch (e->event) {
+	case EVENT_CALL_FAILED:
+	case EVENT_CALL_CRASHED:
+	case EVENT_ABORT_SET:
+	case EVENT_FAILED:
+	case EVENT_CRASH_DETECTED:
+		return RED;
+	case EVENT_LOG:
+		return DIM;
+	default:
+		return PLAIN;
+	}
+}
+
+void
+timeline_line(struct buf *b, const struct entry *e, bool colours)
+{
+	struct buf text = {0};
+	char at[CLOCK_TEXT], by[TABLE_NAME];
+	buf_int(&text, (int64_t)e->seq);
+	render_text(b, colours ? DIM : PLAIN, text.p ? text.p : "");
+	clock_format(e->at_ms, at);
+	buf_fmt(b, " %s ", at);
+	slice_copy(e->by, by, sizeof by);
+	buf_clear(&text);
+	text_show(&text, by, strlen(by));
+	render_text(b, colours ? BOLD : PLAIN, text.n ? text.p : "");
+	buf_char(b, ' ');
+	buf_clear(&text);
+	wire_sentence(&text, e);
+	render_text(b, colours ? sentence_colour(e) : PLAIN, text.n ? text.p : "");
+	buf_char(b, '\n');
+	buf_free(&text);
+}
+
 void
 timeline_begin(struct render_table *t)
 {
@@ -91,8 +131,7 @@ timeline_row(struct render_table *t, const struct entry *e, int64_t start_ms)
 	render_cell(t, BOLD, by);
 	buf_clear(&b);
 	wire_sentence(&b, e);
-	bool bad = e->event == EVENT_CALL_FAILED || e->event == EVENT_ABORT_SET || e->event == EVENT_FAILED || e->event == EVENT_CRASH_DETECTED;
-	render_cell(t, bad ? RED : e->event == EVENT_LOG ? DIM : PLAIN, b.n ? b.p : "");
+	render_cell(t, sentence_colour(e), b.n ? b.p : "");
 	buf_clear(&b);
 	if (e->duration_ms >= 0)
 		render_duration(&b, e->duration_ms);

@@ -2,6 +2,7 @@
 #ifndef DPL_TIMELINE_H
 #define DPL_TIMELINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "entry.h"
@@ -15,5 +16,8 @@ int timeline_tree(const int32_t *parent, int32_t n, void (*visit)(void *arg, int
 enum { TIMELINE_COLUMNS = 6 };
 void timeline_begin(struct render_table *t);
 void timeline_row(struct render_table *t, const struct entry *e, int64_t start_ms);
+
+/* Add an entry as a line for people: number, time, who, what. */
+void timeline_line(struct buf *b, const struct entry *e, bool colours);
 
 #endif

@@ -19,6 +19,7 @@ static const struct {
 	VERB("/call/list", verb_call_list, false),
 	VERB("/call/start", verb_call_start, true),
 	VERB("/operation/abort", verb_abort, true),
+	VERB("/operation/changes", verb_changes, false),
 	VERB("/operation/complete", verb_complete, true),
 	VERB("/operation/create", verb_create, false),
 	VERB("/operation/events", verb_events, false),

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "clock.h"
+#include "follow.h"
 #include "handlers.h"
 #include "id.h"
 #include "look.h"
-#include "watch.h"
 
 /* Open for reading: live ones and ended ones. */
 static int
@@ -413,27 +413,43 @@ stands_at(struct journal *j, const struct place *at)
 	return right;
 }
 
-/* Wait until something lies behind what was read. */
+/* Fold what came, or wait for the entry that is wanted. */
 static int
-wait_more(struct request *r, struct journal *j, int64_t wait_ms)
+refresh(struct request *r, struct journal *j, uint64_t from, int64_t wait_ms)
 {
-	struct watch w;
-	int64_t end = clock_mono_ms() + wait_ms;
-	uint64_t seq = j->op.h.seq;
-	int rc = 0;
-	watch_init(&w);
-	(void)journal_watch(j, &w); /* without it, the slow look carries on */
-	/* Once more after the watch is made: what came between would wake nobody. */
-	while ((rc = journal_refresh(j, &r->why)) == 0 && j->op.h.seq == seq && !j->op.h.archived) {
-		int64_t left = end - clock_mono_ms();
-		if (left <= 0)
-			break;
-		struct watch_event ignored;
-		watch_wait(&w, left);
-		while (watch_next(&w, &ignored))
-			;
+	if (!wait_ms)
+		return journal_refresh(j, &r->why);
+	struct follow *f = request_follow(r);
+	return f ? follow_entry(f, j, from, wait_ms, &r->why) : -1;
+}
+
+/* Put the entries that are wanted, and where the reader stands then. */
+static int
+put_events(struct request *r, struct journal *j, const struct filter *f, struct place *at)
+{
+	int64_t skip = 0;
+	const struct op_head *h = &j->op.h;
+	if (f->tail == 0 || at->seq > h->seq) { /* nothing that is there: no need to read it */
+		at->seq = at->seq > h->seq ? at->seq : h->seq + 1;
+		at->pos = h->offset;
+	} else if (f->tail > 0) {
+		/* Count first, so that only the last ones are held. */
+		struct place count = *at;
+		if (collect(r, j, f, INT64_MAX, &count, NULL) < 0)
+			return -1;
+		skip = count.count > f->tail ? count.count - f->tail : 0;
 	}
-	watch_close(&w);
+	request_common(r, j, h->seq);
+	json_put(r->reply, "state", op_state_name(h->state));
+	json_open(r->reply, "entries", '[');
+	int rc = collect(r, j, f, skip, at, r->reply);
+	json_close(r->reply, ']');
+	json_put_int(r->reply, "next", (int64_t)at->seq);
+	json_put_int(r->reply, "pos", (int64_t)at->pos);
+	json_put_bool(r->reply, "more", at->more && at->pos < h->offset);
+	json_put_bool(r->reply, "ended", h->archived);
+	if (r->v->follow && follow_is_slow(r->v->follow))
+		json_put_bool(r->reply, "slow", true);
 	return rc;
 }
 
@@ -441,34 +457,47 @@ int
 verb_events(struct request *r)
 {
 	struct filter f;
-	struct journal j;
+	struct journal ended, *j;
+	char id[ID_OPERATION_MAX + 1];
 	int64_t from = 1, pos = -1, wait_ms = 0;
 	if (read_filter(r, &f) < 0 || request_int(r, "from", 1, JSON_INT_MAX, &from) < 0 || request_int(r, "pos", 0, JSON_INT_MAX, &pos) < 0 ||
-	    request_int(r, "waitMs", 0, 3600000, &wait_ms) < 0 || open_any(r, NULL, &j) < 0)
+	    request_int(r, "waitMs", 0, 3600000, &wait_ms) < 0 || request_operation(r, id) < 0)
 		return -1;
+	/* One that lives stays open between requests: who follows it folds only what is new. */
+	j = request_live(r, id, false);
+	if (!j) {
+		if (r->why.code != ERR_ENDED || store_get(&r->v->store, id, STORE_ANY, NULL, &ended, &r->why) < 0)
+			return -1;
+		j = &ended;
+	}
 	struct place at = {.seq = (uint64_t)from, .pos = pos > 0 ? (uint64_t)pos : 0};
-	if (pos > 0 && !stands_at(&j, &at))
+	if (pos > 0 && !stands_at(j, &at))
 		at.pos = 0;
-	int rc = 0;
-	if (wait_ms && j.op.h.seq < (uint64_t)from && !j.op.h.archived)
-		rc = wait_more(r, &j, wait_ms);
-	int64_t skip = 0;
-	if (rc == 0 && f.tail >= 0) {
-		/* Count first, so that only the last ones are held. */
-		struct place count = at;
-		rc = collect(r, &j, &f, INT64_MAX, &count, NULL);
-		skip = count.count > f.tail ? count.count - f.tail : 0;
-	}
-	if (rc == 0) {
-		request_common(r, &j, j.op.h.seq);
-		json_open(r->reply, "entries", '[');
-		rc = collect(r, &j, &f, skip, &at, r->reply);
-		json_close(r->reply, ']');
-		json_put_int(r->reply, "next", (int64_t)at.seq);
-		json_put_int(r->reply, "pos", (int64_t)at.pos);
-		json_put_bool(r->reply, "more", at.more && at.pos < j.op.h.offset);
-		json_put_bool(r->reply, "ended", j.op.h.archived);
-	}
-	journal_close(&j);
+	int rc = refresh(r, j, at.seq, f.tail == 0 ? 0 : wait_ms);
+	if (rc == 0)
+		rc = put_events(r, j, &f, &at);
+	if (j == &ended)
+		journal_close(j);
 	return rc;
+}
+
+int
+verb_changes(struct request *r)
+{
+	int64_t after = 0, wait_ms = 0;
+	struct follow *f;
+	if (request_int(r, "after", 0, JSON_INT_MAX, &after) < 0 || request_int(r, "waitMs", 0, 3600000, &wait_ms) < 0 ||
+	    request_store(r, false) < 0 || !(f = request_follow(r)) || follow_ledger(f, &r->v->store, after, wait_ms, &r->why) < 0)
+		return -1;
+	for (int ended = 0; ended <= 1; ended++) {
+		size_t i = 0;
+		json_open(r->reply, ended ? "ended" : "operations", '[');
+		for (const char *id; (id = follow_next(f, after, ended, &i));)
+			json_put(r->reply, NULL, id);
+		json_close(r->reply, ']');
+	}
+	json_put_int(r->reply, "next", follow_newest(f));
+	if (follow_is_slow(f))
+		json_put_bool(r->reply, "slow", true);
+	return 0;
 }

@@ -20,7 +20,7 @@ int
 watch_add(struct watch *w, int target, enum watch_for what)
 {
 	static const uint32_t masks[] = {
-		[WATCH_WRITES] = IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF,
+		[WATCH_WRITE] = IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF | IN_ONESHOT,
 		[WATCH_TOUCHES] = IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF,
 		/* One that was deleted before it is closed has ended in good order. */
 		[WATCH_CLOSES] = IN_CLOSE_WRITE | IN_EXCL_UNLINK | IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR,
@@ -70,13 +70,12 @@ watch_next(struct watch *w, struct watch_event *e)
 	}
 }
 
-void
+bool
 watch_wait(struct watch *w, int64_t wait_ms)
 {
 	struct pollfd p = {.fd = w->fd, .events = POLLIN};
 	int ms = wait_ms < 0 ? 0 : wait_ms < WATCH_LOOK_MS ? (int)wait_ms : WATCH_LOOK_MS;
-	if (w->used >= w->n)
-		(void)poll(&p, 1, ms);
+	return w->used < w->n || poll(&p, 1, ms) >= 0 || errno != EINTR;
 }
 
 void

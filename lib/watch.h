@@ -13,7 +13,7 @@
 enum { WATCH_LOOK_MS = 2000 };
 
 enum watch_for {
-	WATCH_WRITES,  /* a file is written to */
+	WATCH_WRITE,   /* a file is written to, or its mode changes; after that one event it is watched no more */
 	WATCH_TOUCHES, /* its times or its mode change */
 	WATCH_CLOSES,  /* in a folder: a file that was open for writing is closed, as when its holder dies */
 	WATCH_NAMES,   /* in a folder: names come and go */
@@ -39,14 +39,14 @@ void watch_init(struct watch *w);
  * where no instance is to be had. */
 int watch_add(struct watch *w, int target, enum watch_for what);
 
-/* Stop watching one. */
+/* Stop watching one; also where its only event has come already. */
 void watch_drop(struct watch *w, int what);
 
 /* The next event that is there; never waits. */
 bool watch_next(struct watch *w, struct watch_event *e);
 
-/* Wait until there is an event, at most wait_ms or WATCH_LOOK_MS. */
-void watch_wait(struct watch *w, int64_t wait_ms);
+/* Wait until there is an event, at most wait_ms or WATCH_LOOK_MS.  False where a signal ended it. */
+bool watch_wait(struct watch *w, int64_t wait_ms);
 
 void watch_close(struct watch *w);
 

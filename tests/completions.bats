@@ -98,6 +98,7 @@ sorted() {
 	is "$(offered "dpl-show $old")" "$old"
 	is "$(offered 'dpl-show -- -')" ''
 	is "$(offered 'dpl-log ')" ''
+	is "$(offered 'dpl-watch ')" "$(sorted @ @@ "$op")"
 }
 
 @test "bash: calls that run, of the operation that the line names" {
@@ -105,6 +106,8 @@ sorted() {
 	is "$(offered 'dpl call fail -m why ')" "$call"
 	is "$(offered 'dpl-call start --parent ')" "$call"
 	is "$(offered 'dpl-call start --id ')" ''
+	is "$(offered 'dpl-watch --until call=')" "$call"
+	is "$(offered "dpl watch --until=call=${call:0:6}")" "$call"
 	is "$(offered 'dpl-call start ')" ''
 	other=$(dpl-create)
 	dpl-call start -o "$other" --id 'a:b:one' >/dev/null
@@ -129,6 +132,8 @@ sorted() {
 	is "$(offered 'dpl-log --level=w')" warning
 	is "$(offered 'dpl-show --color ')" 'always auto never'
 	is "$(offered 'dpl-log -m ')" ''
+	is "$(offered 'dpl-watch --until ')" 'aborted call= completed failed idle left= participant='
+	is "$(offered 'dpl-watch --until=c')" 'call= completed'
 }
 
 @test "bash: without a ledger, and of an unknown command, nothing is said" {
@@ -163,6 +168,8 @@ fish_offers() {
 	is "$(DPL_OPERATION='' fish_offers "dpl-call end --operation=$op ")" "$call"
 	is "$(fish_offers 'dpl call list --')" '--all --by --help --json --ledger --operation --quiet --verbose --version'
 	is "$(fish_offers 'dpl-log -l w')" warning
+	is "$(fish_offers 'dpl-watch ')" "$(sorted @ @@ "$op")"
+	is "$(fish_offers 'dpl-watch --until i')" idle
 	mkdir elsewhere
 	is "$(fish_offers 'dpl-show -C elsewh')" elsewhere/
 	unset DPL_LEDGER
@@ -218,6 +225,8 @@ zsh_offers() {
 	is "$(zsh_offers 'dpl call end ')" "$call"
 	is "$(zsh_offers 'dpl-call ')" 'end fail list run start'
 	is "$(zsh_offers 'dpl-log -l ')" 'debug error info warning'
+	is "$(zsh_offers 'dpl-watch ')" "$(sorted @ @@ "$op")"
+	is "$(zsh_offers 'dpl-watch --until ')" 'aborted call= completed failed idle left= participant='
 	for tool in dpl-show dpl-log dpl-create; do
 		is "$(zsh_offers "$tool --" | tr ' ' '\n' | grep '^--' | paste -sd ' ')" "$(all_options "$tool" | tr -d =)"
 	done

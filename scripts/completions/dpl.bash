@@ -81,6 +81,10 @@ _dpl_value() {
 		;;
 	LEVEL) _dpl_offer debug info warning error ;;
 	WHEN) _dpl_offer auto always never ;;
+	CONDITION)
+		_dpl_offer completed failed aborted idle call= participant= left=
+		[[ ${#COMPREPLY[@]} != 1 || ${COMPREPLY[0]} != *= ]] || compopt -o nospace 2>/dev/null
+		;;
 	esac
 }
 
@@ -140,6 +144,12 @@ _dpl() {
 		fi
 	done
 
+	# --until call=ID: what is behind the = is a word here, whatever is before it.
+	if [[ $tool == dpl-watch && $prev == call ]]; then
+		_dpl_value CALL ''
+		return
+	fi
+
 	# An operand, or a word behind --?
 	for ((i = first; i < COMP_CWORD; i++)); do
 		[[ $ended || ${words[i]} != -- ]] || ended=$((i + 1))
@@ -169,9 +179,9 @@ _dpl() {
 		return
 	fi
 	case $tool-$sub in
-	dpl-show-) _dpl_value OPERATION '' ;;
+	dpl-show- | dpl-watch-) _dpl_value OPERATION '' ;;
 	dpl-call-end | dpl-call-fail) _dpl_value CALL '' ;;
 	esac
 }
 
-complete -F _dpl dpl dpl-abort dpl-batch dpl-beat dpl-call dpl-complete dpl-create dpl-join dpl-leave dpl-log dpl-show
+complete -F _dpl dpl dpl-abort dpl-batch dpl-beat dpl-call dpl-complete dpl-create dpl-join dpl-leave dpl-log dpl-show dpl-watch

@@ -105,6 +105,8 @@ function __dpl_register -a tool verb
                 set -a spec -a 'debug info warning error'
             case '*-WHEN'
                 set -a spec -a 'auto always never'
+            case '*-CONDITION'
+                set -a spec -a 'completed failed aborted idle call= participant= left='
         end
         complete -c $tool $where $spec
     end
@@ -119,11 +121,12 @@ complete -c dpl -n 'test (count (commandline -opc)) = 2; and __dpl_call_is help'
 complete -c dpl -n 'test (count (commandline -opc)) = 2; and __dpl_call_is help' -a agents -d 'a short guide for AI agents'
 complete -c dpl -n 'test (count (commandline -opc)) -gt 1; and not __dpl_call_is help' -a '(__dpl_delegate)'
 
-for tool in abort batch beat complete create join leave log show
+for tool in abort batch beat complete create join leave log show watch
     complete -c dpl-$tool -f
     __dpl_register dpl-$tool ''
 end
 complete -c dpl-show -a '(__dpl_operations -aq)'
+complete -c dpl-watch -a '(__dpl_operations -q)'
 
 complete -c dpl-call -f
 complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a run -d 'run a command as a call'

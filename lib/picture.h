@@ -1,0 +1,43 @@
+/* picture: an operation as people see it, drawn from the answer of /operation/show.
+ *
+ * What an answer does not tell is left out, so that those of older servers are drawn too. */
+#ifndef DPL_PICTURE_H
+#define DPL_PICTURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "json.h"
+#include "render.h"
+
+struct picture {
+	const struct json *json;
+	struct buf *out;         /* gets whole lines, every text in them shown (text_show) */
+	bool colours;
+	bool live;               /* leave out participants who have left and calls that have ended */
+	int64_t now_ms;          /* wall clock: up to when ages count */
+};
+
+/* The state of operation `object`, "running" or "completed, aborted", in `b`, and its colour. */
+const char *picture_state(const struct picture *p, int object, struct buf *b, enum colour *colour);
+
+/* Add how long before now a time of the answer was: "2m 5s ago"; nothing where it is none. */
+void picture_ago(const struct picture *p, struct buf *b, const char *time);
+
+/* Add "3 running" to an enumeration, nothing for 0 and less. */
+void picture_count(struct buf *b, int64_t n, const char *what);
+
+/* Add the last sign of life of a participant: "beat 0.3 s ago", or "seen 2.1 s ago" where it has not beaten. */
+void picture_sign(const struct picture *p, struct buf *b, int person);
+
+/* A participant a line: name, whether it takes part and lives, its last sign of life, its calls. */
+void picture_people(const struct picture *p, int object, int indent);
+
+/* A call a line: id, whose, state, how long, progress, what; flat, or as a tree. */
+void picture_calls(const struct picture *p, int object, int indent);
+void picture_tree(const struct picture *p, int object, int indent);
+
+/* All of it: a line about the operation, what went wrong, its participants, its calls as a tree. */
+void picture_operation(const struct picture *p, int object);
+
+#endif
