@@ -129,13 +129,13 @@ show_head(struct cli *c, const struct picture *p)
 	const char *state = picture_state(p, 0, &b, &colour);
 	line(c, "state", colour, state);
 	if (cli_answer_true(c, "aborted")) {
-		buf_fmt(&text, "%s", cli_answer(c, 0, "abortedBy", &b));
-		const char *at = cli_answer(c, 0, "abortedAt", &b);
-		if (*at)
-			buf_str(&text, ", "), picture_ago(p, &text, at);
-		if (*cli_answer(c, 0, "abortReason", &b))
-			buf_fmt(&text, ": %s", b.p);
+		picture_who(p, &text, 0, "abortedBy", "abortedAt", "abortReason");
 		line(c, "aborted by", RED, text.p ? text.p : "");
+		buf_clear(&text);
+	}
+	if (cli_answer_true(c, "crashed")) {
+		picture_who(p, &text, 0, "crashedParticipantId", "crashedAt", "crashEvidence");
+		line(c, "crashed", RED, text.p ? text.p : "");
 	}
 	line(c, "reason", PLAIN, cli_answer(c, 0, "endReason", &b));
 	line(c, "initiator", PLAIN, cli_answer(c, 0, "initiatorId", &b));

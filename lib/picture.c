@@ -285,20 +285,28 @@ head(const struct picture *p, int object)
 	buf_free(&text);
 }
 
-/* "WHAT WHO, 3.2 s ago: WHY", in red. */
+void
+picture_who(const struct picture *p, struct buf *b, int object, const char *who, const char *when, const char *why)
+{
+	struct buf text = {0};
+	buf_str(b, text_of(p, object, who, &text));
+	if (*text_of(p, object, when, &text))
+		buf_str(b, ", "), picture_ago(p, b, text.p);
+	if (*text_of(p, object, why, &text))
+		buf_fmt(b, ": %s", text.p);
+	buf_free(&text);
+}
+
+/* The same as a line behind WHAT, in red. */
 static void
 alarm_line(const struct picture *p, int object, const char *what, const char *who, const char *when, const char *why)
 {
-	struct buf b = {0}, text = {0}, shown = {0};
-	buf_fmt(&text, "  %s %s", what, text_of(p, object, who, &b));
-	if (*text_of(p, object, when, &b))
-		buf_str(&text, ", "), picture_ago(p, &text, b.p);
-	if (*text_of(p, object, why, &b))
-		buf_fmt(&text, ": %s", b.p);
+	struct buf text = {0}, shown = {0};
+	buf_fmt(&text, "  %s ", what);
+	picture_who(p, &text, object, who, when, why);
 	text_show(&shown, text.p ? text.p : "", text.n);
 	render_text(p->out, p->colours ? RED : PLAIN, shown.p ? shown.p : "");
 	buf_char(p->out, '\n');
-	buf_free(&b);
 	buf_free(&text);
 	buf_free(&shown);
 }

@@ -27,6 +27,9 @@ void picture_ago(const struct picture *p, struct buf *b, const char *time);
 /* Add "3 running" to an enumeration, nothing for 0 and less. */
 void picture_count(struct buf *b, int64_t n, const char *what);
 
+/* Add who did something, when, and why: "worker, 3.2 s ago: wrong branch", from the members of these names. */
+void picture_who(const struct picture *p, struct buf *b, int object, const char *who, const char *when, const char *why);
+
 /* Add the last sign of life of a participant: "beat 0.3 s ago", or "seen 2.1 s ago" where it has not beaten. */
 void picture_sign(const struct picture *p, struct buf *b, int person);
 

@@ -9,7 +9,11 @@
 #include "reader.h"
 #include "timeline.h"
 
-enum { ASK_MS = 2000 }; /* how often a ledger is asked that cannot tell what changes */
+enum {
+	ASK_MS = 2000,     /* how often a ledger is asked that cannot tell what changes */
+	REFUSED_MS = 5000, /* … and where nobody can be looked at, that is tried again */
+	ENDING_MS = 250,   /* while processes of dead supervisors are being ended */
+};
 
 int64_t
 reader_left(const struct cli *c, int64_t ms)
@@ -58,10 +62,31 @@ ask_entries(struct cli *c, struct place *p, int64_t wait_ms, struct why *why)
 	return ERR_NONE;
 }
 
+/* Look at those who take part, if it is time; how long until it is again, at most wait_ms. */
+static int64_t
+look(struct cli *c, struct place *p, int64_t wait_ms)
+{
+	struct why ignored;
+	int64_t now = clock_mono_ms();
+	if (now >= p->look_ms) {
+		int64_t beat = REFUSED_MS;
+		cli_again(c);
+		json_put(&c->body, "operationId", p->id);
+		json_put_bool(&c->body, "inTurn", true);
+		/* Where it may only read, others notice. */
+		if (cli_ask(c, "/operation/look", &ignored) == ERR_NONE)
+			beat = cli_answer_int(c, 0, "endingProcesses") > 0 ? ENDING_MS : cli_answer_int(c, 0, "beatMs");
+		p->look_ms = now + (beat > 0 ? beat : REFUSED_MS);
+	}
+	return p->look_ms - now < wait_ms ? p->look_ms - now : wait_ms;
+}
+
 void
 reader_entries(struct cli *c, struct place *p, int64_t wait_ms)
 {
 	struct why why;
+	if (wait_ms > 0 && p->from && !p->ended)
+		wait_ms = look(c, p, wait_ms);
 	if (ask_entries(c, p, wait_ms, &why))
 		cli_die(c, &why);
 }

@@ -16,6 +16,7 @@ struct place {
 	int64_t pos;             /* where it stands in the journal: a hint, 0 */
 	bool more;               /* there is more to read right now */
 	bool ended;              /* nothing will follow */
+	int64_t look_ms;         /* monotonic, when to look again at those who take part; 0 at first */
 	/* of reader_changes: */
 	bool gone;               /* the ledger has told that it has ended */
 	bool unread;             /* it cannot be read */
@@ -27,7 +28,8 @@ int64_t reader_left(const struct cli *c, int64_t ms);
 bool reader_is_over(const struct cli *c);
 
 /* Ask for the entries at the place, waiting at most wait_ms for one, and move the place behind them.  A signal with
- * a handler ends the wait early. */
+ * a handler ends the wait early, and so does the turn to look at those who take part: who waits for an entry
+ * would wait for ever for one who died, if nobody else were there to notice. */
 void reader_entries(struct cli *c, struct place *p, int64_t wait_ms);
 
 /* Print the entries of the answer, as lines or with c->json as they are; where `id` is not NULL, each behind it. */

@@ -349,7 +349,9 @@ verb_look(struct request *r)
 {
 	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1];
 	struct look l = {0};
-	if (request_operation(r, id) < 0 || request_participant(r, false, by) < 0 || request_int(r, "awakeMs", 0, JSON_INT_MAX, &l.awake_ms) < 0)
+	bool in_turn = false;
+	if (request_operation(r, id) < 0 || request_participant(r, false, by) < 0 || request_int(r, "awakeMs", 0, JSON_INT_MAX, &l.awake_ms) < 0 ||
+	    request_bool(r, "inTurn", &in_turn) < 0)
 		return -1;
 	verbs_unlock(r->v, NULL);
 	struct journal *j = request_live(r, id, true);
@@ -358,7 +360,7 @@ verb_look(struct request *r)
 	if (!*by)
 		snprintf(by, sizeof by, "%.64s", j->op.h.initiator);
 	l.by = by;
-	if (look_over(j, &l, &r->why) < 0)
+	if ((!in_turn || look_is_due(j)) && look_over(j, &l, &r->why) < 0)
 		return -1;
 	struct wire_source from = journal_source(j);
 	request_common(r, j, j->op.h.seq);
