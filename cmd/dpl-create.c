@@ -1,6 +1,4 @@
 /* dpl-create - begin an operation */
-#include <stdio.h>
-
 #include "cli.h"
 
 static const char usage[] =
@@ -36,25 +34,6 @@ static const char usage[] =
 	"  eval \"$(dpl-create --export -p builder)\"\n";
 
 enum { BEAT = CLI_OWN, JITTER, GRACE, KEEP, PID, STALE, TTL, WINDOW };
-
-/* Without its keeper the operation is not what was asked for: end it again, with the keeper's status. */
-static _Noreturn void
-undo(struct cli *c, int status)
-{
-	struct buf text = {0}, id = {0};
-	snprintf(c->id, sizeof c->id, "%s", cli_answer(c, 0, "operationId", &id));
-	cli_again(c);
-	json_put(&c->body, "operationId", c->id);
-	cli_put_participant(c);
-	json_put_bool(&c->body, "failed", true);
-	json_put(&c->body, "reason", "its keeper could not be started");
-	json_close(&c->body, '}');
-	(void)client_call_text(&c->client, "/operation/complete", &c->body, NULL, &text); /* the first failure is the one to tell */
-	buf_free(&text);
-	buf_free(&id);
-	c->verbose = false;
-	cli_finish(c, status);
-}
 
 int
 main(int argc, char **argv)
@@ -99,9 +78,8 @@ main(int argc, char **argv)
 	cli_put_participant(&c);
 	cli_put_origin(&c, pid ? pid : kept);
 	cli_request(&c, "/operation/create");
-	int status = kept ? cli_start_keeper(&c, kept, grace) : 0;
-	if (status)
-		undo(&c, status);
+	if (kept)
+		cli_keep(&c, kept, grace, "/operation/complete");
 	if (c.json)
 		cli_out_json(&c);
 	else if (exports)

@@ -30,25 +30,6 @@ static const char usage[] =
 
 enum { GRACE = CLI_OWN, KEEP, PID, TTL };
 
-/* Without its keeper this is not what was asked for: leave again, with the keeper's status. */
-static _Noreturn void
-undo(struct cli *c, int status)
-{
-	struct buf text = {0}, name = {0};
-	int64_t session = cli_answer_int(c, 0, "sessionId");
-	cli_answer(c, 0, "participantId", &name);
-	cli_again(c);
-	json_put(&c->body, "operationId", c->id);
-	json_put(&c->body, "participantId", name.p);
-	json_put_int(&c->body, "sessionId", session);
-	json_close(&c->body, '}');
-	(void)client_call_text(&c->client, "/operation/leave", &c->body, NULL, &text); /* the first failure is the one to tell */
-	buf_free(&text);
-	buf_free(&name);
-	c->verbose = false;
-	cli_finish(c, status);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -87,9 +68,8 @@ main(int argc, char **argv)
 	if (kept)
 		json_put_bool(&c.body, "keep", true);
 	cli_request(&c, "/operation/join");
-	int status = kept ? cli_start_keeper(&c, kept, grace) : 0;
-	if (status)
-		undo(&c, status);
+	if (kept)
+		cli_keep(&c, kept, grace, "/operation/leave");
 	if (c.json)
 		cli_out_json(&c);
 	else if (exports)

@@ -77,6 +77,7 @@ put_next(struct cli *c, enum err code, struct buf *b)
 		argv[n] = c->id;
 		break;
 	case ERR_NO_PARTICIPANT:
+	case ERR_DEAD:
 		argv[0] = "dpl-join";
 		argv[1] = *c->id ? "--operation" : NULL;
 		argv[2] = c->id;
@@ -430,8 +431,9 @@ cli_check_kept(struct cli *c, int64_t pid)
 	close(k.pidfd);
 }
 
-int
-cli_start_keeper(struct cli *c, int64_t pid, const char *grace)
+/* 0, or the exit status of the keeper that could not begin. */
+static int
+start_keeper(struct cli *c, int64_t pid, const char *grace)
 {
 	static char name[] = "dpl-beat", keep[] = "--keep", json[] = "--json", quiet[] = "--quiet";
 	char path[PATH_MAX];
@@ -477,6 +479,28 @@ cli_start_keeper(struct cli *c, int64_t pid, const char *grace)
 		buf_free(&words[i]);
 	buf_free(&id);
 	return status;
+}
+
+void
+cli_keep(struct cli *c, int64_t pid, const char *grace, const char *undo)
+{
+	struct buf body = {0}, text = {0};
+	int status = start_keeper(c, pid, grace);
+	if (!status)
+		return;
+	/* Without its keeper this is not what was asked for.  Each request takes of these members what it knows. */
+	json_open(&body, NULL, '{');
+	json_put(&body, "operationId", cli_answer(c, 0, "operationId", &text));
+	json_put(&body, "participantId", cli_answer(c, 0, "participantId", &text));
+	json_put_int(&body, "sessionId", cli_answer_int(c, 0, "sessionId"));
+	json_put_bool(&body, "failed", true);
+	json_put(&body, "reason", "its keeper could not be started");
+	json_close(&body, '}');
+	(void)client_call_text(&c->client, undo, &body, NULL, &text); /* the first failure is the one to tell */
+	buf_free(&body);
+	buf_free(&text);
+	c->verbose = false;
+	cli_finish(c, status);
 }
 
 /* --- request and answer --- */

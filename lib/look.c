@@ -175,8 +175,9 @@ put_crash(struct journal *j, const char *by, const char *participant, const char
 }
 
 static void
-bury_call(struct journal *j, const char *by, const struct op_call *c, const char *evidence)
+bury_call(struct journal *j, const char *by, const char *id, const char *evidence)
 {
+	const struct op_call *c = op_call(&j->op, id);
 	const struct op_person *p = op_person_no(&j->op, c->person);
 	put_call_crashed(j, by, c, evidence);
 	if (c->fail_on_crash)
@@ -184,10 +185,11 @@ bury_call(struct journal *j, const char *by, const struct op_call *c, const char
 	j->ring = true;
 }
 
-/* A participant, and those of its calls that nobody holds. */
+/* A participant, and those of its calls that nobody holds; its file goes with the entries. */
 static void
-bury_person(struct journal *j, const char *by, const struct op_person *p, const char *evidence)
+bury_person(struct journal *j, const char *by, const char *name, const char *evidence)
 {
+	const struct op_person *p = op_person(&j->op, name);
 	char text[200];
 	snprintf(text, sizeof text, "its participant died: %s", evidence);
 	for (uint32_t i = 0; i < j->op.calls.n; i++) {
@@ -195,7 +197,8 @@ bury_person(struct journal *j, const char *by, const struct op_person *p, const 
 		if (!c->key.gone && c->state == CALL_RUNNING && c->person == p->no && !c->held)
 			put_call_crashed(j, by, c, text);
 	}
-	put_crash(j, by, p->key.name, NULL, evidence);
+	put_crash(j, by, name, NULL, evidence);
+	beat_person_file(name, j->drop);
 }
 
 static void
@@ -313,60 +316,46 @@ name_of_file(const char *file, char kind, char name[ID_NAME_MAX + 1])
 
 /* --- looking --- */
 
-/* Judge one call and record its death; under the lock it is judged again. */
-static int
-look_at_call(struct journal *j, const char *id, struct look *l, struct why *why)
+/* The two kinds that are looked at: how one of a name is judged (alive where there is none), and how its death is recorded. */
+struct kind {
+	struct verdict (*judge)(struct journal *j, const char *name, int64_t awake_ms, struct beat *b);
+	void (*bury)(struct journal *j, const char *by, const char *name, const char *evidence);
+};
+
+static struct verdict
+judge_call(struct journal *j, const char *id, int64_t awake_ms, struct beat *b)
 {
-	char evidence[320];
-	struct beat b;
-	struct op_call *c = op_call(&j->op, id);
-	if (!c || !c->held)
-		return 0;
-	if (!life_is_over(look_call(j, c, l->awake_ms, &b).life))
-		return 0;
-	int rc = lock_live(j, why);
-	if (rc <= 0)
-		return rc;
-	c = op_call(&j->op, id);
-	struct verdict v = {.life = LIFE_ALIVE};
-	if (c)
-		v = look_call(j, c, l->awake_ms, &b);
-	if (!life_is_over(v.life)) {
-		journal_unlock(j);
-		return 0;
-	}
-	tell(&v, &b, evidence, sizeof evidence);
-	bury_call(j, l->by, c, evidence);
-	if (journal_commit(j, why) < 0 && why->code != ERR_NOT_DURABLE)
-		return -1;
-	l->crashed++;
-	return 0;
+	const struct op_call *c = op_call(&j->op, id);
+	return c && c->held ? look_call(j, c, awake_ms, b) : (struct verdict){.life = LIFE_ALIVE};
 }
 
+static struct verdict
+judge_person(struct journal *j, const char *name, int64_t awake_ms, struct beat *b)
+{
+	const struct op_person *p = op_person(&j->op, name);
+	return p && p->sessions ? look_person(j, p, awake_ms, b) : (struct verdict){.life = LIFE_ALIVE};
+}
+
+static const struct kind call_kind = {judge_call, bury_call}, person_kind = {judge_person, bury_person};
+
+/* Judge one and record its death; under the lock it is judged again. */
 static int
-look_at_person(struct journal *j, const char *name, struct look *l, struct why *why)
+look_at_one(struct journal *j, const struct kind *kind, const char *name, struct look *l, struct why *why)
 {
 	char evidence[320];
 	struct beat b;
-	struct op_person *p = op_person(&j->op, name);
-	if (!p || !p->sessions)
-		return 0;
-	if (!life_is_over(look_person(j, p, l->awake_ms, &b).life))
+	if (!life_is_over(kind->judge(j, name, l->awake_ms, &b).life))
 		return 0;
 	int rc = lock_live(j, why);
 	if (rc <= 0)
 		return rc;
-	p = op_person(&j->op, name);
-	struct verdict v = {.life = LIFE_ALIVE};
-	if (p && p->sessions)
-		v = look_person(j, p, l->awake_ms, &b);
+	struct verdict v = kind->judge(j, name, l->awake_ms, &b);
 	if (!life_is_over(v.life)) {
 		journal_unlock(j);
 		return 0;
 	}
 	tell(&v, &b, evidence, sizeof evidence);
-	bury_person(j, l->by, p, evidence);
-	beat_person_file(name, j->drop);
+	kind->bury(j, l->by, name, evidence);
 	if (journal_commit(j, why) < 0 && why->code != ERR_NOT_DURABLE)
 		return -1;
 	l->crashed++;
@@ -385,8 +374,7 @@ look_bury(struct journal *j, const char *by, const char *participant, const char
 		journal_unlock(j);
 		return 0;
 	}
-	bury_person(j, by, p, evidence);
-	beat_person_file(participant, j->drop);
+	bury_person(j, by, participant, evidence);
 	*done = true;
 	return journal_commit(j, why);
 }
@@ -399,18 +387,17 @@ look_at(struct journal *j, const char *name, struct look *l, struct why *why)
 	for (int i = 0; i < LOCK_LOOKS && beat_is_held(j->dir, file); i++)
 		usleep(1000);
 	if (name_of_file(name, 'p', id))
-		return look_at_person(j, id, l, why);
+		return look_at_one(j, &person_kind, id, l, why);
 	if (!name_of_file(name, 'c', id))
 		return 0;
-	int rc = look_at_call(j, id, l, why);
+	int rc = look_at_one(j, &call_kind, id, l, why);
 	l->ending += end_tree(j, id, false);
 	return rc;
 }
 
 /* Call ids and names are copied: recording changes the tables. */
 static int
-look_at_all(struct journal *j, const struct table *t, int (*look)(struct journal *, const char *, struct look *, struct why *),
-	struct look *l, struct why *why)
+look_at_all(struct journal *j, const struct table *t, const struct kind *kind, struct look *l, struct why *why)
 {
 	struct buf names = {0};
 	int rc = 0;
@@ -420,7 +407,7 @@ look_at_all(struct journal *j, const struct table *t, int (*look)(struct journal
 			buf_add(&names, k->name, strlen(k->name) + 1);
 	}
 	for (const char *p = names.p, *end = names.p + names.n; p && p < end && rc == 0; p += strlen(p) + 1)
-		rc = look(j, p, l, why);
+		rc = look_at_one(j, kind, p, l, why);
 	if (names.failed)
 		rc = why_set(why, ERR_IO, "out of memory");
 	buf_free(&names);
@@ -432,7 +419,7 @@ look_over(struct journal *j, struct look *l, struct why *why)
 {
 	char **names, id[ID_NAME_MAX + 1];
 	/* Calls first: a participant without a keeper lives as long as one of its supervisors does. */
-	if (look_at_all(j, &j->op.calls, look_at_call, l, why) < 0 || look_at_all(j, &j->op.people, look_at_person, l, why) < 0)
+	if (look_at_all(j, &j->op.calls, &call_kind, l, why) < 0 || look_at_all(j, &j->op.people, &person_kind, l, why) < 0)
 		return -1;
 	int dir = fsx_open(j->dir, "beats", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	ssize_t n = dir < 0 ? 0 : fsx_list(dir, &names);

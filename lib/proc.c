@@ -74,30 +74,27 @@ proc_command(int64_t pid, char *text, size_t size)
 	buf_free(&shown);
 }
 
-void
-proc_boot_id(char id[PROC_BOOT_ID])
+/* The first line of a file that holds an id of so many bytes, "" where it does not. */
+static void
+read_id(const char *path, char *id, size_t size)
 {
 	struct buf b = {0};
 	id[0] = '\0';
-	if (fsx_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &b, 64) == 0 && b.n >= PROC_BOOT_ID - 1) {
-		memcpy(id, b.p, PROC_BOOT_ID - 1);
-		id[PROC_BOOT_ID - 1] = '\0';
-	}
+	if (fsx_read_file(AT_FDCWD, path, &b, 64) == 0 && b.n >= size - 1 && text_valid(b.p, size - 1))
+		snprintf(id, size, "%s", b.p);
 	buf_free(&b);
+}
+
+void
+proc_boot_id(char id[PROC_BOOT_ID])
+{
+	read_id("/proc/sys/kernel/random/boot_id", id, PROC_BOOT_ID);
 }
 
 void
 proc_machine_id(char id[PROC_MACHINE_ID])
 {
-	struct buf b = {0};
-	id[0] = '\0';
-	if (fsx_read_file(AT_FDCWD, "/etc/machine-id", &b, 64) == 0 && b.n >= PROC_MACHINE_ID - 1) {
-		memcpy(id, b.p, PROC_MACHINE_ID - 1);
-		id[PROC_MACHINE_ID - 1] = '\0';
-	}
-	if (!text_valid(id, strlen(id)))
-		id[0] = '\0';
-	buf_free(&b);
+	read_id("/etc/machine-id", id, PROC_MACHINE_ID);
 }
 
 uint64_t
