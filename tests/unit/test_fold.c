@@ -1,4 +1,8 @@
 /* test_fold - the state of an operation, as its journal tells it */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "checkpoint.h"
 #include "clock.h"
 #include "fold.h"
 #include "json.h"
@@ -69,6 +73,40 @@ pen_plain(struct pen *p, const char *by, enum event event)
 	return pen_end(p);
 }
 
+/* That a participant died, or with `call` a call of its. */
+static struct line
+pen_crash(struct pen *p, const char *by, const char *victim, const char *call)
+{
+	struct buf *b = pen_begin(p, by, EVENT_CRASH_DETECTED);
+	json_put(b, "participantId", victim);
+	if (call)
+		json_put(b, "callId", call);
+	json_put(b, "evidence", "its lock has fallen");
+	return pen_end(p);
+}
+
+static struct line
+pen_progress(struct pen *p, const char *by, const char *call)
+{
+	struct buf *b = pen_begin(p, by, EVENT_PROGRESS);
+	if (call)
+		json_put(b, "callId", call);
+	json_put_int(b, "done", 4);
+	json_put_int(b, "total", 10);
+	return pen_end(p);
+}
+
+static struct line
+pen_held(struct pen *p, const char *by, const char *call, int64_t session)
+{
+	struct buf *b = pen_begin(p, by, EVENT_CALL_STARTED);
+	json_put(b, "callId", call);
+	json_put_int(b, "sessionId", session);
+	json_put_int(b, "pid", 4711);
+	json_put_bool(b, "held", true);
+	return pen_end(p);
+}
+
 static struct op
 folded(const struct pen *p, bool keep, enum fold want)
 {
@@ -76,6 +114,13 @@ folded(const struct pen *p, bool keep, enum fold want)
 	op_init(&op, keep);
 	CHECK_INT(op_fold(&op, p->text.p, p->text.n), want);
 	return op;
+}
+
+/* Fold on what the pen has written since. */
+static bool
+fold_on(struct op *op, const struct pen *p)
+{
+	return CHECK_INT(op_fold(op, p->text.p + op->h.offset, p->text.n - op->h.offset), FOLD_OK);
 }
 
 static bool
@@ -307,6 +352,185 @@ unknown_events_are_kept_and_skipped(void)
 	buf_free(&p.text);
 }
 
+/* --- death, and what is told of a work --- */
+
+static void
+a_participant_dies(void)
+{
+	for (int keep = 0; keep < 2; keep++) {
+		struct pen p = {.at_ms = T0};
+		pen_create(&p);
+		pen_session(&p, "w", EVENT_JOINED, 2);
+		pen_session(&p, "w", EVENT_JOINED, 3);
+		pen_session(&p, "v", EVENT_JOINED, 4);
+		pen_held(&p, "w", "held", 2);
+		pen_call(&p, "w", EVENT_CALL_STARTED, "leased");
+		pen_call(&p, "init", EVENT_CALL_CRASHED, "leased");
+		p.at_ms += 50;
+		struct line death = pen_crash(&p, "init", "w", NULL);
+		struct op op = folded(&p, keep, FOLD_OK);
+		CHECK(op.h.crashes == 1 && same_line(op.h.crash, death) && op.h.state == OP_RUNNING && !op.h.aborted);
+		/* All its sessions are over, those of others are not; who died is remembered. */
+		struct op_person *w = op_person(&op, "w");
+		if (CHECK(w)) {
+			CHECK(w->sessions == 0 && same_line(w->death, death) && w->calls == 1 && !op_newest_session(&op, w));
+			CHECK(op_person_no(&op, w->no) == w);
+		}
+		for (uint64_t id = 2; id <= 3; id++) {
+			struct op_session *s = op_session(&op, id);
+			CHECK(keep ? s && s->left_ms == T0 + 50 : !s);
+		}
+		CHECK(op_session(&op, 1) && op_session(&op, 4) && op_person(&op, "v")->sessions == 1 && !op_person(&op, "v")->death.len);
+		/* A held call lives by its supervisor. */
+		struct op_call *held = op_call(&op, "held");
+		CHECK(held && held->held && held->pid == 4711 && !op_call(&op, "leased"));
+		CHECK(op_running(&op) == 1 && op.h.calls_crashed == 1);
+		/* Its leaving afterwards is nothing any more, neither is its dying again, but that is counted. */
+		pen_session(&p, "w", EVENT_LEFT, 2);
+		pen_session(&p, "w", EVENT_LEFT, 3);
+		struct line again = pen_crash(&p, "v", "w", NULL);
+		fold_on(&op, &p);
+		w = op_person(&op, "w");
+		CHECK(w && w->sessions == 0 && same_line(w->death, again) && op.h.crashes == 2 && same_line(op.h.crash, death));
+		/* The call ends in good order, and still it is remembered. */
+		pen_call(&p, "w", EVENT_CALL_ENDED, "held");
+		fold_on(&op, &p);
+		w = op_person(&op, "w");
+		CHECK(w && w->calls == 0 && w->death.len);
+		/* It joins again: alive, under its old number. */
+		uint64_t no = w ? w->no : 0;
+		pen_session(&p, "w", EVENT_JOINED, 5);
+		fold_on(&op, &p);
+		w = op_person(&op, "w");
+		CHECK(w && w->no == no && w->sessions == 1 && !w->death.len && op_newest_session(&op, w) == op_session(&op, 5));
+		/* The first crash stays what happened to the operation. */
+		CHECK(op.h.crashes == 2 && same_line(op.h.crash, death));
+		pen_session(&p, "w", EVENT_LEFT, 5);
+		fold_on(&op, &p);
+		CHECK(keep ? op_person(&op, "w") != NULL : !op_person(&op, "w"));
+		op_free(&op);
+		buf_free(&p.text);
+	}
+}
+
+/* A call's death is its owner's only in name. */
+static void
+a_call_dies(void)
+{
+	for (int keep = 0; keep < 2; keep++) {
+		struct pen p = {.at_ms = T0};
+		pen_create(&p);
+		pen_session(&p, "w", EVENT_JOINED, 2);
+		pen_held(&p, "w", "c", 2);
+		pen_call(&p, "init", EVENT_CALL_CRASHED, "c");
+		struct line death = pen_crash(&p, "init", "w", "c");
+		struct op op = folded(&p, keep, FOLD_OK);
+		struct op_person *w = op_person(&op, "w");
+		CHECK(op.h.crashes == 1 && same_line(op.h.crash, death) && op.h.calls_crashed == 1 && op_running(&op) == 0);
+		CHECK(w && w->sessions == 1 && !w->death.len && w->calls == 0 && op_session(&op, 2)->calls == 0);
+		op_free(&op);
+		buf_free(&p.text);
+	}
+}
+
+static void
+deaths_of_nobody(void)
+{
+	for (int keep = 0; keep < 2; keep++) {
+		struct pen p = {.at_ms = T0};
+		pen_create(&p);
+		pen_session(&p, "w", EVENT_JOINED, 2);
+		pen_session(&p, "w", EVENT_LEFT, 2);
+		pen_crash(&p, "init", "never", NULL);
+		pen_crash(&p, "init", "never", "nor this");
+		pen_plain(&p, "init", EVENT_CRASH_DETECTED); /* whose? */
+		pen_crash(&p, "stranger", "w", NULL);
+		struct op op = folded(&p, keep, FOLD_OK);
+		CHECK(op.h.crashes == 4 && op.h.crash.len && op_person(&op, "init")->sessions == 1);
+		CHECK(!op_person(&op, "never") && !op_person(&op, "stranger"));
+		op_free(&op);
+		buf_free(&p.text);
+	}
+}
+
+static void
+the_initiator_dies(void)
+{
+	struct pen p = {.at_ms = T0};
+	pen_create(&p);
+	pen_crash(&p, "w", "init", NULL);
+	struct op op = folded(&p, false, FOLD_OK);
+	CHECK(op_person(&op, "init") && op_person(&op, "init")->death.len && !op_session(&op, 1) && op.sessions.n == op.sessions.gone);
+	CHECK_TEXT(op.h.initiator, "init");
+	pen_plain(&p, "init", EVENT_FAILED);
+	pen_plain(&p, "init", EVENT_ARCHIVED);
+	fold_on(&op, &p);
+	CHECK(op.h.state == OP_FAILED && op.h.archived);
+	op_free(&op);
+	buf_free(&p.text);
+}
+
+static void
+progress_is_the_newest(void)
+{
+	for (int keep = 0; keep < 2; keep++) {
+		struct pen p = {.at_ms = T0};
+		pen_create(&p);
+		pen_session(&p, "w", EVENT_JOINED, 2);
+		pen_call(&p, "w", EVENT_CALL_STARTED, "c");
+		struct op op = folded(&p, keep, FOLD_OK);
+		CHECK(!op_person(&op, "w")->progress.len && !op_call(&op, "c")->progress.len);
+		struct line own = pen_progress(&p, "w", NULL), of_call = pen_progress(&p, "init", "c");
+		fold_on(&op, &p);
+		CHECK(same_line(op_person(&op, "w")->progress, own) && same_line(op_call(&op, "c")->progress, of_call) && !op_person(&op, "init")->progress.len);
+		own = pen_progress(&p, "w", NULL);
+		pen_progress(&p, "w", "never");  /* of no call that runs: nobody's */
+		pen_progress(&p, "guest", NULL); /* of nobody who takes part */
+		fold_on(&op, &p);
+		CHECK(same_line(op_person(&op, "w")->progress, own) && !op_person(&op, "guest"));
+		pen_call(&p, "w", EVENT_CALL_ENDED, "c");
+		pen_progress(&p, "w", "c");
+		fold_on(&op, &p);
+		CHECK(!op_call(&op, "c") && (!keep || same_line(((struct op_call *)table_at(&op.calls, 0))->progress, of_call)));
+		/* The same id again is another call. */
+		pen_call(&p, "w", EVENT_CALL_STARTED, "c");
+		fold_on(&op, &p);
+		CHECK(op_call(&op, "c") && !op_call(&op, "c")->progress.len);
+		op_free(&op);
+		buf_free(&p.text);
+	}
+}
+
+static void
+leases(void)
+{
+	for (int given = 0; given < 2; given++) {
+		struct pen p = {.at_ms = T0};
+		struct buf *b = pen_begin(&p, "init", EVENT_CREATED);
+		json_put_int(b, "format", 1);
+		json_put(b, "operationId", "20261122T143045.123Z-cli-a1b2c3d4");
+		json_put_int(b, "sessionId", 1);
+		json_put_int(b, "ttlMs", 5000);
+		if (given)
+			json_put_bool(b, "ttlGiven", true);
+		pen_end(&p);
+		pen_session(&p, "w", EVENT_JOINED, 2);
+		b = pen_begin(&p, "v", EVENT_JOINED);
+		json_put_int(b, "sessionId", 3);
+		json_put_int(b, "ttlMs", 70);
+		pen_end(&p);
+		struct op op = folded(&p, false, FOLD_OK);
+		static const int64_t want[] = {5000, 5000, 70};
+		for (uint64_t id = 1; id <= 3; id++) {
+			bool asked = false;
+			CHECK_INT(op_ttl(&op, op_session(&op, id), &asked), want[id - 1]);
+			CHECK(asked == (given || id == 3));
+		}
+		op_free(&op);
+		buf_free(&p.text);
+	}
+}
+
 /* --- where it stops --- */
 
 static void
@@ -524,6 +748,7 @@ struct model {
 		bool ever;
 		int64_t joined, first_joined, seen;
 		int sessions, calls, started, all_started;
+		struct line death, progress, ever_death, ever_progress; /* the latter two with history */
 	} person[M_PEOPLE];
 	struct {
 		int person;
@@ -535,18 +760,18 @@ struct model {
 		char id[24];
 		int person, session;
 		uint64_t seq, parent;
-		bool running, foc;
-		int64_t started, ended;
+		bool running, foc, held;
+		int64_t started, ended, pid;
 		enum call_state state;
-		struct line start, end;
+		struct line start, end, progress;
 	} call[M_MAX];
 	int sessions, calls;
 	uint64_t counts[5];
-	uint64_t logs, warnings, errors;
+	uint64_t logs, warnings, errors, crashes;
 	bool aborted, archived;
 	enum op_state state;
 	int64_t ended, changed;
-	struct line abort, end;
+	struct line abort, end, crash;
 };
 
 static const char *
@@ -564,6 +789,7 @@ m_arrive(struct model *m, int who, int64_t at)
 		m->person[who].joined = at;
 		m->person[who].started = 0;
 		m->person[who].sessions = m->person[who].calls = 0;
+		m->person[who].death = m->person[who].progress = (struct line){0};
 	}
 	if (!m->person[who].ever) {
 		m->person[who].ever = true;
@@ -574,8 +800,24 @@ m_arrive(struct model *m, int who, int64_t at)
 static void
 m_idle(struct model *m, int who)
 {
-	if (!m->person[who].sessions && !m->person[who].calls)
+	if (!m->person[who].sessions && !m->person[who].calls && !m->person[who].death.len)
 		m->person[who].there = false;
+}
+
+/* All its sessions are over. */
+static void
+m_die(struct model *m, int who, int64_t at, struct line line)
+{
+	if (m->person[who].there)
+		m->person[who].death = line;
+	if (m->person[who].ever)
+		m->person[who].ever_death = line;
+	for (int i = 0; i < m->sessions; i++)
+		if (m->session[i].live && m->session[i].person == who) {
+			m->session[i].live = false;
+			m->session[i].left = at;
+			m->person[who].sessions--;
+		}
 }
 
 static void
@@ -590,6 +832,7 @@ m_join(struct model *m, int who, int64_t at, int64_t ttl)
 	m->session[s].ttl = ttl;
 	m->session[s].calls = 0;
 	m->person[who].sessions++;
+	m->person[who].death = m->person[who].ever_death = (struct line){0};
 }
 
 /* One random event, written with the pen and told to the model. */
@@ -599,7 +842,7 @@ m_step(struct model *m, struct pen *p)
 	int who = (int)unit_below(M_PEOPLE);
 	p->at_ms += unit_below(3);
 	int64_t at = p->at_ms;
-	switch (unit_below(10)) {
+	switch (unit_below(12)) {
 	case 0: {
 		int64_t ttl = unit_below(2) ? -1 : (int64_t)unit_below(100000);
 		struct buf *b = pen_begin(p, m_name(who), EVENT_JOINED);
@@ -643,6 +886,12 @@ m_step(struct model *m, struct pen *p)
 		}
 		if (!m->call[c].foc)
 			json_put_bool(b, "failOnCrash", false);
+		if ((m->call[c].held = unit_below(3) == 0))
+			json_put_bool(b, "held", true);
+		m->call[c].pid = unit_below(2) ? -1 : (int64_t)unit_below(30000);
+		if (m->call[c].pid >= 0)
+			json_put_int(b, "pid", m->call[c].pid);
+		m->call[c].progress = (struct line){0};
 		m->call[c].start = pen_end(p);
 		m_arrive(m, who, at);
 		m->call[c].person = who;
@@ -693,8 +942,31 @@ m_step(struct model *m, struct pen *p)
 		if (!m->aborted)
 			m->abort = (struct line){0};
 		break;
+	case 9: {
+		int victim = (int)unit_below(M_PEOPLE);
+		char of_call[] = "call_0_x";
+		bool call = unit_below(3) == 0;
+		struct line line = pen_crash(p, m_name(who), m_name(victim), call ? of_call : NULL);
+		if (m->crashes++ == 0)
+			m->crash = line;
+		if (!call)
+			m_die(m, victim, at, line);
+		break;
+	}
+	case 10: {
+		int c = (int)unit_below((uint32_t)m->calls + 1);
+		bool own = unit_below(2);
+		struct line line = pen_progress(p, m_name(who), own ? NULL : c < m->calls ? m->call[c].id : "call_never");
+		if (!own && c < m->calls && m->call[c].running)
+			m->call[c].progress = line;
+		if (own && m->person[who].there)
+			m->person[who].progress = line;
+		if (own && m->person[who].ever)
+			m->person[who].ever_progress = line;
+		break;
+	}
 	default:
-		pen_plain(p, m_name(who), unit_below(2) ? EVENT_PROGRESS : EVENT_CALL_QUEUED);
+		pen_plain(p, m_name(who), EVENT_CALL_QUEUED);
 		break;
 	}
 	m->person[who].seen = at;
@@ -710,7 +982,7 @@ m_agrees(const struct model *m, struct op *op, const struct pen *p)
 		h->calls_cancelled == m->counts[4]);
 	ok &= CHECK(h->logs == m->logs && h->warnings == m->warnings && h->errors == m->errors && h->aborted == m->aborted && same_line(h->abort, m->abort));
 	ok &= CHECK(h->state == m->state && h->archived == m->archived && h->ended_ms == m->ended && same_line(h->end, m->end));
-	ok &= CHECK(h->sessions == (uint64_t)m->sessions);
+	ok &= CHECK(h->sessions == (uint64_t)m->sessions && h->crashes == m->crashes && same_line(h->crash, m->crash));
 	uint32_t people = 0;
 	for (int i = 0; i < M_PEOPLE; i++) {
 		struct op_person *q = op_person(op, m_name(i));
@@ -727,6 +999,8 @@ m_agrees(const struct model *m, struct op *op, const struct pen *p)
 		ok &= CHECK_INT(q->sessions, m->person[i].sessions);
 		ok &= CHECK_INT(q->calls, m->person[i].calls);
 		ok &= CHECK_INT(q->calls_started, op->keep ? m->person[i].all_started : m->person[i].started);
+		ok &= CHECK(same_line(q->death, op->keep ? m->person[i].ever_death : m->person[i].death));
+		ok &= CHECK(same_line(q->progress, op->keep ? m->person[i].ever_progress : m->person[i].progress));
 	}
 	ok &= CHECK_INT(op->people.n - op->people.gone, people);
 	uint32_t sessions = 0;
@@ -762,12 +1036,120 @@ m_agrees(const struct model *m, struct op *op, const struct pen *p)
 		ok &= CHECK(owner && strcmp(owner->key.name, m_name(m->call[i].person)) == 0);
 		ok &= CHECK(c->seq == m->call[i].seq && c->parent == m->call[i].parent && c->session == (uint64_t)(m->call[i].session + 1));
 		ok &= CHECK(c->started_ms == m->call[i].started && c->ended_ms == m->call[i].ended && c->state == m->call[i].state && c->fail_on_crash == m->call[i].foc);
-		ok &= CHECK(same_line(c->start, m->call[i].start) && same_line(c->end, m->call[i].end));
+		ok &= CHECK(same_line(c->start, m->call[i].start) && same_line(c->end, m->call[i].end) && same_line(c->progress, m->call[i].progress));
+		ok &= CHECK(c->held == m->call[i].held && c->pid == m->call[i].pid);
 	}
 	while (at < op->calls.n && ((struct op_call *)table_at(&op->calls, at))->key.gone)
 		at++;
 	ok &= CHECK_INT(at, op->calls.n);
 	return ok;
+}
+
+/* The head alone knows what the others know of the operation as a whole. */
+static bool
+same_head(const struct op_head *a, const struct op_head *b)
+{
+	bool ok = CHECK(a->seq == b->seq && a->offset == b->offset && a->format == b->format);
+	ok &= CHECK(same_line(a->first, b->first) && same_line(a->last, b->last) && same_line(a->abort, b->abort) && same_line(a->end, b->end) &&
+		same_line(a->crash, b->crash));
+	ok &= CHECK(a->created_ms == b->created_ms && a->changed_ms == b->changed_ms && a->ended_ms == b->ended_ms);
+	ok &= CHECK(a->beat_ms == b->beat_ms && a->jitter_ms == b->jitter_ms && a->stale_ms == b->stale_ms && a->ttl_ms == b->ttl_ms &&
+		a->window_ms == b->window_ms && a->ttl_given == b->ttl_given);
+	ok &= CHECK(a->state == b->state && a->aborted == b->aborted && a->archived == b->archived && a->crashes == b->crashes);
+	ok &= CHECK_TEXT(a->id, b->id) && CHECK_TEXT(a->initiator, b->initiator);
+	return ok;
+}
+
+/* A model and its journal, of so many steps, that may end. */
+static void
+m_write(struct model *m, struct pen *p, int steps)
+{
+	*p = (struct pen){.at_ms = T0};
+	*m = (struct model){.ended = -1};
+	pen_create(p);
+	m_join(m, 0, T0, -1);
+	m->person[0].seen = m->changed = T0;
+	for (int i = 0; i < steps; i++)
+		m_step(m, p);
+	if (unit_below(3) == 0) {
+		p->at_ms++;
+		m->state = unit_below(2) ? OP_COMPLETED : OP_FAILED;
+		m->end = pen_plain(p, "init", m->state == OP_FAILED ? EVENT_FAILED : EVENT_COMPLETED);
+		pen_plain(p, "init", EVENT_ARCHIVED);
+		m->archived = true;
+		m->person[0].seen = m->changed = m->ended = p->at_ms;
+	}
+}
+
+static void
+the_head_alone_is_the_head_of_all(void)
+{
+	static struct model m;
+	for (int round = 0; round < 3000; round++) {
+		struct pen p;
+		m_write(&m, &p, (int)unit_below(60));
+		struct op all = folded(&p, round % 2, FOLD_OK), head;
+		op_init(&head, false);
+		head.head = true;
+		bool ok = true;
+		for (size_t n = 0; n < p.text.n;) {
+			n += round % 3 ? p.text.n : 1 + unit_below(300);
+			n = n > p.text.n ? p.text.n : n;
+			ok &= op_fold(&head, p.text.p + head.h.offset, n - head.h.offset) == FOLD_OK;
+		}
+		ok &= same_head(&head.h, &all.h) && CHECK(!head.people.n && !head.sessions.n && !head.calls.n);
+		op_free(&all);
+		op_free(&head);
+		buf_free(&p.text);
+		if (!CHECK(ok))
+			return;
+	}
+}
+
+/* Up to any line by a checkpoint and on from there is the same as all at once. */
+static void
+through_a_checkpoint(void)
+{
+	static struct model m;
+	char folder[200];
+	const char *base = getenv("TMPDIR");
+	snprintf(folder, sizeof folder, "%.150s/test_fold.XXXXXX", base ? base : "/tmp");
+	int dir = mkdtemp(folder) ? open(folder, O_RDONLY | O_DIRECTORY) : -1;
+	if (!CHECK(dir >= 0))
+		return;
+	for (int round = 0; round < 500; round++) {
+		struct pen p;
+		m_write(&m, &p, round % 50 ? (int)unit_below(60) : (int)unit_below(M_MAX - 2));
+		size_t cut = unit_below((uint32_t)p.text.n);
+		while (cut < p.text.n && p.text.p[cut++] != '\n')
+			;
+		struct op before, live, head;
+		uint64_t inode = unit_random(), hash = 0;
+		op_init(&before, false);
+		bool ok = CHECK_INT(op_fold(&before, p.text.p, cut), FOLD_OK) && CHECK_INT(checkpoint_save(dir, inode, &before, 42), 0);
+		op_init(&live, false);
+		ok &= CHECK(checkpoint_load(dir, inode, &live, &hash) == 0 && hash == 42);
+		ok &= CHECK(memcmp(&live.h, &before.h, sizeof live.h) == 0);
+		op_init(&head, false);
+		head.head = true;
+		ok &= CHECK(checkpoint_load(dir, inode, &head, &hash) == 0 && hash == 42) && same_head(&head.h, &before.h);
+		ok = ok && fold_on(&live, &p) && m_agrees(&m, &live, &p);
+		ok = ok && fold_on(&head, &p) && same_head(&head.h, &live.h);
+		/* Of another journal it is none. */
+		struct op other;
+		op_init(&other, false);
+		ok &= CHECK(checkpoint_load(dir, inode + 1, &other, &hash) < 0 && other.h.seq == 0 && !other.people.n);
+		op_free(&other);
+		op_free(&before);
+		op_free(&live);
+		op_free(&head);
+		buf_free(&p.text);
+		if (!CHECK(ok))
+			break;
+	}
+	(void)unlinkat(dir, "checkpoint", 0);
+	close(dir);
+	CHECK(rmdir(folder) == 0);
 }
 
 static void
@@ -776,22 +1158,8 @@ random_journals_agree_with_a_simple_model(void)
 	static struct model m;
 	for (int round = 0; round < 4000; round++) {
 		uint64_t seed = unit_state;
-		struct pen p = {.at_ms = T0};
-		m = (struct model){.ended = -1};
-		pen_create(&p);
-		m_join(&m, 0, T0, -1);
-		m.person[0].seen = m.changed = T0;
-		int steps = round % 100 ? (int)unit_below(40) : (int)unit_below(M_MAX - 2);
-		for (int i = 0; i < steps; i++)
-			m_step(&m, &p);
-		if (unit_below(3) == 0) {
-			p.at_ms++;
-			m.state = unit_below(2) ? OP_COMPLETED : OP_FAILED;
-			m.end = pen_plain(&p, "init", m.state == OP_FAILED ? EVENT_FAILED : EVENT_COMPLETED);
-			pen_plain(&p, "init", EVENT_ARCHIVED);
-			m.archived = true;
-			m.person[0].seen = m.changed = m.ended = p.at_ms;
-		}
+		struct pen p;
+		m_write(&m, &p, round % 100 ? (int)unit_below(40) : (int)unit_below(M_MAX - 2));
 		struct op live = folded(&p, false, FOLD_OK), all = folded(&p, true, FOLD_OK), bytes, pieces;
 		bool ok = m_agrees(&m, &live, &p) && m_agrees(&m, &all, &p);
 		/* The same in pieces of any size: every byte alone is the smallest. */
@@ -882,6 +1250,12 @@ main(void)
 	RUN(an_end_tells_that_it_was_aborted);
 	RUN(logs_are_counted);
 	RUN(unknown_events_are_kept_and_skipped);
+	RUN(a_participant_dies);
+	RUN(a_call_dies);
+	RUN(deaths_of_nobody);
+	RUN(the_initiator_dies);
+	RUN(progress_is_the_newest);
+	RUN(leases);
 	RUN(stops_at_a_seq_or_a_time);
 	RUN(wrong_lines_are_damage);
 	RUN(the_first_line_must_be_the_beginning);
@@ -890,6 +1264,8 @@ main(void)
 	RUN(lines_up_to_64_KiB);
 	RUN(a_hundred_thousand_lines);
 	RUN(random_journals_agree_with_a_simple_model);
+	RUN(the_head_alone_is_the_head_of_all);
+	RUN(through_a_checkpoint);
 	RUN(random_damage_stops_at_a_line);
 	RUN(names_of_states);
 	return unit_end();
