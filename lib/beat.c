@@ -285,10 +285,13 @@ is_locked(int fd)
 	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
+/* A file's times may be anything that its filesystem can carry; what no clock will ever say is far away, and no more. */
 static int64_t
 in_ms(struct timespec t)
 {
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	const int64_t most = INT64_MAX / 8 / 1000;
+	int64_t s = t.tv_sec > most ? most : t.tv_sec < -most ? -most : t.tv_sec;
+	return s * 1000 + t.tv_nsec / 1000000;
 }
 
 bool
