@@ -165,7 +165,8 @@ change_end(struct change *c, int rc)
 		if (rc == 1)
 			json_put_bool(c->r->reply, "replayed", true);
 	}
-	if (rc >= 0 && c->j && !c->ended)
+	/* Also where it was refused, or failed: who asks is alive. */
+	if (c->j && !c->ended)
 		request_beat(c->r, c->j);
 	if (c->ended) {
 		journal_close(c->ended);
