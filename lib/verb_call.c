@@ -95,8 +95,6 @@ find_owner(struct change *c, struct start *s)
 		return 0;
 	}
 	struct op_person *p = op_person(op, s->by);
-	if (change_refuse_dead(c, s->by) < 0)
-		return -1;
 	if (!p || !p->sessions) {
 		why_set(&c->r->why, ERR_NO_PARTICIPANT, "%s has not joined %s", s->by, op->h.id);
 		why_hint(&c->r->why, "dpl-join -o %s -p %s", op->h.id, s->by);
@@ -114,6 +112,9 @@ check_start(struct change *c, struct start *s)
 {
 	struct request *r = c->r;
 	enum past past;
+	/* Before it hears that somebody died: that was itself. */
+	if (change_refuse_dead(c, s->by) < 0)
+		return -1;
 	if (s->unless_aborted && c->j->op.h.crashes) {
 		why_set(&r->why, ERR_FAILED, "somebody has died in operation %s", c->j->op.h.id);
 		why_hint(&r->why, "dpl-show tells who; --aborted-ok starts a call all the same");
