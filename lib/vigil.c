@@ -94,6 +94,8 @@ take_error(struct vigil *v, struct json *j)
 	(void)json_copy(j, json_get(j, 0, "code"), code, sizeof code);
 	v->error = err_by_name(code);
 	copy_text(j, "error", v->reason, sizeof v->reason);
+	v->hint[0] = '\0';
+	copy_text(j, "hint", v->hint, sizeof v->hint);
 	switch (v->error) {
 	case ERR_ENDED:
 		find_end(v);

@@ -36,6 +36,7 @@ struct vigil {
 	enum vigil_end end;
 	bool aborted, crashed, dead, stale;
 	char reason[600];        /* of the abort; or the evidence of the crash; or what is wrong */
+	char hint[300];          /* what to do where something is wrong */
 	char call_state[16];     /* "running", "cancelled" … */
 	int ending;              /* processes of dead supervisors that are still there */
 	enum err error;          /* why it could not be asked, ERR_NONE */
