@@ -11,6 +11,20 @@
 #include "look.h"
 #include "wire.h"
 
+/* Refuse who does not take part: it never joined, has left, or died. */
+static int
+refuse_absent(struct request *r, struct journal *j, const char *by)
+{
+	const struct op_person *p = op_person(&j->op, by);
+	if (request_refuse_dead(r, j, by) < 0)
+		return -1;
+	if (p && p->sessions)
+		return 0;
+	why_set(&r->why, ERR_NO_PARTICIPANT, "%s has not joined %s", by, j->op.h.id);
+	why_hint(&r->why, "dpl-join -o %s -p %s", j->op.h.id, by);
+	return -1;
+}
+
 /* --- progress --- */
 
 struct progress {
@@ -36,7 +50,7 @@ put_progress(struct request *r, const char *id, const char *by, const char *call
 	}
 	r->reply = &nothing;
 	int rc = change_begin(&c, r, id, reply_nothing);
-	if (rc == 0 && change_refuse_dead(&c, by) < 0)
+	if (rc == 0 && *by && refuse_absent(r, c.j, by) < 0)
 		rc = change_refuse(&c);
 	else if (rc == 0 && *call && !op_call(&c.j->op, call)) {
 		why_set(&r->why, ERR_NO_CALL, "no call %s runs in %s", call, c.j->op.h.id);
@@ -67,7 +81,7 @@ struct heartbeat {
 	bool whole;              /* the whole result is wanted */
 	bool watchdog;           /* it comes from below a call that must beat by itself */
 	int64_t awake_ms;
-	int64_t before_mono, before_wall; /* the participant's last beat before this one; -1 */
+	int64_t before_age, before_wall; /* the participant's last beat before this one; -1 */
 	char look_at[ID_FILE_MAX + 8]; /* a beat file that was closed: look at that one */
 	char died[200];          /* its keeper says so, and why */
 	struct look look;
@@ -141,11 +155,9 @@ put_names(struct request *r, struct journal *j, const struct heartbeat *h)
 static void
 put_whole(struct request *r, struct journal *j, const struct heartbeat *h)
 {
-	int64_t now = clock_mono_ms();
-	int64_t age = h->before_mono >= 0 && h->before_mono <= now ? now - h->before_mono : -1;
 	json_put_int(r->reply, "callFrameCount", (int64_t)op_running(&j->op));
 	json_put_int(r->reply, "tempResourceCount", 0);
-	json_put_int(r->reply, "heartbeatAgeMs", age >= 0 ? age : 0);
+	json_put_int(r->reply, "heartbeatAgeMs", h->before_age >= 0 ? h->before_age : 0);
 	put_names(r, j, h);
 	json_open(r->reply, "people", '[');
 	for (uint32_t i = 0; i < j->op.people.n; i++) {
@@ -211,8 +223,9 @@ touch(struct journal *j, struct heartbeat *h)
 	char file[BEAT_FILE_MAX];
 	struct beat b;
 	beat_person_file(h->by, file);
-	if (h->whole && beat_look(j->dir, file, &b) == 0) {
-		h->before_mono = b.mono_ms;
+	const struct op_person *p = h->whole ? op_person(&j->op, h->by) : NULL;
+	if (p && p->sessions) {
+		h->before_age = look_person(j, p, 0, &b).age_ms;
 		h->before_wall = b.wall_ms;
 	}
 	if (h->watchdog && *h->call) {
@@ -223,22 +236,14 @@ touch(struct journal *j, struct heartbeat *h)
 	return beat_touch_file(j->dir, file);
 }
 
-/* The participant has no beat file: it never joined, has left, died, or the file was lost. */
+/* The participant has no beat file: it does not take part, or the file was lost. */
 static int
 without_file(struct request *r, struct journal *j, const char *by)
 {
 	/* Once more, behind the look at the file: the entry that took it away is there by now. */
-	if (journal_refresh(j, &r->why) < 0)
+	if (journal_refresh(j, &r->why) < 0 || refuse_absent(r, j, by) < 0)
 		return -1;
-	const struct op_person *p = op_person(&j->op, by);
-	if (request_refuse_dead(r, j, by) < 0)
-		return -1;
-	if (!p || !p->sessions) {
-		why_set(&r->why, ERR_NO_PARTICIPANT, "%s has not joined %s", by, j->op.h.id);
-		why_hint(&r->why, "dpl-join -o %s -p %s", j->op.h.id, by);
-		return -1;
-	}
-	const struct op_session *s = op_newest_session(&j->op, p);
+	const struct op_session *s = op_newest_session(&j->op, op_person(&j->op, by));
 	struct beat_id id = beat_here();
 	char file[BEAT_FILE_MAX];
 	beat_person_file(by, file);
@@ -252,7 +257,7 @@ without_file(struct request *r, struct journal *j, const char *by)
 static int
 read_heartbeat(struct request *r, struct heartbeat *h, struct progress *p, bool *look)
 {
-	*h = (struct heartbeat){.before_mono = -1, .before_wall = -1};
+	*h = (struct heartbeat){.before_age = -1, .before_wall = -1};
 	*p = (struct progress){.done = -1, .total = -1};
 	if (request_operation(r, h->id) < 0 || request_participant(r, false, h->by) < 0 || request_call(r, "callId", false, h->call) < 0 ||
 	    request_bool(r, "whole", &h->whole) < 0 || request_bool(r, "look", look) < 0 || request_bool(r, "watchdog", &h->watchdog) < 0 ||
@@ -311,19 +316,24 @@ verb_heartbeat(struct request *r)
 		return -1;
 	if (plain)
 		j = &head;
-	if (!*h.by)
+	bool named = *h.by;
+	if (!named)
 		snprintf(h.by, sizeof h.by, "%.64s", j->op.h.initiator);
 	int rc = touch(j, &h), e = errno;
-	bool due = look || h.whole || look_is_due(j);
+	/* The turn to look is for who beats: one that does not take part would let it pass. */
+	bool due = look || h.whole || (rc == 0 && look_is_due(j));
 	if (plain && (rc < 0 || due)) {
 		journal_close(&head);
 		if (!(j = request_live(r, h.id, true)))
 			return -1;
 		plain = false;
 	}
-	if (rc < 0 && e == ENOENT)
+	if (rc < 0 && e == ENOENT) {
 		rc = without_file(r, j, h.by);
-	else if (rc < 0) {
+		/* Who names nobody asks all the same when the initiator takes part no more. */
+		if (rc < 0 && !named && (r->why.code == ERR_NO_PARTICIPANT || r->why.code == ERR_DEAD))
+			rc = 0;
+	} else if (rc < 0) {
 		errno = e;
 		rc = why_errno(&r->why, "beat of %s in %s", h.by, h.id);
 	}

@@ -1,0 +1,783 @@
+#!/usr/bin/env bats
+# dpl-beat once, and leases: what counts as a beat, who is judged how, and what is recorded
+
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # jq's $; each test is a subshell; helper.bash sets them
+
+load helper
+load tools/beat.bash
+
+setup() {
+	fresh_ledger
+	quick_operation
+}
+
+# --- what it prints, how it exits ---
+
+@test "beat prints the state, and exits by it" {
+	expect 0 dpl-beat
+	is "$output" running
+	is "$stderr" ''
+	expect 0 dpl-beat -q
+	silent
+	dpl-abort -m 'wrong branch'
+	expect 4 dpl-beat
+	is "$output" 'running, aborted: wrong branch'
+	expect 4 dpl-beat -q
+	silent
+	dpl-abort --clear
+	dpl-abort
+	expect 4 dpl-beat
+	is "$output" 'running, aborted'
+	dpl-abort --clear
+	expect 0 dpl-beat
+	is "$output" running
+}
+
+@test "what an abort says reaches no terminal as it is" {
+	dpl-abort -m $'a\e[2Jb\u202ec\nd'
+	expect 4 dpl-beat
+	plain
+	is "$(wc -l <out)" 1
+}
+
+@test "not joined: 3; ended: 6; no such operation or ledger: 3; none named: 2" {
+	expect 3 dpl-beat -p w
+	refused dpl-beat 'w has not joined' "$op" "dpl-join -o $op -p w"
+	expect 3 dpl-beat -p w --json
+	json_error participant-not-found
+	holds '.error.next == ["dpl-join", "--operation", $op]' --arg op "$op"
+	dpl-join -qp w
+	expect 0 dpl-beat -p w
+	dpl-leave -qp w
+	expect 3 dpl-beat -p w
+	expect 3 dpl-beat -o 20260101T000000.000Z-me-0000000a
+	refused dpl-beat 20260101T000000.000Z-me-0000000a
+	expect 3 dpl-beat -C "$ledger.not"
+	refused dpl-beat "$ledger.not"
+	dpl-complete -q
+	expect 6 dpl-beat
+	refused dpl-beat "$op" 'has ended (completed)'
+	expect 6 dpl-beat --json -v
+	json_error operation-ended
+	unset DPL_OPERATION
+	expect 2 dpl-beat
+	refused dpl-beat -o DPL_OPERATION
+}
+
+@test "misuse" {
+	local words
+	while read -r words; do
+		# shellcheck disable=SC2086 # words
+		expect 2 dpl-beat $words
+		refused dpl-beat
+	done <<-END
+		x
+		-Z
+		--every
+		--every 1ms
+		--every soon
+		--keep
+		--pid $$
+		--keep --pid 0
+		--keep --pid -1
+		--keep --pid x
+		--keep --pid 99999999999
+		--grace 1s
+		--session 1
+		--jitter 1s
+		--on-error true
+		--on-success true
+		--every 1s -m x
+		--every 1s --progress 1
+		--keep --pid $$ --progress 1
+		--keep --pid $$ --call c
+		--keep --pid $$ --session 0
+		--call c
+		--call ../x -m y
+		--progress x
+		--progress -1
+		--progress 1/
+		--progress /1
+		--progress 1/0
+		--progress 0/0
+		--progress 2/1
+		--progress 1/2/3
+		--progress 1.5
+		--progress 99999999999999999999
+		-p ..
+		-o ../x
+	END
+	expect 2 dpl-beat -m $'\xff'
+	refused dpl-beat UTF-8
+	expect 2 dpl-beat --progress ''
+	DPL_CALL=../x expect 2 dpl-beat -m x
+	refused dpl-beat DPL_CALL ../x
+	is "$(entries "$op" | wc -l)" 1
+}
+
+@test "beat -v: counts, everybody with age and liveness, before and after" {
+	dpl-join -qp w --ttl 20s
+	expect 0 dpl-beat
+	expect 0 dpl-beat -v
+	is "$stderr" ''
+	is "$(head -n 1 out)" running
+	has "$(sed -n 2p out)" before running '2 participants' '0 calls' 'entry 2'
+	has "$(sed -n 3p out)" now running '2 participants' '0 calls' 'entry 2'
+	has "$(grep ' me ' out)" alive leased ago 'its lease is not over'
+	has "$(grep ' w ' out)" alive leased ago
+	over w
+	expect 5 dpl-beat -v
+	has "$(head -n 1 out)" 'running, w died: no sign of it for 30.' 'longer than 20.0 s'
+	has "$(grep ' w ' out)" dead
+	has "$(sed -n 3p out)" now '1 participant' 'entry 3'
+	plain
+}
+
+@test "beat --json: every member, before and after" {
+	dpl-join -qp w
+	dpl-beat -q
+	# What comes later than the beat is not part of before.
+	t=$(date +%s%3N)
+	wait_for '[ "$(date +%s%3N)" -gt $((t + 1)) ]'
+	call=$(dpl-call start -p w)
+	dpl-abort -p w -m why
+	aged me 5000
+	t=$(date +%s%3N)
+	expect 4 dpl-beat --json
+	is "$stderr" ''
+	is "$(wc -l <out)" 1
+	holds '.ok and .success and .operationId == $op and .seq == 4 and .aborted and .abortReason == "why"' --arg op "$op"
+	holds '.abortFlag and .state == "running" and .callFrameCount == 1 and .tempResourceCount == 0'
+	holds '.heartbeatAgeMs >= 5000 and .heartbeatAgeMs < 9000'
+	holds '.isStale == false and .participants == ["me", "w"] and .staleParticipants == []'
+	holds '.crashed == false and .crashedParticipantId == null and .crashedCallId == null and .crashEvidence == null and .crashedAt == null'
+	holds '.people | map(.participantId) == ["me", "w"]'
+	holds '.people[0] | .isInitiator and .sessions == 1 and .callsRunning == 0 and .liveness == "alive" and .mode == "leased" and .beatAgeMs < 3000'
+	holds '.people[1] | .isInitiator == false and .callsRunning == 1 and .callsStarted == 1 and .evidence == "its lease is not over" and .progress == null'
+	# As it was five seconds ago, when the operation did not exist.
+	holds '.before == null'
+	holds '.after | .state == "running" and .aborted and .callFrameCount == 1 and .participantCount == 2 and .seq == 4 and (.changedAt | endswith("Z"))'
+	dpl-call end -p w "$call"
+	expect 4 dpl-beat --json
+	holds '.before | .seq == 4 and .callFrameCount == 1 and .aborted'
+	holds '.after | .seq == 5 and .callFrameCount == 0 and .aborted'
+}
+
+@test "who is stale: suspect ones too, but not oneself" {
+	idler
+	dpl-join -qp w --pid "$pid"
+	short_lease 1000
+	aged w 5000
+	aged me 5000
+	expect 0 dpl-beat --json
+	holds '.isStale and .staleParticipants == ["w"] and (.people | map(.liveness) == ["alive", "suspect"])'
+	expect 0 dpl-beat --json -p w
+	holds '.isStale == false and .staleParticipants == []'
+}
+
+# --- progress ---
+
+@test "progress: of a call by --call or DPL_CALL, else the participant's own" {
+	call=$(dpl-call start)
+	expect 0 dpl-beat --progress 40/100 -m 'read 40 files' --call "$call"
+	is "$output" running
+	is "$(last_entry "$op" '[.event, .by, .callId, .done, .total, .message] | @csv')" "\"progress\",\"me\",\"$call\",40,100,\"read 40 files\""
+	expect 0 dpl-show --json
+	holds '.calls[0].progress | .done == 40 and .total == 100 and .message == "read 40 files" and (.at | endswith("Z"))'
+	holds '.participants[0].progress == null'
+	DPL_CALL=$call expect 0 dpl-beat -q --progress 41
+	silent
+	is "$(last_entry "$op" '[.callId, .done, has("total"), has("message")] | @csv')" "\"$call\",41,false,false"
+	expect 0 dpl-beat -m 'nearly there'
+	is "$(last_entry "$op" '[has("callId"), has("done"), .message] | @csv')" 'false,false,"nearly there"'
+	expect 0 dpl-show --json
+	holds '.calls[0].progress.done == 41 and .participants[0].progress.message == "nearly there"'
+	expect 0 dpl-beat --progress 0/1
+	expect 0 dpl-beat --progress 1/1
+	# Without a progress the call of the environment is nothing to it.
+	DPL_CALL=never expect 0 dpl-beat
+	is "$(entries "$op" | grep -c progress)" 5
+	# Another participant's call, and an environment that is another's.
+	dpl-join -qp w
+	expect 0 dpl-beat -p w --progress 2 --call "$call"
+	is "$(last_entry "$op" '[.by, .callId] | @csv')" "\"w\",\"$call\""
+	DPL_CALL=$call expect 0 dpl-beat -p w --progress 3
+	is "$(last_entry "$op" '[.by, has("callId")] | @csv')" '"w",false'
+}
+
+@test "progress of what does not run, or by who takes no part, is refused and not recorded" {
+	call=$(dpl-call start)
+	dpl-call end "$call"
+	for c in "$call" never; do
+		expect 3 dpl-beat --progress 1 --call "$c"
+		refused dpl-beat "$c" "$op"
+		expect 3 dpl-beat -m x --call "$c" --json
+		json_error call-not-found
+	done
+	call=$(dpl-call start)
+	before=$(sum)
+	expect 3 dpl-beat -p stranger --progress 1/2
+	refused dpl-beat 'stranger has not joined'
+	expect 3 dpl-beat -p stranger -m x --call "$call"
+	is "$(sum)" "$before"
+	dpl-join -qp w
+	dpl-leave -qp w
+	expect 3 dpl-beat -p w -m x --json
+	json_error participant-not-found
+	is "$(entries "$op" | grep -c progress)" 0
+	dpl-complete -q --cancel
+	expect 6 dpl-beat -m x
+}
+
+@test "a beat and a progress are not flushed" {
+	command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null || skip 'strace cannot trace here'
+	[ -z "${SANITIZED:-}" ] || skip 'the same system calls'
+	export DPL_SYNC=on
+	strace -f -qq -e trace=fsync,fdatasync,sync_file_range -o trace dpl-beat -v >/dev/null
+	strace -f -qq -e trace=fsync,fdatasync,sync_file_range -o trace dpl-beat --progress 1/2 -m x >/dev/null
+	is "$(cat trace)" ''
+	strace -f -qq -e trace=fsync,fdatasync -o trace dpl-join -qp w
+	has "$(cat trace)" fdatasync
+}
+
+# --- what counts as a beat ---
+
+@test "any command of a participant counts as its beat, also one that is refused" {
+	local command
+	dpl-join -qp w
+	call=$(dpl-call start)
+	while read -r command; do
+		aged me 60000
+		aged w 60000
+		# shellcheck disable=SC2086 # words
+		$command >/dev/null 2>&1 || true
+		age=$(beatfile "$ops/beats/p-me" | sed 's/.*monoAge=\(-*[0-9]*\).*/\1/')
+		wall=$(beatfile "$ops/beats/p-me" | sed 's/.*wallAge=\(-*[0-9]*\).*/\1/')
+		if [ "$age" -gt 30000 ] || [ "$wall" -gt 30000 ]; then
+			echo "no beat: $command"
+			return 1
+		fi
+		# It is nobody else's.
+		[ "$(beatfile "$ops/beats/p-w" | sed 's/.*monoAge=\(-*[0-9]*\).*/\1/')" -ge 60000 ]
+	done <<-END
+		dpl-beat
+		dpl-beat -q
+		dpl-beat --json
+		dpl-beat --progress 1
+		dpl-beat --progress 1 --call never
+		dpl-log x
+		dpl-call start --id c2
+		dpl-call start --id c2
+		dpl-call end c2
+		dpl-call end c2
+		dpl-call fail -m x never
+		dpl-join
+		dpl-leave
+		dpl-leave --session 99
+		dpl-abort
+		dpl-abort
+		dpl-abort --check
+		dpl-abort --clear
+		dpl-abort --clear
+		dpl-abort --check
+		dpl-complete
+		dpl-call -- true
+	END
+	# An answer from a key is one too.
+	dpl-log --key k x
+	aged me 60000
+	dpl-log --key k x
+	[ "$(beatfile "$ops/beats/p-me" | sed 's/.*monoAge=\(-*[0-9]*\).*/\1/')" -lt 30000 ]
+}
+
+@test "looking is no beat" {
+	local command
+	while read -r command; do
+		aged me 60000
+		# shellcheck disable=SC2086 # words
+		$command >/dev/null 2>&1
+		[ "$(beatfile "$ops/beats/p-me" | sed 's/.*monoAge=\(-*[0-9]*\).*/\1/')" -ge 60000 ]
+		[ "$(beatfile "$ops/beats/p-me" | sed 's/.*wallAge=\(-*[0-9]*\).*/\1/')" -ge 60000 ]
+	done <<-END
+		dpl-show
+		dpl-show --json
+		dpl-show --all
+		dpl-log --tail 1
+		dpl-call list
+	END
+}
+
+@test "clients of the old protocol name nobody: the initiator's beat, and the whole answer" {
+	expect 0 dpl-batch <<<"{\"path\":\"/operation/heartbeat\",\"body\":{\"operationId\":\"$op\"}}"
+	holds '.status == 200 and (.body | .success and .abortFlag == false and .callFrameCount == 0 and .participants == ["me"])'
+	aged me 60000
+	dpl-batch <<<"{\"path\":\"/operation/heartbeat\",\"body\":{\"operationId\":\"$op\"}}" >/dev/null
+	[ "$(beatfile "$ops/beats/p-me" | sed 's/.*monoAge=\(-*[0-9]*\).*/\1/')" -lt 30000 ]
+	# They go on asking when the initiator has left.
+	dpl-join -qp w
+	dpl-leave
+	expect 0 dpl-batch <<<"{\"path\":\"/operation/heartbeat\",\"body\":{\"operationId\":\"$op\"}}"
+	holds '.status == 200 and .body.participants == ["w"]'
+	[ ! -e "$ops/beats/p-me" ]
+}
+
+# --- leases ---
+
+@test "an explicit ttl that is over is a death, recorded once however many look" {
+	idler
+	dpl-join -qp w --ttl 300ms --pid "$pid"
+	is "$(life w)" alive
+	wait_for '[ "$(life w)" = stale ]'
+	has "$(evidence w)" 'no sign of it for' 'longer than 0.3 s'
+	# Nobody has looked who acts on it.
+	is "$(deaths)" 0
+	looks=()
+	for i in {1..20}; do
+		[ "$i" -gt 10 ] || dpl-join -qp "o$i"
+		if [ $((i % 2)) -eq 0 ]; then
+			in_background dpl-beat -q -v
+		else
+			in_background dpl-beat --json
+		fi >/dev/null 2>&1
+		looks+=("$pid")
+	done
+	for p in "${looks[@]}"; do
+		ended "$p"
+		is "$status" 5
+	done
+	is "$(deaths)" 1
+	is "$(jq -r 'select(.event == "crash.detected") | [.participantId, has("callId")] | @csv' "$(journal "$op")")" '"w",false'
+	has "$(jq -r 'select(.event == "crash.detected") | .evidence' "$(journal "$op")")" 'no sign of it for' 'longer than 0.3 s' '(pid '
+	[ ! -e "$ops/beats/p-w" ]
+	is "$(life w)" dead
+	whole "$op"
+	expect 0 dpl-show --json
+	holds '.crashed and .crashedParticipantId == "w" and .crashedCallId == null and (.crashEvidence | test("no sign of it")) and (.crashedAt | endswith("Z"))'
+	holds '.state == "running" and (.sessions | map(select(.participantId == "w" and .leftAt == null)) == [])'
+}
+
+@test "the operation's explicit ttl holds for all who join" {
+	quick_operation --ttl 20s
+	idler
+	dpl-join -qp w --pid "$pid"
+	dpl-join -qp long --pid "$pid" --ttl 1h
+	over w
+	over long
+	expect 5 dpl-beat --json
+	holds '.crashedParticipantId == "w" and .participants == ["me", "long"]'
+	is "$(deaths)" 1
+}
+
+@test "without a ttl given, one whose process lives is suspect and no more" {
+	idler
+	dpl-join -qp w --pid "$pid"
+	short_lease 300
+	wait_for '[ "$(life w)" = suspect ]'
+	has "$(evidence w)" 'no sign of it for' 'but the process that joined is there'
+	# It may be stopped, and is there all the same.
+	kill -STOP "$pid"
+	for i in 1 2 3; do
+		expect 0 dpl-beat --json
+		holds '.people[1].liveness == "suspect" and .staleParticipants == ["w"] and .crashed == false'
+	done
+	is "$(deaths)" 0
+	kill -CONT "$pid"
+	kill -9 "$pid"
+	ended "$pid"
+	is "$(life w)" stale
+	has "$(evidence w)" 'the process that joined is gone'
+	expect 5 dpl-beat -v
+	has "$output" 'running, w died: no sign of it' 'the process that joined is gone'
+	is "$(deaths w)" 1
+}
+
+@test "a zombie is no living process" {
+	# Its parent does not wait for it.
+	in_background perl -e 'my $p = fork; exit 0 if !$p; print "$p\n"; close STDOUT; sleep 1000' >zombie
+	wait_for '[ -s zombie ]'
+	z=$(<zombie)
+	wait_for 'gone "$z"'
+	[ -e "/proc/$z" ]
+	dpl-join -qp w --pid "$z"
+	short_lease 300
+	aged w 5000
+	is "$(life w)" stale
+}
+
+@test "within its lease nobody looks at the process" {
+	idler
+	dpl-join -qp w --pid "$pid"
+	kill -9 "$pid"
+	ended "$pid"
+	expect 0 dpl-beat --json
+	holds '.people[1].liveness == "alive" and .crashed == false'
+}
+
+@test "of several sessions the longest lease counts" {
+	idler
+	dpl-join -qp w --ttl 200ms --pid "$pid"
+	dpl-join -qp w --pid "$pid"
+	dpl-join -qp v --ttl 200ms --pid "$pid"
+	dpl-join -qp v --ttl 1h --pid "$pid"
+	aged w 5000
+	aged v 5000
+	expect 0 dpl-beat --json
+	holds '.people | map(.liveness) == ["alive", "alive", "alive"]'
+	dpl-leave -qp v --session 5
+	aged v 5000
+	expect 5 dpl-beat --json
+	holds '.crashedParticipantId == "v"'
+	is "$(deaths)" 1
+}
+
+@test "a ttl that does not outlast a beat is refused" {
+	before=$(sum)
+	for ttl in 0 0s 1ms 99ms 100ms; do
+		expect 2 dpl-join -p w --ttl "$ttl"
+		refused dpl-join ttl
+		expect 2 dpl-join -p w --ttl "$ttl" --json
+		json_error bad-request
+	done
+	is "$(sum)" "$before"
+	expect 0 dpl-join -qp w --ttl 101ms
+	for ttl in 0 4s 4500ms; do
+		expect 2 dpl-create --ttl "$ttl"
+		refused dpl-create ttl
+	done
+	expect 2 dpl-create --beat 2s --ttl 2s
+	expect 2 dpl-create --beat 1s --jitter 500ms --stale 1500ms
+	refused dpl-create stale
+	is "$(find "$ledger" -name journal.jsonl | wc -l)" 1
+}
+
+@test "a death takes along the calls that nobody holds" {
+	dpl-join -qp w --ttl 20s
+	a=$(dpl-call start -p w)
+	b=$(dpl-call start -p w --no-fail-on-crash)
+	mine=$(dpl-call start)
+	over w
+	expect 5 dpl-beat -v
+	is "$(entries "$op" | tail -n 3 | paste -sd ' ')" 'call.crashed call.crashed crash.detected'
+	is "$(jq -r 'select(.event == "call.crashed") | .callId' "$ops/journal.jsonl" | paste -sd ' ')" "$a $b"
+	has "$(jq -r 'select(.event == "call.crashed") | .evidence' "$ops/journal.jsonl" | head -n 1)" 'its participant died: no sign of it'
+	is "$(dpl-call list -q)" "$mine"
+	expect 0 dpl-show --json
+	holds '.callCounts.crashed == 2 and .callCounts.running == 1'
+	whole "$op"
+}
+
+@test "a call that is held keeps its participant alive, and dies with its supervisor" {
+	dpl-join -qp w --ttl 20s
+	in_background dpl-call -p w -- sleep 1000
+	supervisor=$pid
+	wait_for '[ -n "$(dpl-call list -q)" ]'
+	# It beats for its participant too, until it is stopped.
+	over w
+	wait_for '[ "$(evidence w)" = "its lease is not over" ]'
+	kill -STOP "$supervisor"
+	wait_for 'grep -q "^State:.T" "/proc/$supervisor/status"'
+	over w
+	is "$(life w)" alive
+	is "$(evidence w)" 'a call of it is held by a supervisor'
+	expect 0 dpl-beat -v
+	call=$(dpl-call list -q)
+	command=$(dpl-show --json | jq '.calls[0].pid')
+	kill -9 "$supervisor"
+	ended "$supervisor"
+	expect 5 dpl-beat --json
+	holds '.crashedCallId == $c and .crashedParticipantId == "w"' --arg c "$call"
+	# With its last call the participant has nothing that speaks for it.
+	is "$(deaths)" 2
+	# What it ran has been ended by who looked.
+	gone "$command"
+	expect 5 dpl-beat -v
+	[ ! -e "$ops/beats/c-$call" ]
+}
+
+@test "one that was declared dead is told so: 5 and why; it may join again" {
+	dpl-join -qp w --ttl 20s
+	over w
+	expect 5 dpl-beat -v
+	before=$(sum)
+	for command in dpl-beat 'dpl-beat -v' 'dpl-beat --progress 1' 'dpl-log x' 'dpl-call start' dpl-leave "dpl-beat --every 1s" "dpl-beat --keep --pid $$"; do
+		# shellcheck disable=SC2086 # words
+		DPL_PARTICIPANT=w expect 5 $command
+		is "$output" ''
+		has "$stderr" 'w was declared dead' "$op" 'no sign of it for' "dpl-join -o $op -p w"
+	done
+	expect 125 dpl-call -p w -- true
+	has "$stderr" 'w was declared dead'
+	is "$(sum)" "$before"
+	expect 5 dpl-beat -p w --json
+	json_error participant-dead
+	expect 0 dpl-join -p w --ttl 20s
+	is "$output" 3
+	is "$(life w)" alive
+	expect 0 dpl-log -p w 'here again'
+	# The crash is what happened to the operation, for all.
+	expect 5 dpl-beat -p w
+	has "$output" 'running, w died'
+	expect 5 dpl-beat --json
+	holds '.crashedParticipantId == "w" and .participants == ["me", "w"] and .isStale == false'
+	# It can die again, and that is recorded again.
+	over w
+	expect 5 dpl-beat -v
+	is "$(deaths w)" 2
+	whole "$op"
+}
+
+@test "the initiator dies too, and ends the operation all the same" {
+	idler
+	quick_operation --pid "$pid"
+	dpl-join -qp w
+	short_lease 300
+	wait_for '[ "$(life me)" = suspect ]'
+	expect 0 dpl-beat -p w
+	kill -9 "$pid"
+	ended "$pid"
+	is "$(life me)" stale
+	expect 5 dpl-beat -p w -v
+	is "$(deaths me)" 1
+	expect 5 dpl-log x
+	expect 0 dpl-complete --failed
+}
+
+@test "many die at once, each is recorded once" {
+	for i in {1..60}; do
+		echo "{\"path\":\"/operation/join\",\"body\":{\"operationId\":\"$op\",\"participantId\":\"w$i\",\"ttlMs\":20000}}"
+	done | dpl-batch >/dev/null
+	for f in "$ops"/beats/p-w*; do
+		beatfile "$f" age=30000
+	done
+	for i in 1 2 3 4; do
+		in_background dpl-beat -q -v
+		looks[i]=$pid
+	done
+	for p in "${looks[@]}"; do
+		ended "$p"
+		is "$status" 5
+	done
+	is "$(deaths)" 60
+	is "$(jq -r 'select(.event == "crash.detected") | .participantId' "$ops/journal.jsonl" | sort | uniq -d)" ''
+	is "$(names "$ops/beats")" p-me
+	whole "$op"
+}
+
+# --- who looks ---
+
+@test "whoever beats looks at all, once in a beat interval" {
+	dpl-join -qp w --ttl 20s
+	sed -i '1s/"beatMs":100,/"beatMs":600000,/' "$ops/journal.jsonl"
+	expect 0 dpl-beat
+	over w
+	expect 0 dpl-beat
+	expect 0 dpl-beat
+	is "$(deaths)" 0
+	turn_is_due
+	expect 5 dpl-beat -q
+	is "$(deaths)" 1
+}
+
+@test "who takes no part does not take the turn to look" {
+	dpl-join -qp w --ttl 20s
+	dpl-join -qp v --ttl 20s
+	over v
+	expect 5 dpl-beat -v
+	sed -i '1s/"beatMs":100,/"beatMs":600000,/' "$ops/journal.jsonl"
+	over w
+	turn_is_due
+	for i in 1 2 3; do
+		expect 3 dpl-beat -p stranger
+		expect 5 dpl-beat -p v
+	done
+	is "$(deaths w)" 0
+	expect 5 dpl-beat
+	is "$(deaths w)" 1
+}
+
+# --- files by hand ---
+
+@test "a lease's file that was lost is made again by the next beat" {
+	dpl-join -qp w
+	rm "$ops/beats/p-w"
+	is "$(life w)" alive
+	expect 0 dpl-beat -p w
+	is "$output" running
+	has "$(beatfile "$ops/beats/p-w")" known=1 mode=leased locked=0
+	# Until then the journal tells of it.
+	rm "$ops/beats/p-w"
+	short_lease 300
+	dpl-log -p w x
+	wait_for '[ "$(life w)" != alive ]'
+}
+
+@test "a file that holds rubbish is judged by its times, and written anew by the next join" {
+	dpl-join -qp w --ttl 1h
+	printf 'rubbish\n' >"$ops/beats/p-w"
+	dpl-beat -qp w
+	is "$(life w)" alive
+	printf '\0\0\0' >"$ops/beats/p-w"
+	dpl-beat -qp w
+	expect 0 dpl-beat --json
+	holds '.people[1].liveness == "alive"'
+	dpl-join -qp w --ttl 1h
+	has "$(beatfile "$ops/beats/p-w")" known=1
+}
+
+@test "what does not belong in beats/ disturbs nobody" {
+	mkdir "$ops/beats/p-folder" "$ops/beats/c-folder"
+	mkfifo "$ops/beats/p-pipe" "$ops/beats/c-pipe"
+	ln -s ../journal.jsonl "$ops/beats/p-link"
+	ln -s ../journal.jsonl "$ops/beats/c-link"
+	touch "$ops/beats/p-%ZZ" "$ops/beats/c-%2" "$ops/beats/c-" "$ops/beats/p-" "$ops/beats/x" "$ops/beats/"$'new\nline' "$ops/beats/c-..%2F..%2Fx"
+	before=$(cksum "$ops/journal.jsonl")
+	expect 0 dpl-beat --json
+	holds '.people | map(.participantId) == ["me"]'
+	expect 0 dpl-beat -v
+	plain
+	is "$(cksum "$ops/journal.jsonl")" "$before"
+	# Somebody by such a name takes part as any other.
+	expect 9 dpl-join -p folder
+	rmdir "$ops/beats/p-folder"
+	expect 0 dpl-join -p folder
+	expect 0 dpl-beat -p folder
+	# Its file is a link: it is not followed, and nobody is harmed.
+	expect 9 dpl-join -p link
+	expect 0 dpl-complete
+}
+
+@test "times that no clock gives" {
+	dpl-join -qp w
+	for t in 0 -1 99999999999 253402300799; do
+		touch -a -d "@$t" "$ops/beats/p-w"
+		touch -m -d "@$t" "$ops/beats/p-w"
+		expect 0 dpl-show --json
+		holds '.participants[1].beatAgeMs >= 0'
+		dpl-beat -qp w
+		is "$(life w)" alive
+		touch -d "@$t" "$ops/coordinator"
+		expect 0 dpl-beat -q
+	done
+	# As touch(1) leaves it: that is now.
+	touch "$ops/beats/p-w"
+	is "$(life w)" alive
+}
+
+# --- clocks, boots, namespaces ---
+
+@test "a wall clock that was set kills nobody, and keeps nobody alive" {
+	idler
+	dpl-join -qp w --ttl 1h --pid "$pid"
+	for shift in 3600000 -3600000 31536000000 -31536000000; do
+		beatfile "$ops/beats/p-w" "wall=$shift"
+		expect 0 dpl-beat --json
+		holds '.people[1] | .liveness == "alive" and .beatAgeMs < 60000'
+	done
+	# By the monotonic clock it is over, whatever the other says.
+	dpl-join -qp v --ttl 20s --pid "$pid"
+	for shift in 3600000 -3600000; do
+		beatfile "$ops/beats/p-v" mono=30000 "wall=$shift"
+		is "$(life v)" stale
+	done
+}
+
+@test "leases across boots go by the wall clock" {
+	idler
+	dpl-join -qp w --ttl 1h --pid "$pid"
+	other=00000000-1111-2222-3333-444444444444
+	# The same machine or another is the same for a lease.
+	for machine in '' 0123456789abcdef0123456789abcdef; do
+		beatfile "$ops/beats/p-w" age=0 bootId=$other mono=-5000000000 ${machine:+machineId=$machine}
+		is "$(life w)" alive
+		beatfile "$ops/beats/p-w" wall=-3600000
+		is "$(life w)" alive
+		expect 0 dpl-beat -q
+		# Also where the other boot's clock happens to be like ours.
+		beatfile "$ops/beats/p-w" age=0 wall=3500000
+		is "$(life w)" alive
+		dpl-join -qp w --ttl 1h --pid "$pid"
+	done
+	# The journal's last word of it is older than its file, as after a night.
+	sed -i 's/\("at":"\)20[0-9]*-/\12001-/' "$ops/journal.jsonl"
+	beatfile "$ops/beats/p-w" bootId=$other mono=0 wall=3700000
+	is "$(life w)" stale
+	has "$(evidence w)" 'no sign of it for 370'
+	expect 5 dpl-beat -q -v
+	is "$(deaths w)" 1
+}
+
+@test "another time namespace: nobody who lives is declared dead, and a dead one is" {
+	need_unshare -T --monotonic 100000
+	idler
+	dpl-join -qp default --pid "$pid"
+	short_lease 300
+	dpl-join -qp given --ttl 20s --pid "$pid"
+	dpl-join -qp inside --ttl 1h --pid "$pid"
+	wait_for '[ "$(life default)" = suspect ]'
+	for offset in 100000 -60; do
+		unshare -T --monotonic "$offset" --boottime "$offset" true 2>/dev/null || continue
+		expect 0 unshare -T --monotonic "$offset" --boottime "$offset" dpl-beat -qp inside
+		# Each is looked at from the other's clock.
+		is "$(life inside)" alive
+		is "$(life default)" suspect
+		expect 0 unshare -T --monotonic "$offset" --boottime "$offset" dpl-beat --json -p given
+		holds '.crashed == false and (.people[1:] | map(.liveness) == ["suspect", "alive", "alive"])'
+		holds '.heartbeatAgeMs < 20000'
+	done
+	# The journal's last word of it is as old as its file.
+	sed -i '/"given"/s/\("at":"\)20[0-9]*-/\12001-/' "$ops/journal.jsonl"
+	over given
+	kill -9 "$pid"
+	ended "$pid"
+	expect 5 unshare -T --monotonic 100000 --boottime 100000 dpl-beat --json -p inside
+	holds '.people[1:] | map(.liveness) == ["dead", "dead", "alive"]'
+	is "$(deaths)" 2
+}
+
+@test "another PID namespace: a lease goes by its time alone" {
+	need_unshare -pf --mount-proc
+	idler
+	dpl-join -qp outside --ttl 20s --pid "$pid"
+	unshare -pf --mount-proc dpl-join -qp inside --ttl 1h
+	expect 0 dpl-beat --json
+	holds '.people | map(.liveness) == ["alive", "alive", "alive"]'
+	expect 0 unshare -pf --mount-proc dpl-beat --json -p inside
+	holds '.people | map(.liveness) == ["alive", "alive", "alive"]'
+	over outside
+	expect 5 unshare -pf --mount-proc dpl-beat -p inside
+	is "$(deaths outside)" 1
+	is "$(deaths)" 1
+}
+
+@test "a pid that was given to another process is not taken for the one that joined" {
+	need_unshare -pf --mount-proc
+	[ -w /proc/sys/kernel/ns_last_pid ] || skip 'the next pid cannot be chosen here'
+	short_lease 300
+	cat >reuse <<-'END'
+		sleep 1000 &
+		first=$!
+		dpl-join -qp w --pid "$first"
+		# The clock of start times ticks 100 times a second.
+		start() { cut -d' ' -f22 "/proc/$1/stat"; }
+		began=$(start "$first")
+		kill -9 "$first"
+		wait "$first" 2>/dev/null
+		for try in 1 2 3 4 5 6 7 8 9 10; do
+			until [ "$(sh -c 'cut -d" " -f22 /proc/$$/stat')" -gt $((began + 2)) ]; do :; done
+			echo $((first - 1)) >/proc/sys/kernel/ns_last_pid
+			sleep 1000 &
+			[ $! = "$first" ] && break
+			kill -9 $!
+		done
+		[ $! = "$first" ] || exit 77
+		beatfile "$1" age=5000
+		dpl-show --json | jq -r '.participants[1] | .liveness, .evidence'
+		dpl-beat -q -v >/dev/null
+		echo $?
+		kill -0 "$first" && echo "it lives"
+	END
+	expect 0 unshare -pf --mount-proc --kill-child bash reuse "$ops/beats/p-w" || { [ "$status" -eq 77 ] && skip 'no pid came round'; }
+	is "$(sed -n 1p out)" stale
+	has "$(sed -n 2p out)" 'the process that joined is gone'
+	is "$(sed -n 3,4p out | paste -sd ' ')" '5 it lives'
+}

@@ -1,0 +1,65 @@
+# shellcheck shell=bash
+# beat.bash - what beat.bats and keeper.bats share; loaded after helper.bash
+# shellcheck disable=SC2016,SC2154 # jq's $; helper.bash sets them
+
+PATH=$BUILD/tools:$PATH
+
+# quick_operation [OPTION ...]: an operation of this shell that beats every 100 ms, whose held ones hang after 500.
+quick_operation() {
+	local shell=$BASHPID
+	op=$(dpl-create --beat 100ms --jitter 20ms --stale 500ms --pid "$shell" "$@") || return
+	export DPL_OPERATION=$op
+	ops=$ledger/$op
+}
+
+# short_lease MS: the ttl that nobody asked for, which is 15 minutes, ends after so much.
+short_lease() {
+	sed -i "1s/\"ttlMs\":900000/\"ttlMs\":$1/" "$ops/journal.jsonl"
+}
+
+# aged NAME MS: its last beat was so long ago, by both clocks.
+aged() {
+	beatfile "$ops/beats/p-$1" "age=$2"
+}
+
+# life NAME: what dpl-show says of it, which acts on nothing.
+life() {
+	dpl-show --json | jq -r --arg p "$1" '.participants[] | select(.participantId == $p) | .liveness'
+}
+
+evidence() {
+	dpl-show --json | jq -r --arg p "$1" '.participants[] | select(.participantId == $p) | .evidence'
+}
+
+# deaths [NAME]: how many were recorded.
+deaths() {
+	jq -r --arg p "${1:-}" 'select(.event == "crash.detected" and ($p == "" or .participantId == $p)) | .participantId' "$(journal "$op")" | wc -l
+}
+
+# A process to join for, in $pid; it does nothing until it is killed.
+idler() {
+	in_background sleep 1000
+}
+
+# gone PID: it has ended; a zombie that nobody waits for counts.
+gone() {
+	local state
+	state=$(sed -n 's/^State:[[:space:]]*\([A-Z]\).*/\1/p' "/proc/$1/status" 2>/dev/null)
+	[ -z "$state" ] || [ "$state" = Z ] || [ "$state" = X ]
+}
+
+# over NAME: the lease of its, given as 20s, ends long ago.  Less than this and a machine that has just booted has no such time.
+over() {
+	aged "$1" 30000
+}
+
+# The turn to look at the others is the next one's who beats: a time that is in the future is of another boot.
+turn_is_due() {
+	touch "$ops/coordinator"
+}
+
+# Whether unshare(1) with these options works here; skips the test where not.
+need_unshare() {
+	command -v unshare >/dev/null || skip 'no unshare(1)'
+	unshare "$@" true 2>/dev/null || skip "unshare $* is not allowed here"
+}
