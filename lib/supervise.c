@@ -29,6 +29,7 @@ enum {
 	WATCH_AFTER_MS = 5, /* a shorter command is not worth an inotify instance */
 	PASS_MS = 50,       /* between two looks at a tree that is ending */
 	END_TRIES = 6,
+	ENTRY_REST = 2048,  /* room for the other members of the end's entry */
 	PASSES_LAST = 40,   /* of these after SIGKILL: what cannot be killed (another uid, a dead disk) is left */
 };
 
@@ -243,6 +244,16 @@ put_common(struct run *r, struct buf *b)
 	json_put(b, "participantId", r->s->participant);
 }
 
+/* Text that may have been cut within a character, or come from a file name. */
+static void
+put_text(struct buf *b, const char *name, const char *text)
+{
+	struct buf repaired = {0};
+	text_repair(&repaired, text, strlen(text));
+	json_put(b, name, repaired.p ? repaired.p : "");
+	buf_free(&repaired);
+}
+
 /* Send it: 0 and the parsed reply, or -1 with r->why. */
 static int
 request(struct run *r, const char *path, struct buf *body, struct buf *reply, struct json *j)
@@ -356,16 +367,36 @@ describe(struct run *r, char *text, size_t size)
 		snprintf(text, size, "exit status %d", WEXITSTATUS(r->wait_status));
 }
 
+/* The result as text, without the newlines at its end, as $(…) has it. */
+static void
+result_text(const struct run *r, struct buf *text)
+{
+	size_t n = r->result.n;
+	while (n && r->result.p[n - 1] == '\n')
+		n--;
+	text_repair(text, r->result.p ? r->result.p : "", n);
+}
+
+/* Whether an entry has room for it: a control character takes six bytes there, and what is no UTF-8 three. */
+static bool
+result_fits(const struct run *r)
+{
+	struct buf text = {0}, member = {0};
+	result_text(r, &text);
+	json_put(&member, "result", text.p ? text.p : "");
+	bool fits = !member.failed && member.n <= ENTRY_MAX - ENTRY_REST;
+	buf_free(&text);
+	buf_free(&member);
+	return fits;
+}
+
 static void
 put_result(struct run *r, struct buf *b)
 {
 	struct buf text = {0};
-	size_t n = r->result.n;
 	if (!r->s->result_from || r->result_long)
 		return;
-	while (n && r->result.p[n - 1] == '\n') /* as $(…) has it */
-		n--;
-	text_repair(&text, r->result.p ? r->result.p : "", n);
+	result_text(r, &text);
 	json_put(b, "result", text.p ? text.p : "");
 	buf_free(&text);
 }
@@ -380,7 +411,7 @@ end_frame(struct run *r, const char *problem)
 	put_outcome(r, &body);
 	bool stopped = r->stop == STOP_ABORT || r->stop == STOP_CANCEL || r->stop == STOP_CRASH;
 	if (stopped || *problem) {
-		json_put(&body, "error", stopped || r->stop ? r->stop_reason : problem);
+		put_text(&body, "error", stopped || r->stop ? r->stop_reason : problem);
 		if (stopped)
 			json_put_bool(&body, "cancelled", true);
 	} else {
@@ -415,7 +446,7 @@ log_line(struct run *r, const char *level, const char *text)
 	put_common(r, &body);
 	json_put(&body, "callId", r->call);
 	json_put(&body, "level", level);
-	json_put(&body, "message", text);
+	put_text(&body, "message", text);
 	json_close(&body, '}');
 	(void)client_call_text(r->c, "/operation/log", &body, NULL, &reply); /* it can do without */
 	buf_free(&body);
@@ -642,9 +673,11 @@ read_result(struct run *r)
 			return why_errno(r->why, "the result in %.300s", from);
 		r->result_long = true;
 	}
+	if (!result_fits(r))
+		r->result_long = true;
 	if (r->result_long) {
 		char text[120];
-		snprintf(text, sizeof text, "the result is longer than %d bytes and was not kept", SUPERVISE_RESULT_MAX);
+		snprintf(text, sizeof text, "the result is longer than %d bytes, or than an entry has room for, and was not kept", SUPERVISE_RESULT_MAX);
 		notice(r->s->say, "%s", text);
 		log_line(r, "warning", text);
 	}

@@ -1,0 +1,119 @@
+#!/usr/bin/env bats
+# supervise.bats - dpl-call -- COMMAND, used with ill will
+
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # jq's $; each test is a subshell; helper.bash sets them
+
+load helper
+
+setup() {
+	fresh_ledger
+	PATH=$PATH:$BUILD/tools
+	# Marks every process of the test, so that none can hide.
+	export MARK=$BATS_TEST_TMPDIR
+	# How long what is at once may take; a sanitizer makes each start ten times as long.
+	soon=${SANITIZED:+3000}
+	soon=${soon:-300}
+	op=$(dpl-create)
+	export DPL_OPERATION=$op
+}
+
+teardown() {
+	local pid
+	end_background
+	for pid in $(marked); do
+		kill -KILL "$pid" 2>/dev/null || true
+	done
+	[ -z "${public:-}" ] || rm -rf "$public"
+}
+
+# marked [PATTERN]: the processes of this test, but for its shell's own, whose command line matches.
+marked() {
+	local file pid
+	for file in $(env -u MARK grep -lzxF "MARK=$BATS_TEST_TMPDIR" /proc/[0-9]*/environ 2>/dev/null); do
+		pid=${file//[!0-9]/}
+		! gone "$pid" && [[ $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) =~ ${1:-.} ]] && echo "$pid"
+	done
+	return 0
+} 2>/dev/null
+
+# gone PID: it has ended, reaped or not.
+gone() {
+	local stat
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+	stat=${stat##*) }
+	[ "${stat%% *}" = Z ] || [ "${stat%% *}" = X ]
+}
+
+# state PID: R, S, T …
+state() {
+	local stat
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+	stat=${stat##*) }
+	echo "${stat%% *}"
+}
+
+# nobody_left [PATTERN]: none of the test's processes is there any more.
+nobody_left() {
+	local pid
+	wait_for "[ -z \"\$(marked '${1:-.}')\" ]" 5 && return
+	for pid in $(marked "${1:-.}"); do
+		echo "left: $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+	done
+	return 1
+}
+
+# entry FILTER [JQ-OPTION ...]: true for exactly one entry of the journal.
+entry() {
+	local filter=$1 n
+	shift
+	n=$(jq -s "$@" "map(select($filter)) | length" "$(journal "$op")")
+	[ "$n" = 1 ] && return
+	echo "$n entries hold: $filter"
+	tail -n 5 "$(journal "$op")"
+	return 1
+}
+
+# supervised COMMAND...: in the background until it runs; $pid is the supervisor, $child the command.
+supervised() {
+	local before
+	before=$(grep -c '"call.started"' "$(journal "$op")" || true)
+	in_background "$@"
+	wait_for "[ \"\$(grep -c '\"call.started\"' \"\$(journal \"\$op\")\")\" -gt $before ]"
+	child=$(grep '"call.started"' "$(journal "$op")" | tail -n 1 | jq .pid)
+}
+
+now_ms() {
+	echo $((${EPOCHREALTIME/[!0-9]/} / 1000))
+}
+
+# --- results ---
+
+@test "a result that would not fit into an entry is not kept, and the call ends all the same" {
+	# 32,000 bytes, but each takes six in JSON.
+	expect 0 dpl-call --result-from stdout -- sh -c 'head -c 32000 /dev/zero | tr "\0" "\1"'
+	is "$(stat -c %s out)" 32000
+	has "$stderr" 'not kept'
+	is "$(last_entry "$op" '[.event, .exitStatus, has("result")] | @csv')" '"call.ended",0,false'
+	# Three each, once what is no UTF-8 was replaced.
+	expect 0 dpl-call --result-from stdout -- sh -c 'head -c 32000 /dev/zero | tr "\0" "\377"'
+	has "$stderr" 'not kept'
+	expect 0 dpl-call --result-from stdout -- sh -c 'head -c 9000 /dev/zero | tr "\0" "\1"'
+	is "$stderr" ''
+	is "$(last_entry "$op" '.result | length')" 9000
+	expect 0 dpl-beat
+	is "$output" running
+}
+
+@test "a reason or a file name that is cut within a character, or is no UTF-8, does not lose the end" {
+	supervised dpl-call -- sleep 60
+	dpl-abort -m "$(printf 'é%.0s' {1..500})"
+	ended "$pid"
+	is "$status" 122
+	is "$(last_entry "$op" '[.event, (.reason | startswith("aborted: éé"))] | @csv')" '"call.cancelled",true'
+	dpl-abort --clear
+	expect 125 dpl-call --result-from $'no\xffsuch' -- true
+	has "$stderr" 'no\xffsuch'
+	is "$(last_entry "$op" '[.event, .error] | @csv')" '"call.failed","the result in no�such: No such file or directory"'
+	expect 0 dpl-beat
+	is "$output" running
+}
