@@ -44,6 +44,7 @@ struct run {
 	struct why *why;
 	char call[ID_NAME_MAX + 1], session[24];
 	sigset_t mask;           /* as it was */
+	bool ignore_sigchld;     /* likewise */
 	pid_t child;
 	int64_t child_start;
 	bool own_group;          /* the command leads a group of its own */
@@ -116,6 +117,24 @@ close_if(int *fd)
 	*fd = -1;
 }
 
+/* In a child: as we were started, so that what is run finds all as if it ran alone. */
+static void
+as_started(const struct run *r)
+{
+	const struct supervise *s = r->s;
+	umask(s->umask);
+	if (!s->ignore_sigpipe)
+		signal(SIGPIPE, SIG_DFL);
+	if (!s->ignore_sigxfsz)
+		signal(SIGXFSZ, SIG_DFL);
+	if (r->ignore_sigchld)
+		signal(SIGCHLD, SIG_IGN);
+	for (int fd = 0; fd <= 2; fd++)
+		if (s->closed & 1u << fd)
+			close(fd);
+	sigprocmask(SIG_SETMASK, &r->mask, NULL);
+}
+
 /* In the child, once the frame is there: become the command.  `words` are the call and the session. */
 static _Noreturn void
 become(const struct run *r, const char *path, const char *words, int failed)
@@ -134,15 +153,7 @@ become(const struct run *r, const char *path, const char *words, int failed)
 		setenv("DPL_WATCHDOG", "1", 1);
 	else
 		unsetenv("DPL_WATCHDOG");
-	umask(s->umask);
-	if (!s->ignore_sigpipe)
-		signal(SIGPIPE, SIG_DFL);
-	if (!s->ignore_sigxfsz)
-		signal(SIGXFSZ, SIG_DFL);
-	for (int fd = 0; fd <= 2; fd++)
-		if (s->closed & 1u << fd)
-			close(fd);
-	sigprocmask(SIG_SETMASK, &r->mask, NULL);
+	as_started(r);
 	execve(path, s->argv, environ);
 	if (errno == ENOEXEC) { /* a script without #!, as a shell would run it */
 		int n = 0;
@@ -491,10 +502,7 @@ run_hook(struct run *r)
 	setenv("DPL_CALL", r->call, 1);
 	setenv("DPL_CALL_PID", pid, 1);
 	setenv("DPL_ABORT_REASON", r->stop_reason, 1);
-	if (!r->s->ignore_sigpipe)
-		signal(SIGPIPE, SIG_DFL);
-	umask(r->s->umask);
-	sigprocmask(SIG_SETMASK, &r->mask, NULL);
+	as_started(r);
 	execl("/bin/sh", "sh", "-c", r->s->on_abort, (char *)NULL);
 	_exit(127);
 }
@@ -920,6 +928,7 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 		goto out;
 	}
 	sigprocmask(SIG_BLOCK, &signals, &r->mask);
+	r->ignore_sigchld = signal(SIGCHLD, SIG_DFL) == SIG_IGN; /* the kernel would reap for us, and keep the status to itself */
 	r->own_group = !has_terminal();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (vigil_begin(&r->v, &signals) < 0) {

@@ -86,6 +86,37 @@ now_ms() {
 	echo $((${EPOCHREALTIME/[!0-9]/} / 1000))
 }
 
+# --- as if it ran alone ---
+
+# alike COMMAND...: behind COMMAND (env, sh -c …) a program finds the same with the supervisor between and without.
+alike() {
+	"$@" found "$MARK/alone" 3>&-
+	"$@" dpl-call -- found "$MARK/supervised" 3>&-
+	diff alone supervised
+}
+
+@test "the command finds all as if it ran alone: umask, signals, descriptors, folder, limits" {
+	alike env
+	alike sh -c 'umask 027; cd /; "$@"' sh
+	alike env --ignore-signal=PIPE,XFSZ,CHLD,INT,QUIT,TERM,HUP,TSTP,USR1
+	alike env --default-signal=PIPE,XFSZ,CHLD,INT,QUIT,TERM,HUP,TSTP,USR1
+	alike env --block-signal=CHLD,TERM,USR2,ALRM
+	alike sh -c 'exec 5</dev/null 7>/dev/null; "$@"' sh
+	alike sh -c 'exec 0<&-; "$@"' sh
+	alike sh -c 'exec 1>&-; "$@"' sh
+	alike sh -c 'exec 2>&-; "$@"' sh
+	alike sh -c 'exec 0<&- 1>&- 2>&-; "$@"' sh
+	alike nice -n 3
+	grep -q '^descriptor 2: ' alone
+}
+
+@test "SIGCHLD is ignored when it starts: the status is the command's all the same" {
+	expect 3 timeout -k 1 20 env --ignore-signal=CHLD dpl-call -- sh -c 'exit 3'
+	is "$(last_entry "$op" .exitStatus)" 3
+	expect 143 timeout -k 1 20 env --ignore-signal=CHLD dpl-call -- sh -c 'sleep 60 & kill -TERM $$'
+	nobody_left sleep
+}
+
 # --- results ---
 
 @test "a result that would not fit into an entry is not kept, and the call ends all the same" {
