@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -45,6 +46,7 @@ struct run {
 	char call[ID_NAME_MAX + 1], session[24];
 	sigset_t mask;           /* as it was */
 	bool ignore_sigchld;     /* likewise */
+	struct tree_kept before; /* children that we had when we were started: `other & exec dpl-call -- command` in a shell */
 	pid_t child;
 	int64_t child_start;
 	bool own_group;          /* the command leads a group of its own */
@@ -64,6 +66,27 @@ struct run {
 	pid_t hook;              /* --on-abort, while it runs */
 	bool killed, told_gone;
 };
+
+/* --- who we are --- */
+
+struct user {
+	int uid, gid;
+};
+
+/* In a ledger of another user root acts as that one (store.h).  What concerns the command is done as who we are. */
+static struct user
+as_ourselves(void)
+{
+	int gid = setfsgid(getegid());
+	return (struct user){setfsuid(geteuid()), gid};
+}
+
+static void
+as_before(struct user u)
+{
+	(void)setfsgid((gid_t)u.gid);
+	(void)setfsuid((uid_t)u.uid);
+}
 
 /* --- finding the program --- */
 
@@ -122,6 +145,7 @@ static void
 as_started(const struct run *r)
 {
 	const struct supervise *s = r->s;
+	(void)as_ourselves();
 	umask(s->umask);
 	if (!s->ignore_sigpipe)
 		signal(SIGPIPE, SIG_DFL);
@@ -210,6 +234,15 @@ has_terminal(void)
 		return false;
 	close(fd);
 	return true;
+}
+
+/* Without children there is nothing to look for: once the command has ended, what descends from it and lives is a child of
+ * ours, since we are the subreaper. */
+static bool
+has_children(void)
+{
+	siginfo_t info;
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 static int
@@ -471,7 +504,7 @@ tree_of(const struct run *r)
 {
 	return (struct tree){.operation = r->s->operation, .call = r->call, .supervisor = getpid(), .apart = r->c->helper, .root = r->child,
 		.root_start = r->child_start, .group = r->own_group ? r->child : -1, .session = -1,
-		.cgroup = r->hold.cgroup.n ? r->hold.cgroup.p : NULL};
+		.cgroup = r->hold.cgroup.n ? r->hold.cgroup.p : NULL, .before = &r->before};
 }
 
 /* SIGTERM to all of it, the command first: it is why somebody aborts, and looking for the rest takes a while.  What is
@@ -676,8 +709,12 @@ read_result(struct run *r)
 	const char *from = r->s->result_from;
 	if (!from)
 		return 0;
-	if (strcmp(from, "stdout") != 0 && fsx_read_file(AT_FDCWD, from, &r->result, SUPERVISE_RESULT_MAX) < 0) {
-		if (errno != EFBIG)
+	struct user user = as_ourselves();
+	int rc = strcmp(from, "stdout") == 0 ? 0 : fsx_read_file(AT_FDCWD, from, &r->result, SUPERVISE_RESULT_MAX), e = errno;
+	as_before(user);
+	if (rc < 0) {
+		errno = e;
+		if (e != EFBIG)
 			return why_errno(r->why, "the result in %.300s", from);
 		r->result_long = true;
 	}
@@ -761,15 +798,6 @@ run_command(struct run *r)
 		reap(r);
 		keep_time(r);
 	}
-}
-
-/* The command has ended.  What descends from it and lives is now a child of ours, since we are the subreaper: without
- * children there is nothing to look for. */
-static bool
-has_descendants(void)
-{
-	siginfo_t info;
-	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 static void
@@ -859,7 +887,7 @@ attend(struct run *r)
 	run_command(r);
 	if (r->s->leave_orphans)
 		leave_orphans(r);
-	else if (has_descendants() || r->hold.cgroup.n)
+	else if (has_children() || r->hold.cgroup.n)
 		end_tree(r);
 	if (!r->stop) /* else nobody needs the result, and a slow reader must not keep the end back */
 		drain_output(r);
@@ -922,7 +950,9 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 	*r = (struct run){.s = s, .c = c, .end = end, .why = why, .go = -1, .failed = -1, .out = -1, .hold = {.fd = -1, .dog = -1}};
 	r->v = (struct vigil){.client = c, .operation = s->operation, .participant = s->participant, .verbose = s->verbose, .held = -1,
 		.signals = -1, .beat_ms = 4500, .jitter_ms = 500};
+	struct user user = as_ourselves();
 	int cannot = find_program(s->argv[0], &path, why);
+	as_before(user);
 	if (cannot) {
 		end->status = cannot;
 		goto out;
@@ -935,6 +965,8 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 		why_errno(why, "wait for signals");
 		goto out;
 	}
+	if (has_children())
+		tree_find_children(&r->before, getpid());
 	if (start_child(r, path.p) < 0)
 		goto out;
 	if (start_frame(r) < 0) {
@@ -956,6 +988,7 @@ out:
 	close_if(&r->go), close_if(&r->failed), close_if(&r->out);
 	vigil_finish(&r->v);
 	buf_free(&r->result);
+	tree_free_kept(&r->before);
 	buf_free(&path);
 	free(r);
 	return rc;

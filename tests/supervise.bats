@@ -75,11 +75,12 @@ entry() {
 
 # supervised COMMAND...: in the background until it runs; $pid is the supervisor, $child the command.
 supervised() {
-	local before
-	before=$(grep -c '"call.started"' "$(journal "$op")" || true)
+	local before file
+	file=$DPL_LEDGER/$DPL_OPERATION/journal.jsonl
+	before=$(grep -c '"call.started"' "$file" || true)
 	in_background "$@"
-	wait_for "[ \"\$(grep -c '\"call.started\"' \"\$(journal \"\$op\")\")\" -gt $before ]"
-	child=$(grep '"call.started"' "$(journal "$op")" | tail -n 1 | jq .pid)
+	wait_for "[ \"\$(grep -c '\"call.started\"' \"$file\")\" -gt $before ]"
+	child=$(grep '"call.started"' "$file" | tail -n 1 | jq .pid)
 }
 
 now_ms() {
@@ -110,11 +111,53 @@ alike() {
 	grep -q '^descriptor 2: ' alone
 }
 
+@test "root runs a command in another user's ledger as root" {
+	public_folder
+	DPL_OPERATION=$(as_other dpl-create -C "$public/ledger")
+	export DPL_LEDGER=$public/ledger DPL_OPERATION
+	mkdir -m 700 mine
+	printf '#!/bin/sh\nid -u; exec found "$MARK/mine/supervised"\n' >mine/script
+	chmod 700 mine/script
+	found mine/alone
+	# `@@` is looked up in the ledger first, so that from then on root acts as its owner.
+	for operation in "$DPL_OPERATION" @@; do
+		expect 0 dpl-call -o "$operation" -- mine/script
+		is "$output" 0
+		diff <(grep -v '^descriptor' mine/alone) <(grep -v '^descriptor' mine/supervised)
+		expect 0 sh -c 'cd mine; umask 077; dpl-call -o "$1" --result-from result -- sh -c "echo 42 >result"' sh "$operation"
+		expect 0 dpl-call list -o "$operation" -aj
+		is "$(json '.calls[-1] | [.state, .result] | @csv')" '"ended","42"'
+		supervised dpl-call -o "$operation" --on-abort 'id -u >mine/hook; kill -TERM $DPL_CALL_PID' -- sleep 60
+		dpl-abort
+		ended "$pid"
+		is "$status" 122
+		is "$(<mine/hook)" 0
+		dpl-abort --clear
+	done
+	is "$(find "$public/ledger" -uid 0)" ''
+}
+
 @test "SIGCHLD is ignored when it starts: the status is the command's all the same" {
 	expect 3 timeout -k 1 20 env --ignore-signal=CHLD dpl-call -- sh -c 'exit 3'
 	is "$(last_entry "$op" .exitStatus)" 3
 	expect 143 timeout -k 1 20 env --ignore-signal=CHLD dpl-call -- sh -c 'sleep 60 & kill -TERM $$'
 	nobody_left sleep
+}
+
+# --- the tree ---
+
+@test "children that the shell had before it became dpl-call are not the call's" {
+	# dash does so for the last command of -c without being asked.
+	expect 4 sh -c 'sh -c "sleep 60; true" & echo $! >before; exec dpl-call -- sh -c "setsid sleep 61 & exit 4"'
+	nobody_left 'sleep 61'
+	is "$(marked '^sleep 60' | wc -l)" 1
+	is "$(state "$(<before)")" S
+	in_background sh -c 'sleep 62 & exec dpl-call -- sleep 63'
+	wait_for '[ -n "$(marked "^sleep 63")" ]'
+	dpl-abort
+	ended "$pid"
+	is "$status" 122
+	is "$(marked '^sleep 6[02]' | wc -l)" 2
 }
 
 # --- results ---
