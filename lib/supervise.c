@@ -587,25 +587,50 @@ heed(struct run *r)
 
 /* --- signals, terminal --- */
 
-/* The terminal stopped the command, and stops us: we say so first, and then do stop. */
 static void
-suspend(struct run *r, bool pass)
+pass_on(const struct run *r, int sig)
+{
+	if (!r->own_group || kill(-r->child, sig) < 0)
+		kill(r->child, sig);
+}
+
+/* Whether nobody would let us go on: no ancestor in this session that is outside of our process group, such as a shell with job
+ * control.  Then the kernel does not let the terminal stop the group, nor its command (setpgid(2), "orphaned"). */
+static bool
+is_orphaned(void)
+{
+	struct proc p, here;
+	if (proc_look(getpid(), &here) < 0)
+		return false;
+	p = here;
+	while (p.group == here.group)
+		if (p.parent <= 0 || proc_look(p.parent, &p) < 0)
+			return true;
+	return p.session != here.session;
+}
+
+/* The terminal stopped the command, and stops us: we say so first, and then do stop.  `pass`: the signal, where the command has not
+ * had it; 0. */
+static void
+suspend(struct run *r, int pass)
 {
 	int64_t from = clock_mono_ms();
+	if (pass && !r->reaped)
+		pass_on(r, pass);
+	if (!r->own_group && is_orphaned())
+		return;
 	if (r->hold.fd >= 0) {
 		(void)beat_touch(r->hold.fd);
 		(void)beat_set_state(r->hold.fd, BEAT_SUSPENDED);
 	}
 	log_line(r, "info", "suspended");
-	if (pass && !r->reaped)
-		kill(r->own_group ? -r->child : r->child, SIGTSTP);
 	raise(SIGSTOP);
 	if (r->hold.fd >= 0) {
 		(void)beat_set_state(r->hold.fd, BEAT_RUNNING);
 		(void)beat_touch(r->hold.fd);
 	}
 	if (!r->reaped)
-		kill(r->own_group ? -r->child : r->child, SIGCONT);
+		pass_on(r, SIGCONT);
 	vigil_awoke(&r->v);
 	r->resumed_ms = clock_mono_ms();
 	r->paused_ms += r->resumed_ms - from;
@@ -620,14 +645,14 @@ take_signals(struct run *r)
 	struct signalfd_siginfo info;
 	while (vigil_signal(&r->v, &info)) {
 		int sig = (int)info.ssi_signo;
-		/* From the terminal it went to the whole group, the command included. */
-		bool had = !r->own_group && info.ssi_code == SI_KERNEL;
+		/* From the terminal it went to the whole group, the command included; but a hangup to the leader of the session alone. */
+		bool had = !r->own_group && info.ssi_code == SI_KERNEL && !(sig == SIGHUP && getsid(0) == getpid());
 		if (sig == SIGCHLD)
 			continue;
-		if (sig == SIGTSTP)
-			suspend(r, !had);
+		if (sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)
+			suspend(r, had ? 0 : sig);
 		else if (!r->reaped && !had)
-			kill(r->own_group ? -r->child : r->child, sig);
+			pass_on(r, sig);
 		else if (r->reaped) /* it is the rest of the tree that is waited for */
 			r->kill_ms = 0;
 	}
@@ -880,6 +905,7 @@ attend(struct run *r)
 	r->v.held = r->hold.fd;
 	r->begun_ms = clock_mono_ms();
 	r->v.next_ms = r->begun_ms + r->v.beat_ms; /* the start was a beat */
+	take_signals(r); /* those of the time in which the lock was waited for: the child has them before it runs */
 	char go[ID_NAME_MAX + 32];
 	int n = snprintf(go, sizeof go, "%s%c%s", r->call, 0, r->session);
 	(void)fsx_write(r->go, go, (size_t)n + 1); /* a child that died meanwhile is reaped */
@@ -920,7 +946,7 @@ attend(struct run *r)
 static sigset_t
 attended(void)
 {
-	static const int list[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCHLD};
+	static const int list[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU, SIGCHLD};
 	sigset_t set;
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof list / sizeof *list; i++)

@@ -191,3 +191,124 @@ alike() {
 	expect 0 dpl-beat
 	is "$output" running
 }
+
+# --- terminal ---
+
+# terminal COMMAND: run it in sh on a terminal of its own; type writes what is typed, `screen` has what is seen.
+terminal() {
+	command -v script >/dev/null || skip 'no script(1)'
+	script -qec true /dev/null >/dev/null 2>&1 </dev/null || skip 'no pseudo-terminal'
+	rm -f keys screen
+	mkfifo keys
+	exec 4<>keys
+	in_background env --default-signal=INT,QUIT,TSTP SHELL=/bin/sh TERM=dumb script -qefc "$1" screen <&4 >/dev/null 4>&-
+	script=$pid
+}
+
+type() {
+	printf "$@" >&4
+}
+
+# liveness: of the newest call.
+liveness() {
+	dpl-show --json | jq -r '.calls[-1].liveness'
+}
+
+# running PATTERN: wait until such a command runs; $child is its pid, $pid its supervisor's.
+running() {
+	wait_for "[ -n \"\$(marked '$1')\" ]"
+	child=$(marked "$1")
+	pid=$(jq -s 'map(select(.event == "call.started"))[-1].supervisorPid' "$(journal "$op")")
+}
+
+@test "Ctrl-C on a terminal is for the command, and dpl-call ends as it did" {
+	terminal 'how dpl-call -- sleep 60'
+	running '^sleep 60'
+	type '\003'
+	wait_for 'grep -q "signal 2" screen'
+	entry '.event == "call.failed" and .signal == 2'
+	ended "$script"
+	# It had it once: a second one would end it.
+	terminal 'how dpl-call -- sh -c "trap \"trap - INT; echo caught\" INT; sleep 61; sleep 1; exit 7"'
+	running '^sleep 61'
+	type '\003'
+	wait_for 'grep -q "exit 7" screen'
+	grep -q caught screen
+	ended "$script"
+}
+
+@test "Ctrl-Z without job control stops neither the command nor dpl-call" {
+	terminal 'exec dpl-call -- sleep 60'
+	running '^sleep 60'
+	type '\032'
+	wait_for 'grep -qF ^Z screen'
+	# What it gets behind it is carried out.
+	type '\003'
+	ended "$script"
+	is "$status" 130
+	is "$(entries "$op" | grep -c log || true)" 0
+	nobody_left
+}
+
+@test "Ctrl-Z with job control: suspended, never hung; fg goes on" {
+	op=$(dpl-create --beat 50ms --jitter 0 --stale 200ms)
+	DPL_OPERATION=$op
+	terminal 'PS1="% " exec bash --norc --noprofile -i'
+	type 'dpl-call --timeout 60s -- sleep 60\n'
+	running '^sleep 60'
+	is "$(liveness)" alive
+	type '\032'
+	wait_for '[ "$(state $pid)$(state $child)" = TT ]'
+	is "$(liveness)" suspended
+	wait_for '[ "$(dpl-show --json | jq ".calls[-1].beatAgeMs")" -gt 400 ]'
+	is "$(liveness)" suspended
+	expect 0 dpl-beat -v
+	lacks "$output" hung
+	type 'fg\n'
+	wait_for '[ "$(state $pid)$(state $child)" = SS ]'
+	wait_for '[ "$(liveness)" = alive ]'
+	wait_for 'grep -q resumed "$(journal "$op")"'
+	entry '.event == "log" and .message == "suspended"'
+	type '\003'
+	wait_for 'grep -q call.failed "$(journal "$op")"'
+	# What reads from the terminal in the background is stopped by it as well.
+	type 'dpl-call -- cat &\n'
+	running '^cat'
+	wait_for '[ "$(state $pid)$(state $child)" = TT ]'
+	is "$(liveness)" suspended
+	type 'fg\n'
+	wait_for '[ "$(state $pid)$(state $child)" = SS ]'
+	type '\004'
+	wait_for 'grep -q call.ended "$(journal "$op")"'
+	type 'exit\n'
+	ended "$script"
+	is "$(entries "$op" | grep -c crash || true)" 0
+	nobody_left
+}
+
+@test "a terminal that hangs up: the command has SIGHUP" {
+	terminal 'exec dpl-call -- sleep 60'
+	running '^sleep 60'
+	kill -KILL "$script"
+	ended "$script"
+	nobody_left
+	entry '.event == "call.failed" and .signal == 1'
+}
+
+@test "signals that come while the lock is waited for reach the command before it runs" {
+	exec 4<"$(journal "$op")"
+	flock 4
+	in_background how dpl-call -- touch ran >out
+	wait_for '[ -n "$(marked "^dpl-call")" ]'
+	dpl=$(marked '^dpl-call' | head -n 1)
+	wait_for 'grep -q "^SigBlk.*4[0-9a-f]\{3\}$" /proc/$dpl/status' # TERM
+	wait_for '[ "$(marked "^dpl-call" | wc -l)" -eq 2 ]' # the command, which waits as well
+	dpl=$(jq -n '[$ARGS.positional[] | tonumber] | min' --args $(marked '^dpl-call'))
+	kill -TERM "$dpl"
+	flock -u 4
+	exec 4<&-
+	ended "$pid"
+	is "$(<out)" 'signal 15'
+	[ ! -e ran ]
+	is "$(last_entry "$op" '[.event, .signal] | @csv')" '"call.failed",15'
+}

@@ -2,8 +2,10 @@
  *
  *	how command [argument ...]
  *
- * Prints `exit N` or `signal N`, with ` core` behind it where one was dumped, as the last line on stdout. */
+ * Prints `exit N` or `signal N`, with ` core` behind it where one was dumped, as the last line on stdout.  As in system(3),
+ * Ctrl-C is for the command alone. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,8 +18,12 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: how command [argument ...]\n");
 		return 125;
 	}
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
 	pid_t pid = fork();
 	if (pid == 0) {
+		signal(SIGINT, SIG_DFL);
+		signal(SIGQUIT, SIG_DFL);
 		execvp(argv[1], argv + 1);
 		perror(argv[1]);
 		_exit(127);
