@@ -815,12 +815,13 @@ run_command(struct run *r)
 {
 	while (!r->reaped) {
 		struct pollfd out = output(r);
-		if (vigil_wait(&r->v, next_deadline(r), &out, 1))
-			heed(r);
+		bool asked = vigil_wait(&r->v, next_deadline(r), &out, 1);
 		take_signals(r);
 		if (r->out >= 0 && out.revents)
 			take_output(r);
 		reap(r);
+		if (asked) /* behind the reaping: what has ended by itself is not stopped any more */
+			heed(r);
 		keep_time(r);
 	}
 }

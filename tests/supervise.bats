@@ -144,6 +144,20 @@ alike() {
 	nobody_left sleep
 }
 
+# --- stopping ---
+
+@test "a command that had ended by itself when the abort was seen has ended by itself" {
+	supervised dpl-call -- sh -c 'until [ -e end ]; do sleep 0.01; done; exit 3'
+	kill -STOP "$pid"
+	touch end
+	wait_for 'gone $child'
+	dpl-abort
+	kill -CONT "$pid"
+	ended "$pid"
+	is "$status" 3
+	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",3'
+}
+
 # --- the tree ---
 
 @test "children that the shell had before it became dpl-call are not the call's" {
