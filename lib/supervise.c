@@ -813,7 +813,8 @@ keep_time(struct run *r)
 static void
 run_command(struct run *r)
 {
-	while (!r->reaped) {
+	/* An --on-abort command that ended it may have more to do, and has the grace for that. */
+	while (!r->reaped || (r->hook > 0 && !r->killed)) {
 		struct pollfd out = output(r);
 		bool asked = vigil_wait(&r->v, next_deadline(r), &out, 1);
 		take_signals(r);

@@ -158,6 +158,47 @@ alike() {
 	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",3'
 }
 
+@test "--on-abort runs instead of SIGTERM, to its end, at most for the grace" {
+	supervised dpl-call --on-abort 'env >hook; kill -USR1 $DPL_CALL_PID; sleep 0.3; echo cleaned' -- \
+		sh -c 'trap "echo term; exit 1" TERM; trap "echo usr1; exit 0" USR1; touch ready; while :; do sleep 0.02; done' >output
+	wait_for '[ -e ready ]'
+	dpl-abort -m 'wrong branch'
+	ended "$pid"
+	is "$status" 122
+	is "$(<output)" $'usr1\ncleaned'
+	entry '.event == "call.cancelled" and .exitStatus == 0 and .reason == "aborted: wrong branch"'
+	has "$(<hook)" "DPL_CALL_PID=$child" 'DPL_ABORT_REASON=aborted: wrong branch' "DPL_OPERATION=$op" "DPL_LEDGER=$ledger" DPL_PARTICIPANT=me DPL_CALL=call_me_1
+	nobody_left
+	dpl-abort --clear
+	# It hangs: SIGKILL for all after the grace, although the command has ended long ago.
+	start=$(now_ms)
+	supervised dpl-call --grace 400ms --on-abort 'kill -KILL $DPL_CALL_PID; sleep 60' -- sleep 61
+	dpl-abort
+	ended "$pid"
+	is "$status" 122
+	[ $(($(now_ms) - start)) -ge 400 ]
+	nobody_left
+	dpl-abort --clear
+	# It does nothing, or the command does not heed it.
+	supervised dpl-call --grace 200ms --on-abort true -- sleep 60
+	dpl-abort
+	ended "$pid"
+	is "$status" 122
+	is "$(last_entry "$op" '[.event, .signal] | @csv')" '"call.cancelled",9'
+	nobody_left
+}
+
+@test "--on-abort that fails: SIGTERM all the same" {
+	for hook in false /no/such 'kill -KILL $$'; do
+		supervised dpl-call --on-abort "$hook" -- sleep 60
+		dpl-abort
+		ended "$pid"
+		is "$status" 122
+		is "$(last_entry "$op" '[.event, .signal] | @csv')" '"call.cancelled",15'
+		dpl-abort --clear
+	done
+}
+
 # --- the tree ---
 
 @test "children that the shell had before it became dpl-call are not the call's" {
