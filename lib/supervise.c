@@ -31,6 +31,7 @@ enum {
 	PASS_MS = 50,       /* between two looks at a tree that is ending */
 	END_TRIES = 6,
 	ENTRY_REST = 2048,  /* room for the other members of the end's entry */
+	KILL_AGAIN_MS = 250,
 	PASSES_LAST = 40,   /* of these after SIGKILL: what cannot be killed (another uid, a dead disk) is left */
 };
 
@@ -521,6 +522,25 @@ send_term(struct run *r)
 	(void)tree_signal(&t, SIGCONT, r->reaped ? -1 : r->child, NULL);
 }
 
+/* SIGKILL to all of it.  Where the command is a supervisor itself, only to what that runs, until it has ended: a supervisor that
+ * is killed has crashed. */
+static void
+kill_all(struct run *r)
+{
+	struct tree t = tree_of(r);
+	int64_t supervisor = r->reaped ? -1 : tree_supervisor(r->child);
+	if (supervisor > 0) {
+		t = (struct tree){.supervisor = supervisor, .apart = -1, .root = -1, .root_start = -1, .group = -1, .session = -1};
+		(void)tree_signal(&t, SIGKILL, -1, NULL);
+		r->kill_ms = clock_mono_ms() + KILL_AGAIN_MS;
+		return;
+	}
+	r->killed = true;
+	if (!r->reaped)
+		kill(r->child, SIGKILL);
+	(void)tree_signal(&t, SIGKILL, r->reaped ? -1 : r->child, NULL);
+}
+
 static void
 run_hook(struct run *r)
 {
@@ -801,13 +821,8 @@ keep_time(struct run *r)
 		stop(r, STOP_TIMEOUT, "timeout: not done after %lld.%03lld s", (long long)s->timeout_ms / 1000, (long long)s->timeout_ms % 1000);
 	if (now >= watchdog_deadline(r))
 		stop(r, STOP_WATCHDOG, "watchdog: no beat of its own for %lld.%03lld s", (long long)s->watchdog_ms / 1000, (long long)s->watchdog_ms % 1000);
-	if (r->stop && !r->killed && now >= r->kill_ms) {
-		struct tree t = tree_of(r);
-		r->killed = true;
-		if (!r->reaped)
-			kill(r->child, SIGKILL);
-		(void)tree_signal(&t, SIGKILL, r->reaped ? -1 : r->child, NULL);
-	}
+	if (r->stop && !r->killed && now >= r->kill_ms)
+		kill_all(r);
 }
 
 static void

@@ -189,6 +189,28 @@ tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who)
 	return n;
 }
 
+static bool
+is_supervisor(const struct proc *p)
+{
+	return strcmp(p->name, "dpl-call") == 0 && p->state != 'Z';
+}
+
+int64_t
+tree_supervisor(int64_t pid)
+{
+	struct all a = {0};
+	struct proc p;
+	if (proc_look(pid, &p) < 0 || !is_supervisor(&p))
+		return -1;
+	/* In the order of /proc a child comes behind its parent as a rule; where the numbers began anew the next look is for. */
+	if (list(&a) == 0)
+		for (size_t i = 0; i < a.n; i++)
+			if (a.one[i].p.parent == pid && is_supervisor(&a.one[i].p))
+				pid = a.one[i].p.pid;
+	free(a.one);
+	return pid;
+}
+
 /* --- a process that is kept --- */
 
 static void

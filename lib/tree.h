@@ -39,6 +39,9 @@ int tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who);
 /* Add the children of a process. */
 void tree_find_children(struct tree_kept *k, int64_t pid);
 
+/* The supervisor that a process is: dpl-call, or the innermost where that runs dpl-call in its turn.  -1 where it is none. */
+int64_t tree_supervisor(int64_t pid);
+
 /* A process that is kept, with its group if it leads one and all that descends from it; dpl's own and what is below them left
  * out.  They are found before the first of them is signalled: a parent that dies leaves children that are nobody's.
  * Adds those that are there now and not in `k` yet. */

@@ -199,6 +199,33 @@ alike() {
 	done
 }
 
+# A command that ignores SIGTERM, told by its number of seconds.
+stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
+
+@test "a command that is a supervisor itself: what that runs is killed after the grace, and nobody has crashed" {
+	for grace in 300ms 60s; do
+		rm -f ready
+		supervised dpl-call --grace 300ms -- dpl-call --grace "$grace" -- dpl-call --grace "$grace" -- sh -c "$stubborn"
+		wait_for '[ -e ready ]'
+		dpl-abort
+		ended "$pid"
+		is "$status" 122
+		expect 4 dpl-beat
+		is "$output" 'running, aborted'
+		expect 0 dpl-call list -aj
+		holds '.calls[-3:] | map(.state) == ["cancelled", "cancelled", "cancelled"]'
+		nobody_left
+		dpl-abort --clear
+	done
+	rm -f ready
+	expect 124 dpl-call --grace 300ms --timeout 500ms -- dpl-call -- sh -c "$stubborn"
+	expect 0 dpl-beat
+	is "$output" running
+	expect 0 dpl-call list -aj
+	holds '.calls[-2:] | map([.state, .signal, .exitStatus]) == [["failed", null, 137], ["failed", 9, null]]'
+	nobody_left
+}
+
 # --- the tree ---
 
 @test "children that the shell had before it became dpl-call are not the call's" {
