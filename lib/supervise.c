@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -29,6 +30,8 @@ enum {
 	WATCH_AFTER_MS = 5, /* a shorter command is not worth an inotify instance */
 	PASS_MS = 50,       /* between two looks at a tree that is ending */
 	END_TRIES = 6,
+	ENTRY_REST = 2048,  /* room for the other members of the end's entry */
+	KILL_AGAIN_MS = 250,
 	PASSES_LAST = 40,   /* of these after SIGKILL: what cannot be killed (another uid, a dead disk) is left */
 };
 
@@ -43,6 +46,8 @@ struct run {
 	struct why *why;
 	char call[ID_NAME_MAX + 1], session[24];
 	sigset_t mask;           /* as it was */
+	bool ignore_sigchld;     /* likewise */
+	struct tree_kept before; /* children that we had when we were started: `other & exec dpl-call -- command` in a shell */
 	pid_t child;
 	int64_t child_start;
 	bool own_group;          /* the command leads a group of its own */
@@ -62,6 +67,27 @@ struct run {
 	pid_t hook;              /* --on-abort, while it runs */
 	bool killed, told_gone;
 };
+
+/* --- who we are --- */
+
+struct user {
+	int uid, gid;
+};
+
+/* In a ledger of another user root acts as that one (store.h).  What concerns the command is done as who we are. */
+static struct user
+as_ourselves(void)
+{
+	int gid = setfsgid(getegid());
+	return (struct user){setfsuid(geteuid()), gid};
+}
+
+static void
+as_before(struct user u)
+{
+	(void)setfsgid((gid_t)u.gid);
+	(void)setfsuid((uid_t)u.uid);
+}
 
 /* --- finding the program --- */
 
@@ -115,6 +141,25 @@ close_if(int *fd)
 	*fd = -1;
 }
 
+/* In a child: as we were started, so that what is run finds all as if it ran alone. */
+static void
+as_started(const struct run *r)
+{
+	const struct supervise *s = r->s;
+	(void)as_ourselves();
+	umask(s->umask);
+	if (!s->ignore_sigpipe)
+		signal(SIGPIPE, SIG_DFL);
+	if (!s->ignore_sigxfsz)
+		signal(SIGXFSZ, SIG_DFL);
+	if (r->ignore_sigchld)
+		signal(SIGCHLD, SIG_IGN);
+	for (int fd = 0; fd <= 2; fd++)
+		if (s->closed & 1u << fd)
+			close(fd);
+	sigprocmask(SIG_SETMASK, &r->mask, NULL);
+}
+
 /* In the child, once the frame is there: become the command.  `words` are the call and the session. */
 static _Noreturn void
 become(const struct run *r, const char *path, const char *words, int failed)
@@ -133,15 +178,7 @@ become(const struct run *r, const char *path, const char *words, int failed)
 		setenv("DPL_WATCHDOG", "1", 1);
 	else
 		unsetenv("DPL_WATCHDOG");
-	umask(s->umask);
-	if (!s->ignore_sigpipe)
-		signal(SIGPIPE, SIG_DFL);
-	if (!s->ignore_sigxfsz)
-		signal(SIGXFSZ, SIG_DFL);
-	for (int fd = 0; fd <= 2; fd++)
-		if (s->closed & 1u << fd)
-			close(fd);
-	sigprocmask(SIG_SETMASK, &r->mask, NULL);
+	as_started(r);
 	execve(path, s->argv, environ);
 	if (errno == ENOEXEC) { /* a script without #!, as a shell would run it */
 		int n = 0;
@@ -200,6 +237,15 @@ has_terminal(void)
 	return true;
 }
 
+/* Without children there is nothing to look for: once the command has ended, what descends from it and lives is a child of
+ * ours, since we are the subreaper. */
+static bool
+has_children(void)
+{
+	siginfo_t info;
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 static int
 start_child(struct run *r, const char *path)
 {
@@ -241,6 +287,16 @@ put_common(struct run *r, struct buf *b)
 	json_open(b, NULL, '{');
 	json_put(b, "operationId", r->s->operation);
 	json_put(b, "participantId", r->s->participant);
+}
+
+/* Text that may have been cut within a character, or come from a file name. */
+static void
+put_text(struct buf *b, const char *name, const char *text)
+{
+	struct buf repaired = {0};
+	text_repair(&repaired, text, strlen(text));
+	json_put(b, name, repaired.p ? repaired.p : "");
+	buf_free(&repaired);
 }
 
 /* Send it: 0 and the parsed reply, or -1 with r->why. */
@@ -356,16 +412,36 @@ describe(struct run *r, char *text, size_t size)
 		snprintf(text, size, "exit status %d", WEXITSTATUS(r->wait_status));
 }
 
+/* The result as text, without the newlines at its end, as $(…) has it. */
+static void
+result_text(const struct run *r, struct buf *text)
+{
+	size_t n = r->result.n;
+	while (n && r->result.p[n - 1] == '\n')
+		n--;
+	text_repair(text, r->result.p ? r->result.p : "", n);
+}
+
+/* Whether an entry has room for it: a control character takes six bytes there, and what is no UTF-8 three. */
+static bool
+result_fits(const struct run *r)
+{
+	struct buf text = {0}, member = {0};
+	result_text(r, &text);
+	json_put(&member, "result", text.p ? text.p : "");
+	bool fits = !member.failed && member.n <= ENTRY_MAX - ENTRY_REST;
+	buf_free(&text);
+	buf_free(&member);
+	return fits;
+}
+
 static void
 put_result(struct run *r, struct buf *b)
 {
 	struct buf text = {0};
-	size_t n = r->result.n;
 	if (!r->s->result_from || r->result_long)
 		return;
-	while (n && r->result.p[n - 1] == '\n') /* as $(…) has it */
-		n--;
-	text_repair(&text, r->result.p ? r->result.p : "", n);
+	result_text(r, &text);
 	json_put(b, "result", text.p ? text.p : "");
 	buf_free(&text);
 }
@@ -380,7 +456,7 @@ end_frame(struct run *r, const char *problem)
 	put_outcome(r, &body);
 	bool stopped = r->stop == STOP_ABORT || r->stop == STOP_CANCEL || r->stop == STOP_CRASH;
 	if (stopped || *problem) {
-		json_put(&body, "error", stopped || r->stop ? r->stop_reason : problem);
+		put_text(&body, "error", stopped || r->stop ? r->stop_reason : problem);
 		if (stopped)
 			json_put_bool(&body, "cancelled", true);
 	} else {
@@ -415,7 +491,7 @@ log_line(struct run *r, const char *level, const char *text)
 	put_common(r, &body);
 	json_put(&body, "callId", r->call);
 	json_put(&body, "level", level);
-	json_put(&body, "message", text);
+	put_text(&body, "message", text);
 	json_close(&body, '}');
 	(void)client_call_text(r->c, "/operation/log", &body, NULL, &reply); /* it can do without */
 	buf_free(&body);
@@ -429,7 +505,7 @@ tree_of(const struct run *r)
 {
 	return (struct tree){.operation = r->s->operation, .call = r->call, .supervisor = getpid(), .apart = r->c->helper, .root = r->child,
 		.root_start = r->child_start, .group = r->own_group ? r->child : -1, .session = -1,
-		.cgroup = r->hold.cgroup.n ? r->hold.cgroup.p : NULL};
+		.cgroup = r->hold.cgroup.n ? r->hold.cgroup.p : NULL, .before = &r->before};
 }
 
 /* SIGTERM to all of it, the command first: it is why somebody aborts, and looking for the rest takes a while.  What is
@@ -446,6 +522,25 @@ send_term(struct run *r)
 	(void)tree_signal(&t, SIGCONT, r->reaped ? -1 : r->child, NULL);
 }
 
+/* SIGKILL to all of it.  Where the command is a supervisor itself, only to what that runs, until it has ended: a supervisor that
+ * is killed has crashed. */
+static void
+kill_all(struct run *r)
+{
+	struct tree t = tree_of(r);
+	int64_t supervisor = r->reaped ? -1 : tree_supervisor(r->child);
+	if (supervisor > 0) {
+		t = (struct tree){.supervisor = supervisor, .apart = -1, .root = -1, .root_start = -1, .group = -1, .session = -1};
+		(void)tree_signal(&t, SIGKILL, -1, NULL);
+		r->kill_ms = clock_mono_ms() + KILL_AGAIN_MS;
+		return;
+	}
+	r->killed = true;
+	if (!r->reaped)
+		kill(r->child, SIGKILL);
+	(void)tree_signal(&t, SIGKILL, r->reaped ? -1 : r->child, NULL);
+}
+
 static void
 run_hook(struct run *r)
 {
@@ -460,10 +555,7 @@ run_hook(struct run *r)
 	setenv("DPL_CALL", r->call, 1);
 	setenv("DPL_CALL_PID", pid, 1);
 	setenv("DPL_ABORT_REASON", r->stop_reason, 1);
-	if (!r->s->ignore_sigpipe)
-		signal(SIGPIPE, SIG_DFL);
-	umask(r->s->umask);
-	sigprocmask(SIG_SETMASK, &r->mask, NULL);
+	as_started(r);
 	execl("/bin/sh", "sh", "-c", r->s->on_abort, (char *)NULL);
 	_exit(127);
 }
@@ -515,25 +607,50 @@ heed(struct run *r)
 
 /* --- signals, terminal --- */
 
-/* The terminal stopped the command, and stops us: we say so first, and then do stop. */
 static void
-suspend(struct run *r, bool pass)
+pass_on(const struct run *r, int sig)
+{
+	if (!r->own_group || kill(-r->child, sig) < 0)
+		kill(r->child, sig);
+}
+
+/* Whether nobody would let us go on: no ancestor in this session that is outside of our process group, such as a shell with job
+ * control.  Then the kernel does not let the terminal stop the group, nor its command (setpgid(2), "orphaned"). */
+static bool
+is_orphaned(void)
+{
+	struct proc p, here;
+	if (proc_look(getpid(), &here) < 0)
+		return false;
+	p = here;
+	while (p.group == here.group)
+		if (p.parent <= 0 || proc_look(p.parent, &p) < 0)
+			return true;
+	return p.session != here.session;
+}
+
+/* The terminal stopped the command, and stops us: we say so first, and then do stop.  `pass`: the signal, where the command has not
+ * had it; 0. */
+static void
+suspend(struct run *r, int pass)
 {
 	int64_t from = clock_mono_ms();
+	if (pass && !r->reaped)
+		pass_on(r, pass);
+	if (!r->own_group && is_orphaned())
+		return;
 	if (r->hold.fd >= 0) {
 		(void)beat_touch(r->hold.fd);
 		(void)beat_set_state(r->hold.fd, BEAT_SUSPENDED);
 	}
 	log_line(r, "info", "suspended");
-	if (pass && !r->reaped)
-		kill(r->own_group ? -r->child : r->child, SIGTSTP);
 	raise(SIGSTOP);
 	if (r->hold.fd >= 0) {
 		(void)beat_set_state(r->hold.fd, BEAT_RUNNING);
 		(void)beat_touch(r->hold.fd);
 	}
 	if (!r->reaped)
-		kill(r->own_group ? -r->child : r->child, SIGCONT);
+		pass_on(r, SIGCONT);
 	vigil_awoke(&r->v);
 	r->resumed_ms = clock_mono_ms();
 	r->paused_ms += r->resumed_ms - from;
@@ -548,14 +665,14 @@ take_signals(struct run *r)
 	struct signalfd_siginfo info;
 	while (vigil_signal(&r->v, &info)) {
 		int sig = (int)info.ssi_signo;
-		/* From the terminal it went to the whole group, the command included. */
-		bool had = !r->own_group && info.ssi_code == SI_KERNEL;
+		/* From the terminal it went to the whole group, the command included; but a hangup to the leader of the session alone. */
+		bool had = !r->own_group && info.ssi_code == SI_KERNEL && !(sig == SIGHUP && getsid(0) == getpid());
 		if (sig == SIGCHLD)
 			continue;
-		if (sig == SIGTSTP)
-			suspend(r, !had);
+		if (sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)
+			suspend(r, had ? 0 : sig);
 		else if (!r->reaped && !had)
-			kill(r->own_group ? -r->child : r->child, sig);
+			pass_on(r, sig);
 		else if (r->reaped) /* it is the rest of the tree that is waited for */
 			r->kill_ms = 0;
 	}
@@ -637,14 +754,20 @@ read_result(struct run *r)
 	const char *from = r->s->result_from;
 	if (!from)
 		return 0;
-	if (strcmp(from, "stdout") != 0 && fsx_read_file(AT_FDCWD, from, &r->result, SUPERVISE_RESULT_MAX) < 0) {
-		if (errno != EFBIG)
+	struct user user = as_ourselves();
+	int rc = strcmp(from, "stdout") == 0 ? 0 : fsx_read_file(AT_FDCWD, from, &r->result, SUPERVISE_RESULT_MAX), e = errno;
+	as_before(user);
+	if (rc < 0) {
+		errno = e;
+		if (e != EFBIG)
 			return why_errno(r->why, "the result in %.300s", from);
 		r->result_long = true;
 	}
+	if (!result_fits(r))
+		r->result_long = true;
 	if (r->result_long) {
 		char text[120];
-		snprintf(text, sizeof text, "the result is longer than %d bytes and was not kept", SUPERVISE_RESULT_MAX);
+		snprintf(text, sizeof text, "the result is longer than %d bytes, or than an entry has room for, and was not kept", SUPERVISE_RESULT_MAX);
 		notice(r->s->say, "%s", text);
 		log_line(r, "warning", text);
 	}
@@ -698,37 +821,25 @@ keep_time(struct run *r)
 		stop(r, STOP_TIMEOUT, "timeout: not done after %lld.%03lld s", (long long)s->timeout_ms / 1000, (long long)s->timeout_ms % 1000);
 	if (now >= watchdog_deadline(r))
 		stop(r, STOP_WATCHDOG, "watchdog: no beat of its own for %lld.%03lld s", (long long)s->watchdog_ms / 1000, (long long)s->watchdog_ms % 1000);
-	if (r->stop && !r->killed && now >= r->kill_ms) {
-		struct tree t = tree_of(r);
-		r->killed = true;
-		if (!r->reaped)
-			kill(r->child, SIGKILL);
-		(void)tree_signal(&t, SIGKILL, r->reaped ? -1 : r->child, NULL);
-	}
+	if (r->stop && !r->killed && now >= r->kill_ms)
+		kill_all(r);
 }
 
 static void
 run_command(struct run *r)
 {
-	while (!r->reaped) {
+	/* An --on-abort command that ended it may have more to do, and has the grace for that. */
+	while (!r->reaped || (r->hook > 0 && !r->killed)) {
 		struct pollfd out = output(r);
-		if (vigil_wait(&r->v, next_deadline(r), &out, 1))
-			heed(r);
+		bool asked = vigil_wait(&r->v, next_deadline(r), &out, 1);
 		take_signals(r);
 		if (r->out >= 0 && out.revents)
 			take_output(r);
 		reap(r);
+		if (asked) /* behind the reaping: what has ended by itself is not stopped any more */
+			heed(r);
 		keep_time(r);
 	}
-}
-
-/* The command has ended.  What descends from it and lives is now a child of ours, since we are the subreaper: without
- * children there is nothing to look for. */
-static bool
-has_descendants(void)
-{
-	siginfo_t info;
-	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 static void
@@ -811,6 +922,7 @@ attend(struct run *r)
 	r->v.held = r->hold.fd;
 	r->begun_ms = clock_mono_ms();
 	r->v.next_ms = r->begun_ms + r->v.beat_ms; /* the start was a beat */
+	take_signals(r); /* those of the time in which the lock was waited for: the child has them before it runs */
 	char go[ID_NAME_MAX + 32];
 	int n = snprintf(go, sizeof go, "%s%c%s", r->call, 0, r->session);
 	(void)fsx_write(r->go, go, (size_t)n + 1); /* a child that died meanwhile is reaped */
@@ -818,7 +930,7 @@ attend(struct run *r)
 	run_command(r);
 	if (r->s->leave_orphans)
 		leave_orphans(r);
-	else if (has_descendants() || r->hold.cgroup.n)
+	else if (has_children() || r->hold.cgroup.n)
 		end_tree(r);
 	if (!r->stop) /* else nobody needs the result, and a slow reader must not keep the end back */
 		drain_output(r);
@@ -851,7 +963,7 @@ attend(struct run *r)
 static sigset_t
 attended(void)
 {
-	static const int list[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGCHLD};
+	static const int list[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU, SIGCHLD};
 	sigset_t set;
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
@@ -881,18 +993,23 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 	*r = (struct run){.s = s, .c = c, .end = end, .why = why, .go = -1, .failed = -1, .out = -1, .hold = {.fd = -1, .dog = -1}};
 	r->v = (struct vigil){.client = c, .operation = s->operation, .participant = s->participant, .verbose = s->verbose, .held = -1,
 		.signals = -1, .beat_ms = 4500, .jitter_ms = 500};
+	struct user user = as_ourselves();
 	int cannot = find_program(s->argv[0], &path, why);
+	as_before(user);
 	if (cannot) {
 		end->status = cannot;
 		goto out;
 	}
 	sigprocmask(SIG_BLOCK, &signals, &r->mask);
+	r->ignore_sigchld = signal(SIGCHLD, SIG_DFL) == SIG_IGN; /* the kernel would reap for us, and keep the status to itself */
 	r->own_group = !has_terminal();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (vigil_begin(&r->v, &signals) < 0) {
 		why_errno(why, "wait for signals");
 		goto out;
 	}
+	if (has_children())
+		tree_find_children(&r->before, getpid());
 	if (start_child(r, path.p) < 0)
 		goto out;
 	if (start_frame(r) < 0) {
@@ -914,6 +1031,7 @@ out:
 	close_if(&r->go), close_if(&r->failed), close_if(&r->out);
 	vigil_finish(&r->v);
 	buf_free(&r->result);
+	tree_free_kept(&r->before);
 	buf_free(&path);
 	free(r);
 	return rc;

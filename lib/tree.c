@@ -106,6 +106,15 @@ group_is_ours(const struct tree *t, const struct all *a)
 	return t->group > 1 && (!leader || leader->p.start == t->root_start);
 }
 
+static bool
+has(const struct tree_kept *k, const struct proc *p)
+{
+	for (size_t i = 0; i < k->n; i++)
+		if (k->p[i].pid == p->pid && k->p[i].start == p->start)
+			return true;
+	return false;
+}
+
 static void
 mark_pid(void *arg, int64_t pid)
 {
@@ -124,7 +133,8 @@ mark(const struct tree *t, struct all *a)
 	snprintf(operation, sizeof operation, "DPL_OPERATION=%s", t->operation ? t->operation : "");
 	for (size_t i = 0; i < a->n; i++) {
 		struct one *o = &a->one[i];
-		o->apart = (is_dpl(&o->p) && o->p.pid != t->supervisor) || (t->apart > 0 && o->p.pid == t->apart);
+		o->apart = (is_dpl(&o->p) && o->p.pid != t->supervisor) || (t->apart > 0 && o->p.pid == t->apart) ||
+			(t->before && has(t->before, &o->p));
 		o->member = (t->root > 1 && o->p.pid == t->root && o->p.start == t->root_start) ||
 			(group && o->p.group == t->group && (t->session <= 0 || o->p.session == t->session)) ||
 			(t->supervisor > 0 && descends(a, o, t->supervisor)) ||
@@ -179,16 +189,29 @@ tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who)
 	return n;
 }
 
-/* --- a process that is kept --- */
-
 static bool
-has(const struct tree_kept *k, const struct proc *p)
+is_supervisor(const struct proc *p)
 {
-	for (size_t i = 0; i < k->n; i++)
-		if (k->p[i].pid == p->pid && k->p[i].start == p->start)
-			return true;
-	return false;
+	return strcmp(p->name, "dpl-call") == 0 && p->state != 'Z';
 }
+
+int64_t
+tree_supervisor(int64_t pid)
+{
+	struct all a = {0};
+	struct proc p;
+	if (proc_look(pid, &p) < 0 || !is_supervisor(&p))
+		return -1;
+	/* In the order of /proc a child comes behind its parent as a rule; where the numbers began anew the next look is for. */
+	if (list(&a) == 0)
+		for (size_t i = 0; i < a.n; i++)
+			if (a.one[i].p.parent == pid && is_supervisor(&a.one[i].p))
+				pid = a.one[i].p.pid;
+	free(a.one);
+	return pid;
+}
+
+/* --- a process that is kept --- */
 
 static void
 keep(struct tree_kept *k, const struct proc *p)
@@ -207,8 +230,8 @@ keep(struct tree_kept *k, const struct proc *p)
 }
 
 /* The children of one process, of all its threads. */
-static void
-keep_children(struct tree_kept *k, int64_t pid)
+void
+tree_find_children(struct tree_kept *k, int64_t pid)
 {
 	char path[80], name[40];
 	snprintf(path, sizeof path, "/proc/%lld/task", (long long)pid);
@@ -248,7 +271,7 @@ tree_find_kept(struct tree_kept *k, int64_t pid, int64_t start)
 	}
 	/* What is found is looked at for children in its turn; the known ones too, for new children of theirs. */
 	for (size_t i = 0; i < k->n; i++)
-		keep_children(k, k->p[i].pid);
+		tree_find_children(k, k->p[i].pid);
 	free(a.one);
 }
 

@@ -13,6 +13,12 @@
 #include "buf.h"
 #include "proc.h"
 
+/* Some processes, without dpl's own. */
+struct tree_kept {
+	struct proc *p;
+	size_t n, cap;
+};
+
 /* What tells the processes of a call from others.  -1 where there is no such mark. */
 struct tree {
 	const char *operation, *call; /* what they carry in their environment; NULL: not looked at */
@@ -23,20 +29,22 @@ struct tree {
 	int64_t group;           /* … and leads this group, if it has one of its own */
 	int64_t session;         /* in which that group is */
 	const char *cgroup;      /* the control group that they are in; NULL */
+	const struct tree_kept *before; /* children that it had before: neither they nor what is below them are members; NULL */
 };
 
 /* Send `sig` (0: only count) to every process of the call but those in `skip` (-1: none); the number found.  With `who`
  * their pids and commands are added, ", " between them. */
 int tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who);
 
-/* A process that is kept, with its group if it leads one and all that descends from it; dpl's own and what is below them left
- * out.  They are found before the first of them is signalled: a parent that dies leaves children that are nobody's. */
-struct tree_kept {
-	struct proc *p;
-	size_t n, cap;
-};
+/* Add the children of a process. */
+void tree_find_children(struct tree_kept *k, int64_t pid);
 
-/* Add those that are there now and not in `k` yet. */
+/* The supervisor that a process is: dpl-call, or the innermost where that runs dpl-call in its turn.  -1 where it is none. */
+int64_t tree_supervisor(int64_t pid);
+
+/* A process that is kept, with its group if it leads one and all that descends from it; dpl's own and what is below them left
+ * out.  They are found before the first of them is signalled: a parent that dies leaves children that are nobody's.
+ * Adds those that are there now and not in `k` yet. */
 void tree_find_kept(struct tree_kept *k, int64_t pid, int64_t start);
 /* Send `sig` (0: only count) to them, the kept one first; how many are still there. */
 int tree_signal_kept(const struct tree_kept *k, int sig);

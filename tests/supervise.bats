@@ -1,0 +1,396 @@
+#!/usr/bin/env bats
+# supervise.bats - dpl-call -- COMMAND, used with ill will
+
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # jq's $; each test is a subshell; helper.bash sets them
+
+load helper
+
+setup() {
+	fresh_ledger
+	PATH=$PATH:$BUILD/tools
+	# Marks every process of the test, so that none can hide.
+	export MARK=$BATS_TEST_TMPDIR
+	# How long what is at once may take; a sanitizer makes each start ten times as long.
+	soon=${SANITIZED:+3000}
+	soon=${soon:-300}
+	op=$(dpl-create)
+	export DPL_OPERATION=$op
+}
+
+teardown() {
+	local pid
+	end_background
+	for pid in $(marked); do
+		kill -KILL "$pid" 2>/dev/null || true
+	done
+	[ -z "${public:-}" ] || rm -rf "$public"
+}
+
+# marked [PATTERN]: the processes of this test, but for its shell's own, whose command line matches.
+marked() {
+	local file pid
+	for file in $(env -u MARK grep -lzxF "MARK=$BATS_TEST_TMPDIR" /proc/[0-9]*/environ 2>/dev/null); do
+		pid=${file//[!0-9]/}
+		! gone "$pid" && [[ $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) =~ ${1:-.} ]] && echo "$pid"
+	done
+	return 0
+} 2>/dev/null
+
+# gone PID: it has ended, reaped or not.
+gone() {
+	local stat
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+	stat=${stat##*) }
+	[ "${stat%% *}" = Z ] || [ "${stat%% *}" = X ]
+}
+
+# state PID: R, S, T …
+state() {
+	local stat
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+	stat=${stat##*) }
+	echo "${stat%% *}"
+}
+
+# nobody_left [PATTERN]: none of the test's processes is there any more.
+nobody_left() {
+	local pid
+	wait_for "[ -z \"\$(marked '${1:-.}')\" ]" 5 && return
+	for pid in $(marked "${1:-.}"); do
+		echo "left: $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+	done
+	return 1
+}
+
+# entry FILTER [JQ-OPTION ...]: true for exactly one entry of the journal.
+entry() {
+	local filter=$1 n
+	shift
+	n=$(jq -s "$@" "map(select($filter)) | length" "$(journal "$op")")
+	[ "$n" = 1 ] && return
+	echo "$n entries hold: $filter"
+	tail -n 5 "$(journal "$op")"
+	return 1
+}
+
+# supervised COMMAND...: in the background until it runs; $pid is the supervisor, $child the command.
+supervised() {
+	local before file
+	file=$DPL_LEDGER/$DPL_OPERATION/journal.jsonl
+	before=$(grep -c '"call.started"' "$file" || true)
+	in_background "$@"
+	wait_for "[ \"\$(grep -c '\"call.started\"' \"$file\")\" -gt $before ]"
+	child=$(grep '"call.started"' "$file" | tail -n 1 | jq .pid)
+}
+
+now_ms() {
+	echo $((${EPOCHREALTIME/[!0-9]/} / 1000))
+}
+
+# --- as if it ran alone ---
+
+# alike COMMAND...: behind COMMAND (env, sh -c …) a program finds the same with the supervisor between and without.
+alike() {
+	"$@" found "$MARK/alone" 3>&-
+	"$@" dpl-call -- found "$MARK/supervised" 3>&-
+	diff alone supervised
+}
+
+@test "the command finds all as if it ran alone: umask, signals, descriptors, folder, limits" {
+	alike env
+	alike sh -c 'umask 027; cd /; "$@"' sh
+	alike env --ignore-signal=PIPE,XFSZ,CHLD,INT,QUIT,TERM,HUP,TSTP,USR1
+	alike env --default-signal=PIPE,XFSZ,CHLD,INT,QUIT,TERM,HUP,TSTP,USR1
+	alike env --block-signal=CHLD,TERM,USR2,ALRM
+	alike sh -c 'exec 5</dev/null 7>/dev/null; "$@"' sh
+	alike sh -c 'exec 0<&-; "$@"' sh
+	alike sh -c 'exec 1>&-; "$@"' sh
+	alike sh -c 'exec 2>&-; "$@"' sh
+	alike sh -c 'exec 0<&- 1>&- 2>&-; "$@"' sh
+	alike nice -n 3
+	grep -q '^descriptor 2: ' alone
+}
+
+@test "root runs a command in another user's ledger as root" {
+	public_folder
+	DPL_OPERATION=$(as_other dpl-create -C "$public/ledger")
+	export DPL_LEDGER=$public/ledger DPL_OPERATION
+	mkdir -m 700 mine
+	printf '#!/bin/sh\nid -u; exec found "$MARK/mine/supervised"\n' >mine/script
+	chmod 700 mine/script
+	found mine/alone
+	# `@@` is looked up in the ledger first, so that from then on root acts as its owner.
+	for operation in "$DPL_OPERATION" @@; do
+		expect 0 dpl-call -o "$operation" -- mine/script
+		is "$output" 0
+		diff <(grep -v '^descriptor' mine/alone) <(grep -v '^descriptor' mine/supervised)
+		expect 0 sh -c 'cd mine; umask 077; dpl-call -o "$1" --result-from result -- sh -c "echo 42 >result"' sh "$operation"
+		expect 0 dpl-call list -o "$operation" -aj
+		is "$(json '.calls[-1] | [.state, .result] | @csv')" '"ended","42"'
+		supervised dpl-call -o "$operation" --on-abort 'id -u >mine/hook; kill -TERM $DPL_CALL_PID' -- sleep 60
+		dpl-abort
+		ended "$pid"
+		is "$status" 122
+		is "$(<mine/hook)" 0
+		dpl-abort --clear
+	done
+	is "$(find "$public/ledger" -uid 0)" ''
+}
+
+@test "SIGCHLD is ignored when it starts: the status is the command's all the same" {
+	expect 3 timeout -k 1 20 env --ignore-signal=CHLD dpl-call -- sh -c 'exit 3'
+	is "$(last_entry "$op" .exitStatus)" 3
+	expect 143 timeout -k 1 20 env --ignore-signal=CHLD dpl-call -- sh -c 'sleep 60 & kill -TERM $$'
+	nobody_left sleep
+}
+
+# --- stopping ---
+
+@test "a command that had ended by itself when the abort was seen has ended by itself" {
+	supervised dpl-call -- sh -c 'until [ -e end ]; do sleep 0.01; done; exit 3'
+	kill -STOP "$pid"
+	touch end
+	wait_for 'gone $child'
+	dpl-abort
+	kill -CONT "$pid"
+	ended "$pid"
+	is "$status" 3
+	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",3'
+}
+
+@test "--on-abort runs instead of SIGTERM, to its end, at most for the grace" {
+	supervised dpl-call --on-abort 'env >hook; kill -USR1 $DPL_CALL_PID; sleep 0.3; echo cleaned' -- \
+		sh -c 'trap "echo term; exit 1" TERM; trap "echo usr1; exit 0" USR1; touch ready; while :; do sleep 0.02; done' >output
+	wait_for '[ -e ready ]'
+	dpl-abort -m 'wrong branch'
+	ended "$pid"
+	is "$status" 122
+	is "$(<output)" $'usr1\ncleaned'
+	entry '.event == "call.cancelled" and .exitStatus == 0 and .reason == "aborted: wrong branch"'
+	has "$(<hook)" "DPL_CALL_PID=$child" 'DPL_ABORT_REASON=aborted: wrong branch' "DPL_OPERATION=$op" "DPL_LEDGER=$ledger" DPL_PARTICIPANT=me DPL_CALL=call_me_1
+	nobody_left
+	dpl-abort --clear
+	# It hangs: SIGKILL for all after the grace, although the command has ended long ago.
+	start=$(now_ms)
+	supervised dpl-call --grace 400ms --on-abort 'kill -KILL $DPL_CALL_PID; sleep 60' -- sleep 61
+	dpl-abort
+	ended "$pid"
+	is "$status" 122
+	[ $(($(now_ms) - start)) -ge 400 ]
+	nobody_left
+	dpl-abort --clear
+	# It does nothing, or the command does not heed it.
+	supervised dpl-call --grace 200ms --on-abort true -- sleep 60
+	dpl-abort
+	ended "$pid"
+	is "$status" 122
+	is "$(last_entry "$op" '[.event, .signal] | @csv')" '"call.cancelled",9'
+	nobody_left
+}
+
+@test "--on-abort that fails: SIGTERM all the same" {
+	for hook in false /no/such 'kill -KILL $$'; do
+		supervised dpl-call --on-abort "$hook" -- sleep 60
+		dpl-abort
+		ended "$pid"
+		is "$status" 122
+		is "$(last_entry "$op" '[.event, .signal] | @csv')" '"call.cancelled",15'
+		dpl-abort --clear
+	done
+}
+
+# A command that ignores SIGTERM, told by its number of seconds.
+stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
+
+@test "a command that is a supervisor itself: what that runs is killed after the grace, and nobody has crashed" {
+	for grace in 300ms 60s; do
+		rm -f ready
+		supervised dpl-call --grace 300ms -- dpl-call --grace "$grace" -- dpl-call --grace "$grace" -- sh -c "$stubborn"
+		wait_for '[ -e ready ]'
+		dpl-abort
+		ended "$pid"
+		is "$status" 122
+		expect 4 dpl-beat
+		is "$output" 'running, aborted'
+		expect 0 dpl-call list -aj
+		holds '.calls[-3:] | map(.state) == ["cancelled", "cancelled", "cancelled"]'
+		nobody_left
+		dpl-abort --clear
+	done
+	rm -f ready
+	expect 124 dpl-call --grace 300ms --timeout 500ms -- dpl-call -- sh -c "$stubborn"
+	expect 0 dpl-beat
+	is "$output" running
+	expect 0 dpl-call list -aj
+	holds '.calls[-2:] | map([.state, .signal, .exitStatus]) == [["failed", null, 137], ["failed", 9, null]]'
+	nobody_left
+}
+
+# --- the tree ---
+
+@test "children that the shell had before it became dpl-call are not the call's" {
+	# dash does so for the last command of -c without being asked.
+	expect 4 sh -c 'sh -c "sleep 60; true" & echo $! >before; exec dpl-call -- sh -c "setsid sleep 61 & exit 4"'
+	nobody_left 'sleep 61'
+	is "$(marked '^sleep 60' | wc -l)" 1
+	is "$(state "$(<before)")" S
+	in_background sh -c 'sleep 62 & exec dpl-call -- sleep 63'
+	wait_for '[ -n "$(marked "^sleep 63")" ]'
+	dpl-abort
+	ended "$pid"
+	is "$status" 122
+	is "$(marked '^sleep 6[02]' | wc -l)" 2
+}
+
+# --- results ---
+
+@test "a result that would not fit into an entry is not kept, and the call ends all the same" {
+	# 32,000 bytes, but each takes six in JSON.
+	expect 0 dpl-call --result-from stdout -- sh -c 'head -c 32000 /dev/zero | tr "\0" "\1"'
+	is "$(stat -c %s out)" 32000
+	has "$stderr" 'not kept'
+	is "$(last_entry "$op" '[.event, .exitStatus, has("result")] | @csv')" '"call.ended",0,false'
+	# Three each, once what is no UTF-8 was replaced.
+	expect 0 dpl-call --result-from stdout -- sh -c 'head -c 32000 /dev/zero | tr "\0" "\377"'
+	has "$stderr" 'not kept'
+	expect 0 dpl-call --result-from stdout -- sh -c 'head -c 9000 /dev/zero | tr "\0" "\1"'
+	is "$stderr" ''
+	is "$(last_entry "$op" '.result | length')" 9000
+	expect 0 dpl-beat
+	is "$output" running
+}
+
+@test "a reason or a file name that is cut within a character, or is no UTF-8, does not lose the end" {
+	supervised dpl-call -- sleep 60
+	dpl-abort -m "$(printf 'é%.0s' {1..500})"
+	ended "$pid"
+	is "$status" 122
+	is "$(last_entry "$op" '[.event, (.reason | startswith("aborted: éé"))] | @csv')" '"call.cancelled",true'
+	dpl-abort --clear
+	expect 125 dpl-call --result-from $'no\xffsuch' -- true
+	has "$stderr" 'no\xffsuch'
+	is "$(last_entry "$op" '[.event, .error] | @csv')" '"call.failed","the result in no�such: No such file or directory"'
+	expect 0 dpl-beat
+	is "$output" running
+}
+
+# --- terminal ---
+
+# terminal COMMAND: run it in sh on a terminal of its own; type writes what is typed, `screen` has what is seen.
+terminal() {
+	command -v script >/dev/null || skip 'no script(1)'
+	script -qec true /dev/null >/dev/null 2>&1 </dev/null || skip 'no pseudo-terminal'
+	rm -f keys screen
+	mkfifo keys
+	exec 4<>keys
+	in_background env --default-signal=INT,QUIT,TSTP SHELL=/bin/sh TERM=dumb script -qefc "$1" screen <&4 >/dev/null 4>&-
+	script=$pid
+}
+
+type() {
+	printf "$@" >&4
+}
+
+# liveness: of the newest call.
+liveness() {
+	dpl-show --json | jq -r '.calls[-1].liveness'
+}
+
+# running PATTERN: wait until such a command runs; $child is its pid, $pid its supervisor's.
+running() {
+	wait_for "[ -n \"\$(marked '$1')\" ]"
+	child=$(marked "$1")
+	pid=$(jq -s 'map(select(.event == "call.started"))[-1].supervisorPid' "$(journal "$op")")
+}
+
+@test "Ctrl-C on a terminal is for the command, and dpl-call ends as it did" {
+	terminal 'how dpl-call -- sleep 60'
+	running '^sleep 60'
+	type '\003'
+	wait_for 'grep -q "signal 2" screen'
+	entry '.event == "call.failed" and .signal == 2'
+	ended "$script"
+	# It had it once: a second one would end it.
+	terminal 'how dpl-call -- sh -c "trap \"trap - INT; echo caught\" INT; sleep 61; sleep 1; exit 7"'
+	running '^sleep 61'
+	type '\003'
+	wait_for 'grep -q "exit 7" screen'
+	grep -q caught screen
+	ended "$script"
+}
+
+@test "Ctrl-Z without job control stops neither the command nor dpl-call" {
+	terminal 'exec dpl-call -- sleep 60'
+	running '^sleep 60'
+	type '\032'
+	wait_for 'grep -qF ^Z screen'
+	# What it gets behind it is carried out.
+	type '\003'
+	ended "$script"
+	is "$status" 130
+	is "$(entries "$op" | grep -c log || true)" 0
+	nobody_left
+}
+
+@test "Ctrl-Z with job control: suspended, never hung; fg goes on" {
+	op=$(dpl-create --beat 50ms --jitter 0 --stale 200ms)
+	DPL_OPERATION=$op
+	terminal 'PS1="% " exec bash --norc --noprofile -i'
+	type 'dpl-call --timeout 60s -- sleep 60\n'
+	running '^sleep 60'
+	is "$(liveness)" alive
+	type '\032'
+	wait_for '[ "$(state $pid)$(state $child)" = TT ]'
+	is "$(liveness)" suspended
+	wait_for '[ "$(dpl-show --json | jq ".calls[-1].beatAgeMs")" -gt 400 ]'
+	is "$(liveness)" suspended
+	expect 0 dpl-beat -v
+	lacks "$output" hung
+	type 'fg\n'
+	wait_for '[ "$(state $pid)$(state $child)" = SS ]'
+	wait_for '[ "$(liveness)" = alive ]'
+	wait_for 'grep -q resumed "$(journal "$op")"'
+	entry '.event == "log" and .message == "suspended"'
+	type '\003'
+	wait_for 'grep -q call.failed "$(journal "$op")"'
+	# What reads from the terminal in the background is stopped by it as well.
+	type 'dpl-call -- cat &\n'
+	running '^cat'
+	wait_for '[ "$(state $pid)$(state $child)" = TT ]'
+	is "$(liveness)" suspended
+	type 'fg\n'
+	wait_for '[ "$(state $pid)$(state $child)" = SS ]'
+	type '\004'
+	wait_for 'grep -q call.ended "$(journal "$op")"'
+	type 'exit\n'
+	ended "$script"
+	is "$(entries "$op" | grep -c crash || true)" 0
+	nobody_left
+}
+
+@test "a terminal that hangs up: the command has SIGHUP" {
+	terminal 'exec dpl-call -- sleep 60'
+	running '^sleep 60'
+	kill -KILL "$script"
+	ended "$script"
+	nobody_left
+	entry '.event == "call.failed" and .signal == 1'
+}
+
+@test "signals that come while the lock is waited for reach the command before it runs" {
+	exec 4<"$(journal "$op")"
+	flock 4
+	in_background how dpl-call -- touch ran >out
+	wait_for '[ -n "$(marked "^dpl-call")" ]'
+	dpl=$(marked '^dpl-call' | head -n 1)
+	wait_for 'grep -q "^SigBlk.*4[0-9a-f]\{3\}$" /proc/$dpl/status' # TERM
+	wait_for '[ "$(marked "^dpl-call" | wc -l)" -eq 2 ]' # the command, which waits as well
+	dpl=$(jq -n '[$ARGS.positional[] | tonumber] | min' --args $(marked '^dpl-call'))
+	kill -TERM "$dpl"
+	flock -u 4
+	exec 4<&-
+	ended "$pid"
+	is "$(<out)" 'signal 15'
+	[ ! -e ran ]
+	is "$(last_entry "$op" '[.event, .signal] | @csv')" '"call.failed",15'
+}
