@@ -42,9 +42,9 @@ void client_tidy(struct client *c);
  * cannot. */
 bool client_hold(struct client *c, struct verbs_hold *hold);
 
-/* Hold the name of a participant of a live operation.  0 with the descriptor in *fd (-1: the ledger is remote, nothing is held),
- * or -1 with `why`: ERR_HELD says who has it. */
-int client_hold_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id, int *fd, struct why *why);
+/* Hold the name of a participant of a live operation, see verbs_hold_person.  0 with the descriptor in *fd (-1: the ledger is
+ * remote, nothing is held), or -1 with `why`. */
+int client_hold_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id, bool again, int *fd, struct why *why);
 
 /* Watch the bell and the beats of a live operation of a local ledger.  0 with what watch_add returned for each, or -1: there is no
  * pushing, look by yourself; w->refused says why, 0 where the ledger is remote or its filesystem tells nothing. */

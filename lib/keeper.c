@@ -22,6 +22,7 @@ enum {
 struct watchman {
 	struct keeper *k;
 	struct vigil v;
+	bool lost;               /* its file is another one now, which could not be held yet */
 	pid_t hook;              /* the shell command that runs, 0 */
 	int64_t hook_ms;         /* until when it may */
 	struct tree_kept tree;   /* what was sent SIGTERM … */
@@ -63,10 +64,10 @@ identity(const struct keeper *k)
 }
 
 static int
-hold(struct watchman *w, struct why *why)
+hold(struct watchman *w, bool again, struct why *why)
 {
 	struct beat_id id = identity(w->k);
-	return client_hold_person(w->k->client, w->k->operation, w->k->participant, &id, &w->v.held, why);
+	return client_hold_person(w->k->client, w->k->operation, w->k->participant, &id, again, &w->v.held, why);
 }
 
 /* Give the name back to a lease of the kept process. */
@@ -84,17 +85,22 @@ let_go(struct watchman *w)
 	w->v.held = -1;
 }
 
-/* The participant has left and joined again, and so has a new file: hold that one. */
-static void
-hold_again(struct watchman *w)
+/* Where the participant has left and joined again it has a new file: hold that one.  False where the process that is kept
+ * takes part no more: it has left, and the name is nobody's, or that of another. */
+static bool
+still_has_name(struct watchman *w)
 {
 	struct stat st;
-	struct why ignored;
-	if (w->v.error != ERR_NONE || w->v.end != VIGIL_GOES_ON || w->v.held < 0 || fstat(w->v.held, &st) < 0 || st.st_nlink)
-		return;
-	close(w->v.held);
+	struct why why;
+	if (!w->lost && (w->v.held < 0 || fstat(w->v.held, &st) < 0 || st.st_nlink))
+		return true;
+	if (w->v.held >= 0)
+		close(w->v.held);
 	w->v.held = -1;
-	(void)hold(w, &ignored);
+	w->k->session = 0;
+	int rc = hold(w, true, &why);
+	w->lost = rc < 0 && err_info(why.code)->retryable;
+	return rc == 0 || w->lost;
 }
 
 /* --- shell commands after a beat --- */
@@ -259,11 +265,14 @@ static enum keeper_end
 process_ended(struct watchman *w)
 {
 	char evidence[100];
+	bool has_name = still_has_name(w);
 	if (w->kill_ms) {
-		leave(w);
+		if (has_name)
+			leave(w);
 		end_rest(w);
-		return KEEPER_LEFT;
 	}
+	if (w->kill_ms || !has_name)
+		return KEEPER_LEFT;
 	snprintf(evidence, sizeof evidence, "its process %lld has ended without leaving", (long long)w->k->pid);
 	(void)vigil_bury(&w->v, evidence); /* else the lock falls, and tells of it */
 	return KEEPER_DEAD;
@@ -280,13 +289,16 @@ heed(struct watchman *w, enum keeper_end *end)
 	if (w->k->beaten)
 		w->k->beaten(w->k->arg, v);
 	run_hook(w);
-	hold_again(w);
 	if (v->end != VIGIL_GOES_ON) {
 		*end = v->end == VIGIL_COMPLETED ? KEEPER_COMPLETED : v->end == VIGIL_FAILED ? KEEPER_FAILED : KEEPER_GONE;
 		return true;
 	}
 	if (v->dead) {
 		*end = v->error == ERR_DEAD ? KEEPER_DEAD : KEEPER_LEFT;
+		return true;
+	}
+	if (!still_has_name(w)) {
+		*end = KEEPER_LEFT;
 		return true;
 	}
 	if (v->aborted && keeps)
@@ -358,7 +370,7 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 	} else if (k->pid > 0 && k->every_ms + k->jitter_ms >= w->v.stale_ms) {
 		why_set(why, ERR_REQUEST, "a beat every %lld ms would hang: the operation takes %lld ms of silence for that",
 			(long long)(k->every_ms + k->jitter_ms), (long long)w->v.stale_ms);
-	} else if (k->pid <= 0 || hold(w, why) == 0) {
+	} else if (k->pid <= 0 || hold(w, false, why) == 0) {
 		rc = 0;
 		if (ready >= 0) {
 			(void)!write(ready, "", 1);

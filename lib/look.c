@@ -55,11 +55,13 @@ from_beat(const struct beat *b)
 	return e;
 }
 
-/* The longest lease among its live sessions, and whether one of the processes that joined is there. */
+/* The longest lease among its live sessions, and whether one of the processes that joined is there, or the one that the file
+ * names: a keeper that was sent away leaves it to the process that it kept. */
 static void
 leases(struct journal *j, const struct op_person *p, const struct beat_id *id, struct evidence *e)
 {
 	e->ttl_ms = -1;
+	e->process = process_of(id, id->pid, id->start);
 	for (uint32_t i = 0; i < j->op.sessions.n; i++) {
 		const struct op_session *s = table_at(&j->op.sessions, i);
 		bool given;

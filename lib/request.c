@@ -228,30 +228,42 @@ request_held(const struct journal *j, const char *participant, const struct beat
 	return -1;
 }
 
-int
-verbs_hold_person(struct verbs *v, const char *operation, const char *participant, const struct beat_id *id, int *fd, struct why *why)
+static int
+hold_person(struct request *r, struct journal *j, const char *participant, const struct beat_id *id, bool again)
 {
-	struct request r = {.v = v};
 	struct beat other;
 	char file[BEAT_FILE_MAX];
-	struct journal *j = request_live(&r, operation, false);
-	if (!j) {
-		*why = r.why;
-		return -1;
-	}
+	int fd;
 	beat_person_file(participant, file);
-	/* One who joins under this name holds it for the moment of writing. */
-	for (int try = 0; try < HOLD_TRIES; try++) {
-		*fd = beat_hold(j->dir, file, id, &other);
-		if (*fd >= 0)
-			return 0;
+	if (request_refuse_absent(r, j, participant) < 0)
+		return -1;
+	if (again && (beat_look(j->dir, file, &other) < 0 || other.id.pid != id->watched || other.id.start != id->watched_start))
+		return request_held(j, participant, &other, &r->why);
+	/* A beat that makes a lost file anew holds it for the moment of writing. */
+	for (int try = 0; (fd = beat_hold(j->dir, file, id, &other)) < 0; try++) {
 		if (errno != EAGAIN)
-			return why_errno(why, "hold %s of %s", file, operation);
-		if (other.known && other.locked && other.id.mode == BEAT_HELD)
-			return request_held(j, participant, &other, why);
+			return why_errno(&r->why, "hold %s of %s", file, j->op.h.id);
+		if (try == HOLD_TRIES || (other.known && other.locked && other.id.mode == BEAT_HELD))
+			return request_held(j, participant, &other, &r->why);
 		usleep(5000);
 	}
-	return request_held(j, participant, &other, why);
+	return fd;
+}
+
+int
+verbs_hold_person(struct verbs *v, const char *operation, const char *participant, const struct beat_id *id, bool again, int *fd, struct why *why)
+{
+	struct request r = {.v = v};
+	struct journal *j = request_live(&r, operation, false);
+	*fd = -1;
+	/* Under the lock: a file of one that leaves meanwhile would make it beat for ever. */
+	if (j && store_lock(&v->store, j, &r.why) == 0) {
+		*fd = hold_person(&r, j, participant, id, again);
+		journal_unlock(j);
+	}
+	if (*fd < 0)
+		*why = r.why;
+	return *fd < 0 ? -1 : 0;
 }
 
 int
@@ -320,6 +332,19 @@ request_refuse_dead(struct request *r, struct journal *j, const char *participan
 	why_hint(&r->why, "dpl-join -o %s -p %s takes part again", j->op.h.id, participant);
 	buf_free(&text);
 	buf_free(&evidence);
+	return -1;
+}
+
+int
+request_refuse_absent(struct request *r, struct journal *j, const char *participant)
+{
+	const struct op_person *p = op_person(&j->op, participant);
+	if (request_refuse_dead(r, j, participant) < 0)
+		return -1;
+	if (p && p->sessions)
+		return 0;
+	why_set(&r->why, ERR_NO_PARTICIPANT, "%s has not joined %s", participant, j->op.h.id);
+	why_hint(&r->why, "dpl-join -o %s -p %s", j->op.h.id, participant);
 	return -1;
 }
 

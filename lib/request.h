@@ -50,8 +50,10 @@ int verbs_flush(struct verbs *v, struct why *why);
 /* After a reply was given: leave checkpoints where they help the next. */
 void verbs_tidy(struct verbs *v);
 
-/* Hold the name of a participant of a live operation.  0 with the descriptor, or -1 with `why`: ERR_HELD says who has it. */
-int verbs_hold_person(struct verbs *v, const char *operation, const char *participant, const struct beat_id *id, int *fd, struct why *why);
+/* Hold the name of a participant of a live operation; with `again` only where it is now a lease of the process that id->watched
+ * names.  0 with the descriptor, or -1 with `why`: ERR_HELD says who has it, ERR_NO_PARTICIPANT and ERR_DEAD that it takes no
+ * part. */
+int verbs_hold_person(struct verbs *v, const char *operation, const char *participant, const struct beat_id *id, bool again, int *fd, struct why *why);
 
 /* Say that a name is held, and by whom; returns -1 with `why`. */
 int request_held(const struct journal *j, const char *participant, const struct beat *holder, struct why *why);
@@ -101,6 +103,9 @@ void request_beat(struct request *r, struct journal *j);
 
 /* Refuse a participant that was declared dead and has not joined again: -1 with r->why.  0 for any other. */
 int request_refuse_dead(struct request *r, struct journal *j, const char *participant);
+
+/* Refuse also who never joined, or has left: -1 with r->why. */
+int request_refuse_absent(struct request *r, struct journal *j, const char *participant);
 
 /* A participant as a member object of an array: what the journal knows of it, and whether it is alive. */
 void request_person(struct request *r, struct journal *j, const struct op_person *p, int64_t awake_ms);

@@ -257,6 +257,18 @@ tree_find_children(struct tree_kept *k, int64_t pid)
 		closedir(d);
 }
 
+/* Whether it is below a supervisor or keeper that is not above the kept one itself. */
+static bool
+is_below_dpl(const struct all *a, const struct one *o, int64_t kept)
+{
+	for (int i = 0; o && i < 4096; i++) {
+		if (is_dpl(&o->p))
+			return !descends(a, find(a, kept), o->p.pid);
+		o = o->p.parent > 1 ? find(a, o->p.parent) : NULL;
+	}
+	return false;
+}
+
 void
 tree_find_kept(struct tree_kept *k, int64_t pid, int64_t start)
 {
@@ -266,7 +278,7 @@ tree_find_kept(struct tree_kept *k, int64_t pid, int64_t start)
 		keep(k, &kept);
 		if (kept.group == pid && list(&a) == 0)
 			for (size_t i = 0; i < a.n; i++)
-				if (a.one[i].p.group == pid)
+				if (a.one[i].p.group == pid && !is_below_dpl(&a, &a.one[i], pid))
 					keep(k, &a.one[i].p);
 	}
 	/* What is found is looked at for children in its turn; the known ones too, for new children of theirs. */

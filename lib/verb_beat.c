@@ -11,20 +11,6 @@
 #include "look.h"
 #include "wire.h"
 
-/* Refuse who does not take part: it never joined, has left, or died. */
-static int
-refuse_absent(struct request *r, struct journal *j, const char *by)
-{
-	const struct op_person *p = op_person(&j->op, by);
-	if (request_refuse_dead(r, j, by) < 0)
-		return -1;
-	if (p && p->sessions)
-		return 0;
-	why_set(&r->why, ERR_NO_PARTICIPANT, "%s has not joined %s", by, j->op.h.id);
-	why_hint(&r->why, "dpl-join -o %s -p %s", j->op.h.id, by);
-	return -1;
-}
-
 /* --- progress --- */
 
 struct progress {
@@ -50,7 +36,7 @@ put_progress(struct request *r, const char *id, const char *by, const char *call
 	}
 	r->reply = &nothing;
 	int rc = change_begin(&c, r, id, reply_nothing);
-	if (rc == 0 && *by && refuse_absent(r, c.j, by) < 0)
+	if (rc == 0 && *by && request_refuse_absent(r, c.j, by) < 0)
 		rc = change_refuse(&c);
 	else if (rc == 0 && *call && !op_call(&c.j->op, call)) {
 		why_set(&r->why, ERR_NO_CALL, "no call %s runs in %s", call, c.j->op.h.id);
@@ -241,7 +227,7 @@ static int
 without_file(struct request *r, struct journal *j, const char *by)
 {
 	/* Once more, behind the look at the file: the entry that took it away is there by now. */
-	if (journal_refresh(j, &r->why) < 0 || refuse_absent(r, j, by) < 0)
+	if (journal_refresh(j, &r->why) < 0 || request_refuse_absent(r, j, by) < 0)
 		return -1;
 	const struct op_session *s = op_newest_session(&j->op, op_person(&j->op, by));
 	struct beat_id id = beat_here();
