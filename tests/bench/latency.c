@@ -10,8 +10,9 @@
  *	latency lines [-n rounds] BIN LEDGER TOLD
  *		Until a line that was appended comes out of `dpl-watch`, and in turn out of `told copy`.
  *
- * Prints `latency NAME p50 p99 rounds lost`, times in microseconds.  Each round has an operation and processes of
- * its own, and begins when all of them wait and watch.  The time begins before the change is made, with its lock and its
+ * Prints `latency NAME p50 p99 rounds lost noisy`, times in microseconds.  Each round has an operation and processes of
+ * its own, and begins when all of them wait and watch and all processors have been idle for 50 ms; where that does not come about
+ * in half a second it is counted as noisy.  The time begins before the change is made, with its lock and its
  * write (`NAME-after`: when that has returned), so nothing is left out. */
 #include <dirent.h>
 #include <errno.h>
@@ -34,7 +35,7 @@
 #include "dpl.h"
 #include "told.h"
 
-enum { ROUNDS_MAX = 10000, READY_MS = 5000, LATE_MS = 3000, SETTLE_MS = 30, TRIES = 5 };
+enum { ROUNDS_MAX = 10000, READY_MS = 5000, LATE_MS = 3000, SETTLE_MS = 30, TRIES = 5, QUIET_TICKS = 5, QUIET_TRIES = 10 };
 
 extern char **environ;
 
@@ -42,6 +43,7 @@ static const char *bin, *ledger, *told;
 static struct slot *slots;
 static int shared;
 static pid_t pids[SLOTS];
+static int noisy; /* rounds that began while others computed */
 
 static _Noreturn void __attribute__((format(printf, 1, 2)))
 die(const char *fmt, ...)
@@ -88,7 +90,7 @@ print(struct series *s)
 	if (!s->n)
 		die("%s: nothing came", s->name);
 	qsort(s->us, (size_t)s->n, sizeof *s->us, compare);
-	printf("latency %s %.0f %.0f %d %d\n", s->name, s->us[s->n / 2], s->us[(int)(0.99 * (s->n - 1) + 0.5)], s->n, s->lost);
+	printf("latency %s %.0f %.0f %d %d %d\n", s->name, s->us[s->n / 2], s->us[(int)(0.99 * (s->n - 1) + 0.5)], s->n, s->lost, noisy);
 }
 
 /* --- processes --- */
@@ -133,6 +135,33 @@ watches(pid_t pid)
 	return n;
 }
 
+/* The time that all processors together have been idle, in ticks. */
+static long
+idle_ticks(void)
+{
+	char text[200] = "";
+	long user, nice, system, idle = 0;
+	int fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
+	(void)!read(fd, text, sizeof text - 1);
+	close(fd);
+	(void)!sscanf(text, "cpu %ld %ld %ld %ld", &user, &nice, &system, &idle);
+	return idle;
+}
+
+/* Until nobody else computes, for a while at most. */
+static void
+wait_quiet(void)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN), tick_us = 1000000 / sysconf(_SC_CLK_TCK);
+	for (int i = 0; i < QUIET_TRIES; i++) {
+		long before = idle_ticks();
+		usleep((useconds_t)(QUIET_TICKS * tick_us));
+		if (idle_ticks() - before >= processors * QUIET_TICKS - 1)
+			return;
+	}
+	noisy++;
+}
+
 /* Until slots 0 … n-1 are ready, and processes 0 … n-1 have `least` watches.  False where that does not come about. */
 static bool
 wait_ready(int n, int least)
@@ -145,6 +174,7 @@ wait_ready(int n, int least)
 			usleep(1000);
 		}
 	usleep(SETTLE_MS * 1000);
+	wait_quiet();
 	return true;
 }
 
