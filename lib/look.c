@@ -264,6 +264,8 @@ end_tree(struct journal *j, const char *call, bool last)
 		snprintf(needle, sizeof needle, "\"callId\":\"%s\"", call);
 		(void)journal_search(j, 0, needle, take_marks, &m, &ignored);
 		m.tree.cgroup = m.cgroup.n ? m.cgroup.p : NULL;
+		if (b.known && b.id.time_ns != here.time_ns)
+			m.tree.root_start = -1; /* told by another clock */
 		int sig = 0;
 		if (last) {
 			sig = SIGKILL;

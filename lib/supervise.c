@@ -27,6 +27,7 @@ extern char **environ;
 
 enum {
 	WATCH_AFTER_MS = 5, /* a shorter command is not worth an inotify instance */
+	TREE_AFTER_MS = 20, /* from the command's SIGTERM to that of the rest of its tree */
 	PASS_MS = 50,       /* between two looks at a tree that is ending */
 	END_TRIES = 6,
 	PASSES_LAST = 40,   /* of these after SIGKILL: what cannot be killed (another uid, a dead disk) is left */
@@ -55,7 +56,8 @@ struct run {
 	bool full;               /* … and ours takes no more for now */
 	struct buf result;
 	bool result_long;
-	int64_t begun_ms, stop_ms, kill_ms;
+	int64_t begun_ms, kill_ms;
+	int64_t tree_ms;         /* when the rest of the tree gets its SIGTERM, 0: not due */
 	int64_t paused_ms, resumed_ms; /* suspended for so long in all, and until then last */
 	enum stop stop;
 	char stop_reason[640];
@@ -432,18 +434,16 @@ tree_of(const struct run *r)
 		.cgroup = r->hold.cgroup.n ? r->hold.cgroup.p : NULL};
 }
 
-/* SIGTERM to all of it, the command first: it is why somebody aborts, and looking for the rest takes a while.  What is
- * stopped must run to take it. */
+/* SIGTERM to the command at once: it is why somebody aborts.  Looking through /proc for the rest takes milliseconds, in which
+ * other supervisors wait for the processor to do the same; most commands end by themselves, and then nobody is left to look for. */
 static void
 send_term(struct run *r)
 {
-	struct tree t = tree_of(r);
 	if (!r->reaped) {
 		kill(r->child, SIGTERM);
-		kill(r->child, SIGCONT);
+		kill(r->child, SIGCONT); /* what is stopped must run to take it */
 	}
-	(void)tree_signal(&t, SIGTERM, r->reaped ? -1 : r->child, NULL);
-	(void)tree_signal(&t, SIGCONT, r->reaped ? -1 : r->child, NULL);
+	r->tree_ms = clock_mono_ms() + TREE_AFTER_MS;
 }
 
 static void
@@ -478,8 +478,7 @@ stop(struct run *r, enum stop why, const char *fmt, ...)
 	vsnprintf(r->stop_reason, sizeof r->stop_reason, fmt, ap);
 	va_end(ap);
 	r->stop = why;
-	r->stop_ms = clock_mono_ms();
-	r->kill_ms = r->stop_ms + r->s->grace_ms;
+	r->kill_ms = clock_mono_ms() + r->s->grace_ms;
 	if (r->s->on_abort)
 		run_hook(r);
 	if (r->hook <= 0)
@@ -679,6 +678,8 @@ next_deadline(struct run *r)
 		next = watchdog_deadline(r);
 	if (r->stop && !r->killed && r->kill_ms < next)
 		next = r->kill_ms;
+	if (r->tree_ms && r->tree_ms < next)
+		next = r->tree_ms;
 	return next;
 }
 
@@ -698,8 +699,12 @@ keep_time(struct run *r)
 		stop(r, STOP_TIMEOUT, "timeout: not done after %lld.%03lld s", (long long)s->timeout_ms / 1000, (long long)s->timeout_ms % 1000);
 	if (now >= watchdog_deadline(r))
 		stop(r, STOP_WATCHDOG, "watchdog: no beat of its own for %lld.%03lld s", (long long)s->watchdog_ms / 1000, (long long)s->watchdog_ms % 1000);
+	struct tree t = tree_of(r);
+	if (r->tree_ms && now >= r->tree_ms) {
+		r->tree_ms = 0;
+		(void)tree_signal(&t, SIGTERM, r->reaped ? -1 : r->child, NULL);
+	}
 	if (r->stop && !r->killed && now >= r->kill_ms) {
-		struct tree t = tree_of(r);
 		r->killed = true;
 		if (!r->reaped)
 			kill(r->child, SIGKILL);
@@ -764,8 +769,6 @@ end_tree(struct run *r)
 		struct pollfd out = output(r);
 		int n = tree_signal(&t, sig, -1, NULL);
 		clean = n ? 0 : clean + 1;
-		if (sig == SIGTERM && n)
-			(void)tree_signal(&t, SIGCONT, -1, NULL);
 		sig = clock_mono_ms() >= r->kill_ms ? SIGKILL : 0;
 		last += sig == SIGKILL;
 		if (clean)

@@ -25,8 +25,8 @@ struct tree {
 	const char *cgroup;      /* the control group that they are in; NULL */
 };
 
-/* Send `sig` (0: only count) to every process of the call but those in `skip` (-1: none); the number found.  With `who`
- * their pids and commands are added, ", " between them. */
+/* Send `sig` (0: only count) to every process of the call but `skip` (-1: none); the number found.  SIGTERM is followed by
+ * SIGCONT.  With `who` their pids and commands are added, ", " between them. */
 int tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who);
 
 /* A process that is kept, with its group if it leads one and all that descends from it; dpl's own and what is below them left
@@ -38,7 +38,7 @@ struct tree_kept {
 
 /* Add those that are there now and not in `k` yet. */
 void tree_find_kept(struct tree_kept *k, int64_t pid, int64_t start);
-/* Send `sig` (0: only count) to them, the kept one first; how many are still there. */
+/* Send `sig` (0: only count; SIGTERM is followed by SIGCONT) to them, the kept one first; how many are still there. */
 int tree_signal_kept(const struct tree_kept *k, int sig);
 void tree_free_kept(struct tree_kept *k);
 
