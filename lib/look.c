@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,9 @@
 #include "look.h"
 #include "tree.h"
 
-enum { LOCK_LOOKS = 10 }; /* a millisecond each, for a lock to fall after the event that told of it */
+enum {
+	LOCK_YIELDS = 4, LOCK_LOOKS = 100, LOCK_LOOK_US = 50, /* for a lock to fall after the event that told of it */
+};
 
 /* --- evidence --- */
 
@@ -415,19 +418,32 @@ look_bury(struct journal *j, const char *by, const char *participant, const char
 	return journal_commit(j, why);
 }
 
+/* The kernel tells of the closing just before it drops the lock, and may run us in between. */
+static void
+await_lock(struct journal *j, const char *name)
+{
+	char file[NAME_MAX + 8];
+	snprintf(file, sizeof file, "beats/%s", name);
+	for (int i = 0; i < LOCK_LOOKS && beat_is_held(j->dir, file); i++)
+		if (i < LOCK_YIELDS)
+			sched_yield();
+		else
+			usleep(LOCK_LOOK_US);
+}
+
 int
 look_at(struct journal *j, const char *name, struct look *l, struct why *why)
 {
-	char id[ID_NAME_MAX + 1], file[NAME_MAX + 8];
-	snprintf(file, sizeof file, "beats/%s", name);
-	for (int i = 0; i < LOCK_LOOKS && beat_is_held(j->dir, file); i++)
-		usleep(1000);
-	if (name_of_file(name, 'p', id))
-		return look_at_person(j, id, l, why);
-	if (!name_of_file(name, 'c', id))
+	char id[ID_NAME_MAX + 1];
+	bool person = name_of_file(name, 'p', id);
+	/* Of many who are told at once most find that another was first. */
+	if (person ? !op_person(&j->op, id) : !name_of_file(name, 'c', id) || !op_call(&j->op, id))
 		return 0;
+	await_lock(j, name);
+	if (person)
+		return look_at_person(j, id, l, why);
 	int rc = look_at_call(j, id, l, why);
-	l->ending += end_tree(j, id, false);
+	l->ending += l->crashed;
 	return rc;
 }
 

@@ -11,7 +11,8 @@
 
 enum {
 	EXTRA = 4,        /* descriptors of the caller's */
-	AGAIN_MS = 250,   /* to look again while processes of a dead supervisor are being ended */
+	SOON_MS = 20,     /* to begin to end the processes of a dead supervisor */
+	AGAIN_MS = 250,   /* … and to look again while that goes on */
 	BUSY_MS = 100,    /* to ask again after the lock was not had */
 };
 
@@ -147,11 +148,11 @@ jitter(int64_t most)
 static void
 plan(struct vigil *v)
 {
-	int64_t wait = v->beat_ms + jitter(v->jitter_ms);
+	int64_t wait = v->beat_ms + jitter(v->jitter_ms), again = v->owes ? SOON_MS : AGAIN_MS;
 	if (!v->pushed && !v->client->remote && wait > WATCH_LOOK_MS)
 		wait = WATCH_LOOK_MS;
-	if (v->ending && wait > AGAIN_MS)
-		wait = AGAIN_MS;
+	if (v->ending && wait > again)
+		wait = again;
 	if (v->error != ERR_NONE && err_info(v->error)->retryable)
 		wait = BUSY_MS;
 	v->next_ms = clock_mono_ms() + wait;
@@ -175,6 +176,7 @@ ask(struct vigil *v, const char *member, const char *value)
 		json_put(&body, member, value);
 	else if (v->ending)
 		json_put_bool(&body, "look", true);
+	bool at = member && strcmp(member, "lookAt") == 0;
 	if (v->whole)
 		json_put_bool(&body, "whole", true);
 	json_put_int(&body, "awakeMs", v->awake_ms);
@@ -185,7 +187,12 @@ ask(struct vigil *v, const char *member, const char *value)
 		snprintf(v->reason, sizeof v->reason, "%s", why.text);
 	} else {
 		if (status == 200) {
+			int ending = v->ending;
 			take_reply(v, &j);
+			/* A look at one of them tells nothing of the others. */
+			v->owes = at && (v->owes || v->ending);
+			if (at && !v->ending)
+				v->ending = ending;
 			rc = 0;
 		} else {
 			rc = take_error(v, &j);
@@ -272,9 +279,25 @@ vigil_signal(struct vigil *v, struct signalfd_siginfo *info)
 	return n == (ssize_t)sizeof *info;
 }
 
+/* Begin to end what a dead supervisor left, without a beat: there may be nobody any more who beats. */
+static void
+look_over(struct vigil *v)
+{
+	struct buf body = {0};
+	json_open(&body, NULL, '{');
+	json_put(&body, "operationId", v->operation);
+	json_put(&body, "participantId", v->participant);
+	json_close(&body, '}');
+	(void)client_call_text(v->client, "/operation/look", &body, NULL, &v->reply); /* else the next one who looks does it */
+	buf_free(&body);
+	v->owes = false;
+}
+
 void
 vigil_finish(struct vigil *v)
 {
+	if (v->owes)
+		look_over(v);
 	watch_close(&v->watch);
 	if (v->signals >= 0)
 		close(v->signals);

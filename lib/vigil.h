@@ -38,6 +38,7 @@ struct vigil {
 	char reason[600];        /* of the abort; or the evidence of the crash; or what is wrong */
 	char call_state[16];     /* "running", "cancelled" … */
 	int ending;              /* processes of dead supervisors that are still there */
+	bool owes;               /* it recorded such a death, and has not begun to end them */
 	enum err error;          /* why it could not be asked, ERR_NONE */
 	struct buf reply;
 };
@@ -65,6 +66,7 @@ bool vigil_signal(struct vigil *v, struct signalfd_siginfo *info);
 /* It was stopped for a while, or slept: nobody is judged by that time. */
 void vigil_awoke(struct vigil *v);
 
+/* Begins what it owes. */
 void vigil_finish(struct vigil *v);
 
 #endif
