@@ -12,7 +12,7 @@
  *
  * Prints `latency NAME p50 p99 rounds lost noisy`, times in microseconds.  Each round has an operation and processes of
  * its own, and begins when all of them wait and watch and all processors have been idle for 50 ms; where that does not come about
- * in half a second it is counted as noisy.  The time begins before the change is made, with its lock and its
+ * in half a second (-w seconds) it is counted as noisy.  The time begins before the change is made, with its lock and its
  * write (`NAME-after`: when that has returned), so nothing is left out. */
 #include <dirent.h>
 #include <errno.h>
@@ -35,7 +35,7 @@
 #include "dpl.h"
 #include "told.h"
 
-enum { ROUNDS_MAX = 10000, READY_MS = 5000, LATE_MS = 3000, SETTLE_MS = 30, TRIES = 5, QUIET_TICKS = 5, QUIET_TRIES = 10 };
+enum { ROUNDS_MAX = 10000, READY_MS = 5000, LATE_MS = 3000, SETTLE_MS = 30, TRIES = 5, QUIET_TICKS = 5 };
 
 extern char **environ;
 
@@ -44,6 +44,7 @@ static struct slot *slots;
 static int shared;
 static pid_t pids[SLOTS];
 static int noisy; /* rounds that began while others computed */
+static int patience = 10; /* how often a round is put off for that, 50 ms each */
 
 static _Noreturn void __attribute__((format(printf, 1, 2)))
 die(const char *fmt, ...)
@@ -153,7 +154,7 @@ static void
 wait_quiet(void)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN), tick_us = 1000000 / sysconf(_SC_CLK_TCK);
-	for (int i = 0; i < QUIET_TRIES; i++) {
+	for (int i = 0; i < patience; i++) {
 		long before = idle_ticks();
 		usleep((useconds_t)(QUIET_TICKS * tick_us));
 		if (idle_ticks() - before >= processors * QUIET_TICKS - 1)
@@ -426,10 +427,11 @@ main(int argc, char **argv)
 	char error[300];
 	const char *what = argc > 1 ? argv[1] : "";
 	argc--, argv++;
-	for (int o; (o = getopt(argc, argv, "n:p:")) != -1;)
+	for (int o; (o = getopt(argc, argv, "n:p:w:")) != -1;)
 		switch (o) {
 		case 'n': rounds = (int)strtol(optarg, NULL, 10); break;
 		case 'p': participants = (int)strtol(optarg, NULL, 10); break;
+		case 'w': patience = (int)strtol(optarg, NULL, 10) * 20; break;
 		default: die("see the comment at the head of latency.c");
 		}
 	argv += optind;
