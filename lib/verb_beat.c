@@ -65,6 +65,7 @@ put_progress(struct request *r, const char *id, const char *by, const char *call
 struct heartbeat {
 	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1], call[ID_NAME_MAX + 1];
 	bool whole;              /* the whole result is wanted */
+	bool asks;               /* … only that: it is no beat */
 	bool watchdog;           /* it comes from below a call that must beat by itself */
 	int64_t awake_ms;
 	int64_t before_mono, before_wall; /* the participant's last beat before this one; -1 */
@@ -143,7 +144,6 @@ put_whole(struct request *r, struct journal *j, const struct heartbeat *h)
 {
 	int64_t now = clock_mono_ms();
 	int64_t age = h->before_mono >= 0 && h->before_mono <= now ? now - h->before_mono : -1;
-	json_put_int(r->reply, "callFrameCount", (int64_t)op_running(&j->op));
 	json_put_int(r->reply, "tempResourceCount", 0);
 	json_put_int(r->reply, "heartbeatAgeMs", age >= 0 ? age : 0);
 	put_names(r, j, h);
@@ -193,6 +193,7 @@ put_reply(struct request *r, struct journal *j, const struct heartbeat *h)
 	wire_crash(r->reply, &j->op, &from);
 	json_put_int(r->reply, "beatMs", j->op.h.beat_ms);
 	json_put_int(r->reply, "jitterMs", j->op.h.jitter_ms);
+	json_put_int(r->reply, "callFrameCount", (int64_t)op_running(&j->op));
 	json_put_int(r->reply, "staleMs", j->op.h.stale_ms);
 	if (*h->call && !j->op.head)
 		json_put(r->reply, "callState", state_of_call(j, h->call));
@@ -223,22 +224,28 @@ touch(struct journal *j, struct heartbeat *h)
 	return beat_touch_file(j->dir, file);
 }
 
+/* Refuse one who died, has left, or never joined. */
+static int
+refuse_absent(struct request *r, struct journal *j, const char *by)
+{
+	const struct op_person *p = op_person(&j->op, by);
+	if (request_refuse_dead(r, j, by) < 0)
+		return -1;
+	if (p && p->sessions)
+		return 0;
+	why_set(&r->why, ERR_NO_PARTICIPANT, "%s has not joined %s", by, j->op.h.id);
+	why_hint(&r->why, "dpl-join -o %s -p %s", j->op.h.id, by);
+	return -1;
+}
+
 /* The participant has no beat file: it never joined, has left, died, or the file was lost. */
 static int
 without_file(struct request *r, struct journal *j, const char *by)
 {
 	/* Once more, behind the look at the file: the entry that took it away is there by now. */
-	if (journal_refresh(j, &r->why) < 0)
+	if (journal_refresh(j, &r->why) < 0 || refuse_absent(r, j, by) < 0)
 		return -1;
-	const struct op_person *p = op_person(&j->op, by);
-	if (request_refuse_dead(r, j, by) < 0)
-		return -1;
-	if (!p || !p->sessions) {
-		why_set(&r->why, ERR_NO_PARTICIPANT, "%s has not joined %s", by, j->op.h.id);
-		why_hint(&r->why, "dpl-join -o %s -p %s", j->op.h.id, by);
-		return -1;
-	}
-	const struct op_session *s = op_newest_session(&j->op, p);
+	const struct op_session *s = op_newest_session(&j->op, op_person(&j->op, by));
 	struct beat_id id = beat_here();
 	char file[BEAT_FILE_MAX];
 	beat_person_file(by, file);
@@ -253,9 +260,11 @@ static int
 read_heartbeat(struct request *r, struct heartbeat *h, struct progress *p, bool *look)
 {
 	*h = (struct heartbeat){.before_mono = -1, .before_wall = -1};
+	bool beats = true;
 	*p = (struct progress){.done = -1, .total = -1};
 	if (request_operation(r, h->id) < 0 || request_participant(r, false, h->by) < 0 || request_call(r, "callId", false, h->call) < 0 ||
 	    request_bool(r, "whole", &h->whole) < 0 || request_bool(r, "look", look) < 0 || request_bool(r, "watchdog", &h->watchdog) < 0 ||
+	    request_bool(r, "beat", &beats) < 0 ||
 	    request_int(r, "awakeMs", 0, JSON_INT_MAX, &h->awake_ms) < 0 ||
 	    request_int(r, "done", 0, JSON_INT_MAX, &p->done) < 0 || request_int(r, "total", 1, JSON_INT_MAX, &p->total) < 0)
 		return -1;
@@ -271,6 +280,7 @@ read_heartbeat(struct request *r, struct heartbeat *h, struct progress *p, bool 
 		return why_set(&r->why, ERR_REQUEST, "done (%lld) is more than total (%lld)", (long long)p->done, (long long)p->total);
 	/* Clients of the old protocol name nobody, and get the whole result. */
 	h->whole |= !*h->by;
+	h->asks = !beats;
 	return 0;
 }
 
@@ -304,7 +314,7 @@ verb_heartbeat(struct request *r)
 	if (*h.died)
 		return bury(r, &h);
 	/* A plain beat needs the head alone, so that it costs the same however many take part. */
-	bool plain = !h.whole && !look && !*h.look_at && !r->v->opened;
+	bool plain = !h.whole && !h.asks && !look && !*h.look_at && !r->v->opened;
 	if (plain && (request_store(r, false) < 0 || store_get(&r->v->store, h.id, STORE_LIVE, &head_only, &head, &r->why) < 0))
 		return -1;
 	if (!plain && !(j = request_live(r, h.id, true)))
@@ -313,8 +323,8 @@ verb_heartbeat(struct request *r)
 		j = &head;
 	if (!*h.by)
 		snprintf(h.by, sizeof h.by, "%.64s", j->op.h.initiator);
-	int rc = touch(j, &h), e = errno;
-	bool due = look || h.whole || look_is_due(j);
+	int rc = h.asks ? refuse_absent(r, j, h.by) : touch(j, &h), e = h.asks ? 0 : errno;
+	bool due = look || h.whole || (!h.asks && look_is_due(j));
 	if (plain && (rc < 0 || due)) {
 		journal_close(&head);
 		if (!(j = request_live(r, h.id, true)))
@@ -323,7 +333,7 @@ verb_heartbeat(struct request *r)
 	}
 	if (rc < 0 && e == ENOENT)
 		rc = without_file(r, j, h.by);
-	else if (rc < 0) {
+	else if (rc < 0 && e) {
 		errno = e;
 		rc = why_errno(&r->why, "beat of %s in %s", h.by, h.id);
 	}
@@ -331,7 +341,7 @@ verb_heartbeat(struct request *r)
 		struct why why;
 		h.look = (struct look){.by = h.by, .awake_ms = h.awake_ms};
 		/* The beat itself was done; what could not be recorded is found by the next who looks. */
-		if ((due ? look_over(j, &h.look, &why) : look_at(j, h.look_at, &h.look, &why)) < 0)
+		if ((*h.look_at && look_at(j, h.look_at, &h.look, &why) < 0) || (due && look_over(j, &h.look, &why) < 0))
 			notice(r->v->o.notice, "%s", why.text);
 		if (j->op.h.archived)
 			j = request_live(r, h.id, true);

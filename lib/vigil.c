@@ -133,6 +133,7 @@ take_reply(struct vigil *v, struct json *j)
 	}
 	v->stale_ms = number(j, "staleMs", 0);
 	v->ending = (int)number(j, "endingProcesses", 0);
+	v->running = number(j, "callFrameCount", 0);
 	copy_text(j, "callState", v->call_state, sizeof v->call_state);
 }
 
@@ -144,28 +145,29 @@ jitter(int64_t most)
 	return most > 0 ? random % (most + 1) : 0;
 }
 
-/* When to ask next. */
+/* When to ask next: what was no beat does not put the next one off. */
 static void
-plan(struct vigil *v)
+plan(struct vigil *v, bool beat)
 {
-	int64_t wait = v->beat_ms + jitter(v->jitter_ms), again = v->owes ? SOON_MS : AGAIN_MS;
+	int64_t now = clock_mono_ms(), wait = beat ? v->beat_ms + jitter(v->jitter_ms) : v->next_ms - now, again = v->owes ? SOON_MS : AGAIN_MS;
 	if (!v->pushed && !v->client->remote && wait > WATCH_LOOK_MS)
 		wait = WATCH_LOOK_MS;
 	if (v->ending && wait > again)
 		wait = again;
 	if (v->error != ERR_NONE && err_info(v->error)->retryable)
 		wait = BUSY_MS;
-	v->next_ms = clock_mono_ms() + wait;
+	v->next_ms = now + wait;
 }
 
+/* `beat`: it is one; else it only asks, which is quicker. */
 static int
-ask(struct vigil *v, const char *member, const char *value)
+ask(struct vigil *v, bool beat, const char *member, const char *value)
 {
 	struct buf body = {0};
 	struct json j;
 	struct why why;
 	int rc = -1;
-	if (v->held >= 0)
+	if (v->held >= 0 && beat)
 		(void)beat_touch(v->held); /* cannot fail on our own open file */
 	json_open(&body, NULL, '{');
 	json_put(&body, "operationId", v->operation);
@@ -174,8 +176,10 @@ ask(struct vigil *v, const char *member, const char *value)
 		json_put(&body, "callId", v->call);
 	if (member)
 		json_put(&body, member, value);
-	else if (v->ending)
+	else if (v->ending && beat)
 		json_put_bool(&body, "look", true);
+	if (!beat)
+		json_put_bool(&body, "beat", false);
 	bool at = member && strcmp(member, "lookAt") == 0;
 	if (v->whole)
 		json_put_bool(&body, "whole", true);
@@ -189,9 +193,9 @@ ask(struct vigil *v, const char *member, const char *value)
 		if (status == 200) {
 			int ending = v->ending;
 			take_reply(v, &j);
-			/* A look at one of them tells nothing of the others. */
-			v->owes = at && (v->owes || v->ending);
-			if (at && !v->ending)
+			/* A beat looks over all, where there is something to end; the others tell of their own at most. */
+			v->owes = (v->owes && (member || !beat)) || (at && !beat && v->ending);
+			if ((member || !beat) && !v->ending)
 				v->ending = ending;
 			rc = 0;
 		} else {
@@ -201,20 +205,20 @@ ask(struct vigil *v, const char *member, const char *value)
 	}
 	client_tidy(v->client);
 	buf_free(&body);
-	plan(v);
+	plan(v, beat);
 	return rc;
 }
 
 int
 vigil_ask(struct vigil *v)
 {
-	return ask(v, NULL, NULL);
+	return ask(v, true, NULL, NULL);
 }
 
 int
 vigil_bury(struct vigil *v, const char *evidence)
 {
-	return ask(v, "died", evidence);
+	return ask(v, true, "died", evidence);
 }
 
 /* --- waiting --- */
@@ -230,19 +234,20 @@ static bool
 take_events(struct vigil *v)
 {
 	struct watch_event e;
-	bool rung = false, asked = false;
+	/* Whoever wants the whole answer wants to know how old the beat before was. */
+	bool rung = false, asked = false, beat = v->whole;
 	while (watch_next(&v->watch, &e)) {
 		if (e.what == v->beats && *e.name) {
 			char name[ID_FILE_MAX + 8];
 			snprintf(name, sizeof name, "%s", e.name);
-			(void)ask(v, "lookAt", name);
+			(void)ask(v, beat, "lookAt", name);
 			asked = true;
 		} else {
 			rung = true;
 		}
 	}
 	if (rung && !asked)
-		(void)ask(v, NULL, NULL);
+		(void)ask(v, beat, NULL, NULL);
 	return rung || asked;
 }
 
@@ -263,7 +268,7 @@ vigil_wait(struct vigil *v, int64_t until_ms, struct pollfd *fds, int n)
 		v->awake_ms = then;
 	bool asked = ready > 0 && all[1].revents ? take_events(v) : false;
 	if (!asked && then >= v->next_ms) {
-		(void)ask(v, NULL, NULL);
+		(void)ask(v, true, NULL, NULL);
 		asked = true;
 	}
 	return asked;

@@ -38,6 +38,7 @@ struct vigil {
 	char reason[600];        /* of the abort; or the evidence of the crash; or what is wrong */
 	char call_state[16];     /* "running", "cancelled" … */
 	int ending;              /* processes of dead supervisors that are still there */
+	int64_t running;         /* how many calls run in the operation */
 	bool owes;               /* it recorded such a death, and has not begun to end them */
 	enum err error;          /* why it could not be asked, ERR_NONE */
 	struct buf reply;
