@@ -35,7 +35,8 @@
 #include "dpl.h"
 #include "told.h"
 
-enum { ROUNDS_MAX = 10000, READY_MS = 5000, LATE_MS = 3000, SETTLE_MS = 30, TRIES = 5, QUIET_TICKS = 5 };
+enum { ROUNDS_MAX = 10000, READY_MS = 5000, LATE_MS = 3000, SETTLE_MS = 30, TRIES = 5, QUIET_TICKS = 5,
+	REST_MS = 20 /* twice that between two lines: dpl-watch lets more that come together pile up */ };
 
 extern char **environ;
 
@@ -406,12 +407,12 @@ measure_lines(int rounds)
 		int64_t before = now_ns();
 		done(dpl_log(dpl, operation, "bench", "info", "a line of the log, as long as they often are"));
 		add(&line, before, comes_out(lines));
-		usleep(2000);
+		usleep(REST_MS * 1000);
 		before = now_ns();
 		if (write(file, text, sizeof text) < 0)
 			die("%s: %s", path, strerror(errno));
 		add(&copied, before, comes_out(bytes));
-		usleep(2000);
+		usleep(REST_MS * 1000);
 	}
 	kill(pids[0], SIGTERM);
 	kill(pids[1], SIGTERM);
