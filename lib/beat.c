@@ -13,7 +13,11 @@
 #include "json.h"
 #include "text.h"
 
-enum { LINE_MAX_BYTES = 2048, READS = 5 };
+enum {
+	LINE_MAX_BYTES = 2048,
+	READS = 5,
+	HELD_FROM = 60, /* a descriptor that is held: above all others, below what makes the kernel's table grow (64) */
+};
 
 /* --- who --- */
 
@@ -225,8 +229,9 @@ open_file(int dir, const char *file)
 	return fd;
 }
 
-int
-beat_hold(int dir, const char *file, const struct beat_id *id, struct beat *other)
+/* Open it, lock it, write it: what beat_hold says. */
+static int
+take(int dir, const char *file, const struct beat_id *id, struct beat *other)
 {
 	for (;;) {
 		struct stat st, named;
@@ -255,11 +260,30 @@ beat_hold(int dir, const char *file, const struct beat_id *id, struct beat *othe
 	}
 }
 
+/* Of a process that dies the kernel closes the highest descriptor first, and closing an inotify instance may take it 20 ms:
+ * the others shall know before. */
+static int
+lift(int fd)
+{
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, HELD_FROM);
+	if (high < 0)
+		return fd;
+	close(fd);
+	return high;
+}
+
+int
+beat_hold(int dir, const char *file, const struct beat_id *id, struct beat *other)
+{
+	int fd = take(dir, file, id, other);
+	return fd < 0 ? -1 : lift(fd);
+}
+
 int
 beat_lease(int dir, const char *file, const struct beat_id *id)
 {
 	/* Held for the moment of writing: a keeper that has it keeps it, and its own line stands. */
-	int fd = beat_hold(dir, file, id, NULL);
+	int fd = take(dir, file, id, NULL);
 	if (fd < 0)
 		return errno == EAGAIN ? 0 : -1;
 	close(fd);

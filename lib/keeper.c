@@ -223,7 +223,6 @@ stop_process(struct watchman *w)
 	w->kill_ms = clock_mono_ms() + w->k->grace_ms;
 	tree_find_kept(&w->tree, w->k->pid, w->k->start);
 	(void)tree_signal_kept(&w->tree, SIGTERM);
-	(void)tree_signal_kept(&w->tree, SIGCONT);
 }
 
 /* SIGKILL for what did not heed the SIGTERM, and for what that has started since. */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,9 @@
 #include "look.h"
 #include "tree.h"
 
-enum { LOCK_LOOKS = 10 }; /* a millisecond each, for a lock to fall after the event that told of it */
+enum {
+	LOCK_YIELDS = 4, LOCK_LOOKS = 100, LOCK_LOOK_US = 50, /* for a lock to fall after the event that told of it */
+};
 
 /* --- evidence --- */
 
@@ -248,6 +251,35 @@ take_marks(void *arg, const char *line, size_t n)
 	return true;
 }
 
+/* Whether its processes would be seen from here.  Another boot of this machine has ended all; those of another host or PID
+ * namespace are left to who sees them. */
+static bool
+in_sight(const struct beat *b)
+{
+	struct beat_id here = beat_here();
+	bool same_boot = b->known && strcmp(b->id.boot, here.boot) == 0;
+	return same_boot ? b->id.pid_ns == here.pid_ns : !b->known || strcmp(b->id.machine, here.machine) == 0;
+}
+
+/* Begin to end what the dead supervisor of `call` left: false where nobody died.  A supervisor makes its file, locks it and
+ * appends the start of its call under the lock of the journal: only under that is it sure that a file which nobody holds is not
+ * that of a call which just begins.  *first: nobody has begun before. */
+static bool
+claim(struct journal *j, const char *call, const char *file, struct beat *b, bool *first)
+{
+	struct why ignored;
+	if (lock_live(j, &ignored) <= 0)
+		return false; /* done at the next look, or by the end of the operation */
+	bool left = !op_call(&j->op, call) && beat_look(j->dir, file, b) == 0 && !b->locked && in_sight(b);
+	*first = left && b->state != BEAT_ENDING;
+	if (*first) {
+		(void)beat_touch_file(j->dir, file);
+		(void)beat_set_file_state(j->dir, file, BEAT_ENDING);
+	}
+	journal_unlock(j);
+	return left;
+}
+
 /* One step of ending what the dead supervisor of `call` left; how many processes are still there.  `last`: there will be no
  * other step. */
 static int
@@ -259,29 +291,24 @@ end_tree(struct journal *j, const char *call, bool last)
 	struct why ignored;
 	struct marks m = {.tree = {.operation = j->op.h.id, .call = call, .supervisor = -1, .apart = -1, .root = -1, .root_start = -1, .group = -1, .session = -1}};
 	beat_call_file(call, file);
-	if (beat_look(j->dir, file, &b) < 0 || b.locked)
+	if (beat_look(j->dir, file, &b) < 0 || b.locked || !in_sight(&b))
 		return 0;
-	bool same_boot = b.known && strcmp(b.id.boot, here.boot) == 0;
-	/* Another boot of this machine has ended all; processes of another host or PID namespace are left to who sees them. */
-	if (b.known && !same_boot && strcmp(b.id.machine, here.machine) != 0)
+	int n = 0, sig = 0;
+	bool first = false;
+	if (last)
+		sig = SIGKILL;
+	else if (b.state != BEAT_ENDING && !claim(j, call, file, &b, &first))
 		return 0;
-	if (same_boot && b.id.pid_ns != here.pid_ns)
-		return 0;
-	int n = 0;
-	if (same_boot || !b.known) {
+	else if (first)
+		sig = SIGTERM;
+	else if (clock_mono_ms() - b.mono_ms >= LOOK_GRACE_MS)
+		sig = SIGKILL;
+	if (!b.known || strcmp(b.id.boot, here.boot) == 0) {
 		snprintf(needle, sizeof needle, "\"callId\":\"%s\"", call);
 		(void)journal_search(j, 0, needle, take_marks, &m, &ignored);
 		m.tree.cgroup = m.cgroup.n ? m.cgroup.p : NULL;
-		int sig = 0;
-		if (last) {
-			sig = SIGKILL;
-		} else if (b.state != BEAT_ENDING) {
-			sig = SIGTERM;
-			(void)beat_touch_file(j->dir, file);
-			(void)beat_set_file_state(j->dir, file, BEAT_ENDING);
-		} else if (clock_mono_ms() - b.mono_ms >= LOOK_GRACE_MS) {
-			sig = SIGKILL;
-		}
+		if (b.known && b.id.time_ns != here.time_ns)
+			m.tree.root_start = -1; /* told by another clock */
 		n = tree_signal(&m.tree, sig, -1, NULL);
 		if (n == 0) /* once more: one may have been born while the first pass went by */
 			n = tree_signal(&m.tree, sig, -1, NULL);
@@ -384,19 +411,32 @@ look_bury(struct journal *j, const char *by, const char *participant, const char
 	return journal_commit(j, why);
 }
 
+/* The kernel tells of the closing just before it drops the lock, and may run us in between. */
+static void
+await_lock(struct journal *j, const char *name)
+{
+	char file[NAME_MAX + 8];
+	snprintf(file, sizeof file, "beats/%s", name);
+	for (int i = 0; i < LOCK_LOOKS && beat_is_held(j->dir, file); i++)
+		if (i < LOCK_YIELDS)
+			sched_yield();
+		else
+			usleep(LOCK_LOOK_US);
+}
+
 int
 look_at(struct journal *j, const char *name, struct look *l, struct why *why)
 {
-	char id[ID_NAME_MAX + 1], file[NAME_MAX + 8];
-	snprintf(file, sizeof file, "beats/%s", name);
-	for (int i = 0; i < LOCK_LOOKS && beat_is_held(j->dir, file); i++)
-		usleep(1000);
-	if (name_of_file(name, 'p', id))
-		return look_at_one(j, &person_kind, id, l, why);
-	if (!name_of_file(name, 'c', id))
+	char id[ID_NAME_MAX + 1];
+	bool person = name_of_file(name, 'p', id);
+	/* Of many who are told at once most find that another was first. */
+	if (person ? !op_person(&j->op, id) : !name_of_file(name, 'c', id) || !op_call(&j->op, id))
 		return 0;
+	await_lock(j, name);
+	if (person)
+		return look_at_one(j, &person_kind, id, l, why);
 	int rc = look_at_one(j, &call_kind, id, l, why);
-	l->ending += end_tree(j, id, false);
+	l->ending += l->crashed;
 	return rc;
 }
 

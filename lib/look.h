@@ -30,8 +30,10 @@ struct look {
  * written; what was found is done at the next look. */
 int look_over(struct journal *j, struct look *l, struct why *why);
 
-/* The same for the one whose beat file is `name` in beats/, as an event named it.  Waits a few milliseconds for its
- * lock to fall: the kernel tells of the closing a moment before it drops the lock. */
+/* Judge the one whose beat file is `name` in beats/, as an event named it, and record its death.  Waits a few milliseconds
+ * for its lock to fall: the kernel tells of the closing a moment before it drops the lock.  What a dead supervisor left is not
+ * ended yet, which takes milliseconds: where l->ending is set, the caller looks over all soon, after it has heeded the death.
+ * Of many who look at the same one, that is told to the one who recorded it. */
 int look_at(struct journal *j, const char *name, struct look *l, struct why *why);
 
 /* The operation has ended: what dead supervisors left running gets SIGKILL now, and the beat files go. */

@@ -138,7 +138,8 @@ mark(const struct tree *t, struct all *a)
 		o->member = (t->root > 1 && o->p.pid == t->root && o->p.start == t->root_start) ||
 			(group && o->p.group == t->group && (t->session <= 0 || o->p.session == t->session)) ||
 			(t->supervisor > 0 && descends(a, o, t->supervisor)) ||
-			(t->call && proc_has_variable(o->p.pid, call) && proc_has_variable(o->p.pid, operation));
+			/* Nobody has it who is older than the command. */
+			(t->call && o->p.start >= t->root_start && proc_has_variable(o->p.pid, call) && proc_has_variable(o->p.pid, operation));
 	}
 	if (t->cgroup)
 		(void)cgroup_each(t->cgroup, mark_pid, a);
@@ -165,6 +166,8 @@ hit(const struct proc *p, int sig)
 	if (fd < 0)
 		return errno != ESRCH && errno != EINVAL;
 	bool there = proc_signal(fd, sig) == 0 || errno == EPERM;
+	if (sig == SIGTERM) /* what is stopped must run to take it */
+		(void)proc_signal(fd, SIGCONT);
 	close(fd);
 	return there;
 }

@@ -32,8 +32,8 @@ struct tree {
 	const struct tree_kept *before; /* children that it had before: neither they nor what is below them are members; NULL */
 };
 
-/* Send `sig` (0: only count) to every process of the call but those in `skip` (-1: none); the number found.  With `who`
- * their pids and commands are added, ", " between them. */
+/* Send `sig` (0: only count) to every process of the call but `skip` (-1: none); the number found.  SIGTERM is followed by
+ * SIGCONT.  With `who` their pids and commands are added, ", " between them. */
 int tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who);
 
 /* Add the children of a process. */
@@ -46,7 +46,7 @@ int64_t tree_supervisor(int64_t pid);
  * out.  They are found before the first of them is signalled: a parent that dies leaves children that are nobody's.
  * Adds those that are there now and not in `k` yet. */
 void tree_find_kept(struct tree_kept *k, int64_t pid, int64_t start);
-/* Send `sig` (0: only count) to them, the kept one first; how many are still there. */
+/* Send `sig` (0: only count; SIGTERM is followed by SIGCONT) to them, the kept one first; how many are still there. */
 int tree_signal_kept(const struct tree_kept *k, int sig);
 void tree_free_kept(struct tree_kept *k);
 

@@ -65,6 +65,7 @@ put_progress(struct request *r, const char *id, const char *by, const char *call
 struct heartbeat {
 	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1], call[ID_NAME_MAX + 1];
 	bool whole;              /* the whole result is wanted */
+	bool asks;               /* … only that: it is no beat */
 	bool watchdog;           /* it comes from below a call that must beat by itself */
 	int64_t awake_ms;
 	int64_t before_age, before_wall; /* the participant's last beat before this one; -1 */
@@ -141,7 +142,6 @@ put_names(struct request *r, struct journal *j, const struct heartbeat *h)
 static void
 put_whole(struct request *r, struct journal *j, const struct heartbeat *h)
 {
-	json_put_int(r->reply, "callFrameCount", (int64_t)op_running(&j->op));
 	json_put_int(r->reply, "tempResourceCount", 0);
 	json_put_int(r->reply, "heartbeatAgeMs", h->before_age >= 0 ? h->before_age : 0);
 	put_names(r, j, h);
@@ -192,6 +192,8 @@ put_reply(struct request *r, struct journal *j, const struct heartbeat *h)
 	json_put_int(r->reply, "beatMs", j->op.h.beat_ms);
 	json_put_int(r->reply, "jitterMs", j->op.h.jitter_ms);
 	json_put_int(r->reply, "staleMs", j->op.h.stale_ms);
+	if (!j->op.head)
+		json_put_int(r->reply, "callFrameCount", (int64_t)op_running(&j->op));
 	if (*h->call && !j->op.head)
 		json_put(r->reply, "callState", state_of_call(j, h->call));
 	if (h->look.ending)
@@ -244,9 +246,11 @@ static int
 read_heartbeat(struct request *r, struct heartbeat *h, struct progress *p, bool *look)
 {
 	*h = (struct heartbeat){.before_age = -1, .before_wall = -1};
+	bool beats = true;
 	*p = (struct progress){.done = -1, .total = -1};
 	if (request_operation(r, h->id) < 0 || request_participant(r, false, h->by) < 0 || request_call(r, "callId", false, h->call) < 0 ||
 	    request_bool(r, "whole", &h->whole) < 0 || request_bool(r, "look", look) < 0 || request_bool(r, "watchdog", &h->watchdog) < 0 ||
+	    request_bool(r, "beat", &beats) < 0 ||
 	    request_int(r, "awakeMs", 0, JSON_INT_MAX, &h->awake_ms) < 0 ||
 	    request_int(r, "done", 0, JSON_INT_MAX, &p->done) < 0 || request_int(r, "total", 1, JSON_INT_MAX, &p->total) < 0)
 		return -1;
@@ -262,6 +266,7 @@ read_heartbeat(struct request *r, struct heartbeat *h, struct progress *p, bool 
 		return why_set(&r->why, ERR_REQUEST, "done (%lld) is more than total (%lld)", (long long)p->done, (long long)p->total);
 	/* Clients of the old protocol name nobody, and get the whole result. */
 	h->whole |= !*h->by;
+	h->asks = !beats;
 	return 0;
 }
 
@@ -295,7 +300,7 @@ verb_heartbeat(struct request *r)
 	if (*h.died)
 		return bury(r, &h);
 	/* A plain beat needs the head alone, so that it costs the same however many take part. */
-	bool plain = !h.whole && !look && !*h.look_at && !r->v->opened;
+	bool plain = !h.whole && !h.asks && !look && !*h.look_at && !r->v->opened;
 	if (plain && (request_store(r, false) < 0 || store_get(&r->v->store, h.id, STORE_LIVE, &head_only, &head, &r->why) < 0))
 		return -1;
 	if (!plain && !(j = request_live(r, h.id, true)))
@@ -305,9 +310,9 @@ verb_heartbeat(struct request *r)
 	bool named = *h.by;
 	if (!named)
 		snprintf(h.by, sizeof h.by, "%.64s", j->op.h.initiator);
-	int rc = touch(j, &h), e = errno;
+	int rc = h.asks ? request_refuse_absent(r, j, h.by) : touch(j, &h), e = h.asks ? 0 : errno;
 	/* The turn to look is for who beats: one that does not take part would let it pass. */
-	bool due = look || h.whole || (rc == 0 && look_is_due(j));
+	bool due = look || h.whole || (!h.asks && rc == 0 && look_is_due(j));
 	if (plain && (rc < 0 || due)) {
 		journal_close(&head);
 		if (!(j = request_live(r, h.id, true)))
@@ -319,7 +324,7 @@ verb_heartbeat(struct request *r)
 		/* Who names nobody asks all the same when the initiator takes part no more. */
 		if (rc < 0 && !named && (r->why.code == ERR_NO_PARTICIPANT || r->why.code == ERR_DEAD))
 			rc = 0;
-	} else if (rc < 0) {
+	} else if (rc < 0 && e) {
 		errno = e;
 		rc = why_errno(&r->why, "beat of %s in %s", h.by, h.id);
 	}
@@ -327,7 +332,7 @@ verb_heartbeat(struct request *r)
 		struct why why;
 		h.look = (struct look){.by = h.by, .awake_ms = h.awake_ms};
 		/* The beat itself was done; what could not be recorded is found by the next who looks. */
-		if ((due ? look_over(j, &h.look, &why) : look_at(j, h.look_at, &h.look, &why)) < 0)
+		if ((*h.look_at && look_at(j, h.look_at, &h.look, &why) < 0) || (due && look_over(j, &h.look, &why) < 0))
 			notice(r->v->o.notice, "%s", why.text);
 		if (j->op.h.archived)
 			j = request_live(r, h.id, true);

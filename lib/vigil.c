@@ -11,7 +11,8 @@
 
 enum {
 	EXTRA = 4,        /* descriptors of the caller's */
-	AGAIN_MS = 250,   /* to look again while processes of a dead supervisor are being ended */
+	SOON_MS = 20,     /* to begin to end the processes of a dead supervisor */
+	AGAIN_MS = 250,   /* … and to look again while that goes on */
 	BUSY_MS = 100,    /* to ask again after the lock was not had */
 };
 
@@ -134,6 +135,7 @@ take_reply(struct vigil *v, struct json *j)
 	}
 	v->stale_ms = number(j, "staleMs", 0);
 	v->ending = (int)number(j, "endingProcesses", 0);
+	v->running = number(j, "callFrameCount", 0);
 	copy_text(j, "callState", v->call_state, sizeof v->call_state);
 }
 
@@ -145,28 +147,29 @@ jitter(int64_t most)
 	return most > 0 ? random % (most + 1) : 0;
 }
 
-/* When to ask next. */
+/* When to ask next: what was no beat does not put the next one off. */
 static void
-plan(struct vigil *v)
+plan(struct vigil *v, bool beat)
 {
-	int64_t wait = v->beat_ms + jitter(v->jitter_ms);
+	int64_t now = clock_mono_ms(), wait = beat ? v->beat_ms + jitter(v->jitter_ms) : v->next_ms - now, again = v->owes ? SOON_MS : AGAIN_MS;
 	if (!v->pushed && !v->client->remote && wait > WATCH_LOOK_MS)
 		wait = WATCH_LOOK_MS;
-	if (v->ending && wait > AGAIN_MS)
-		wait = AGAIN_MS;
+	if (v->ending && wait > again)
+		wait = again;
 	if (v->error != ERR_NONE && err_info(v->error)->retryable)
 		wait = BUSY_MS;
-	v->next_ms = clock_mono_ms() + wait;
+	v->next_ms = now + wait;
 }
 
+/* `beat`: it is one; else it only asks, which is quicker. */
 static int
-ask(struct vigil *v, const char *member, const char *value)
+ask(struct vigil *v, bool beat, const char *member, const char *value)
 {
 	struct buf body = {0};
 	struct json j;
 	struct why why;
 	int rc = -1;
-	if (v->held >= 0)
+	if (v->held >= 0 && beat)
 		(void)beat_touch(v->held); /* cannot fail on our own open file */
 	json_open(&body, NULL, '{');
 	json_put(&body, "operationId", v->operation);
@@ -175,8 +178,11 @@ ask(struct vigil *v, const char *member, const char *value)
 		json_put(&body, "callId", v->call);
 	if (member)
 		json_put(&body, member, value);
-	else if (v->ending)
+	else if (v->ending && beat)
 		json_put_bool(&body, "look", true);
+	if (!beat)
+		json_put_bool(&body, "beat", false);
+	bool at = member && strcmp(member, "lookAt") == 0;
 	if (v->whole)
 		json_put_bool(&body, "whole", true);
 	json_put_int(&body, "awakeMs", v->awake_ms);
@@ -187,7 +193,12 @@ ask(struct vigil *v, const char *member, const char *value)
 		snprintf(v->reason, sizeof v->reason, "%s", why.text);
 	} else {
 		if (status == 200) {
+			int ending = v->ending;
 			take_reply(v, &j);
+			/* A beat looks over all, where there is something to end; the others tell of their own at most. */
+			v->owes = (v->owes && (member || !beat)) || (at && !beat && v->ending);
+			if ((member || !beat) && !v->ending)
+				v->ending = ending;
 			rc = 0;
 		} else {
 			rc = take_error(v, &j);
@@ -196,20 +207,20 @@ ask(struct vigil *v, const char *member, const char *value)
 	}
 	client_tidy(v->client);
 	buf_free(&body);
-	plan(v);
+	plan(v, beat);
 	return rc;
 }
 
 int
 vigil_ask(struct vigil *v)
 {
-	return ask(v, NULL, NULL);
+	return ask(v, true, NULL, NULL);
 }
 
 int
 vigil_bury(struct vigil *v, const char *evidence)
 {
-	return ask(v, "died", evidence);
+	return ask(v, true, "died", evidence);
 }
 
 /* --- waiting --- */
@@ -225,19 +236,20 @@ static bool
 take_events(struct vigil *v)
 {
 	struct watch_event e;
-	bool rung = false, asked = false;
+	/* Whoever wants the whole answer wants to know how old the beat before was. */
+	bool rung = false, asked = false, beat = v->whole;
 	while (watch_next(&v->watch, &e)) {
 		if (e.what == v->beats && *e.name) {
 			char name[ID_FILE_MAX + 8];
 			snprintf(name, sizeof name, "%s", e.name);
-			(void)ask(v, "lookAt", name);
+			(void)ask(v, beat, "lookAt", name);
 			asked = true;
 		} else {
 			rung = true;
 		}
 	}
 	if (rung && !asked)
-		(void)ask(v, NULL, NULL);
+		(void)ask(v, beat, NULL, NULL);
 	return rung || asked;
 }
 
@@ -258,7 +270,7 @@ vigil_wait(struct vigil *v, int64_t until_ms, struct pollfd *fds, int n)
 		v->awake_ms = then;
 	bool asked = ready > 0 && all[1].revents ? take_events(v) : false;
 	if (!asked && then >= v->next_ms) {
-		(void)ask(v, NULL, NULL);
+		(void)ask(v, true, NULL, NULL);
 		asked = true;
 	}
 	return asked;
@@ -274,9 +286,25 @@ vigil_signal(struct vigil *v, struct signalfd_siginfo *info)
 	return n == (ssize_t)sizeof *info;
 }
 
+/* Begin to end what a dead supervisor left, without a beat: there may be nobody any more who beats. */
+static void
+look_over(struct vigil *v)
+{
+	struct buf body = {0};
+	json_open(&body, NULL, '{');
+	json_put(&body, "operationId", v->operation);
+	json_put(&body, "participantId", v->participant);
+	json_close(&body, '}');
+	(void)client_call_text(v->client, "/operation/look", &body, NULL, &v->reply); /* else the next one who looks does it */
+	buf_free(&body);
+	v->owes = false;
+}
+
 void
 vigil_finish(struct vigil *v)
 {
+	if (v->owes)
+		look_over(v);
 	watch_close(&v->watch);
 	if (v->signals >= 0)
 		close(v->signals);

@@ -39,6 +39,8 @@ struct vigil {
 	char hint[300];          /* what to do where something is wrong */
 	char call_state[16];     /* "running", "cancelled" … */
 	int ending;              /* processes of dead supervisors that are still there */
+	int64_t running;         /* how many calls run in the operation */
+	bool owes;               /* it recorded such a death, and has not begun to end them */
 	enum err error;          /* why it could not be asked, ERR_NONE */
 	struct buf reply;
 };
@@ -66,6 +68,7 @@ bool vigil_signal(struct vigil *v, struct signalfd_siginfo *info);
 /* It was stopped for a while, or slept: nobody is judged by that time. */
 void vigil_awoke(struct vigil *v);
 
+/* Begins what it owes. */
 void vigil_finish(struct vigil *v);
 
 #endif

@@ -410,3 +410,29 @@ all_done() {
 	expect 0 dpl-log -t 1s 'still here'
 	whole "$op"
 }
+
+@test "a supervisor that is just beginning is not taken for a dead one" {
+	id=call_me_1_beef
+	file=$ledger/$op/beats/c-$id
+	in_background env DPL_CALL="$id" DPL_OPERATION="$op" sleep 60
+	# As a supervisor does it, but slowly: under the lock the file is made, then the call's first entry.
+	hold
+	: >"$file"
+	in_background dpl-beat -qv
+	wait_for '[ "$(waiting)" -eq 1 ]'
+	jq -nc '{seq: 2, at: "2026-11-22T14:30:45.123Z", by: "me", event: "call.started", callId: $id, sessionId: 1}' --arg id "$id" >>"$(journal "$op")"
+	let_go
+	ended "$pid"
+	is "$status" 0
+	[ -e "$file" ]
+	[ "$(stat -c %a "$file")" != 400 ]
+	kill -0 "${background[0]}"
+	# Without a call of this name it is what one left that died before it had begun.
+	mv "$file" "$ledger/$op/beats/c-call_me_2_beef"
+	in_background env DPL_CALL=call_me_2_beef DPL_OPERATION="$op" sleep 60
+	expect 0 dpl-beat -q --json
+	ended "$pid"
+	is "$status" 143
+	[ ! -e "$ledger/$op/beats/c-call_me_2_beef" ]
+	kill -0 "${background[0]}"
+}
