@@ -274,6 +274,91 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 	is "$output" running
 }
 
+@test "--result-from stdout: passed on byte by byte, however slow the reader" {
+	head -c 300000 /dev/urandom >bytes
+	expect 0 dpl-call --result-from stdout -- cat bytes
+	cmp bytes out
+	dpl-call -q --result-from stdout -- cat bytes 3>&- | (sleep 0.2; cat >slow)
+	cmp bytes slow
+	dpl-call -q --result-from stdout -- cat bytes >>appended 3>&-
+	dpl-call -q --result-from stdout -- echo more >>appended 3>&-
+	cmp <(cat bytes; echo more) appended
+	# As if it wrote there itself: the reader goes, the disk is full.
+	run -141 bash -c 'dpl-call -q --result-from stdout -- yes | head -n 1; exit ${PIPESTATUS[0]}' 3>&-
+	is "$output" y
+	status=0
+	dpl-call --result-from stdout -- echo lost >/dev/full 2>err 3>&- || status=$?
+	is "$status" 125
+	has "$(<err)" 'dpl-call: write standard output: '
+	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",0'
+}
+
+@test "--result-from stdout: a reader that takes nothing keeps no timeout away" {
+	# The command and the supervisor share the pipe, and both find it full.
+	mkfifo fifo
+	exec 4<>fifo
+	for noise in 'while :; do echo a; echo b >&2; done' 'yes & yes >&2'; do
+		start=$(now_ms)
+		supervised dpl-call --timeout 300ms --grace 300ms --result-from stdout -- sh -c "$noise" >fifo 2>&1 4>&-
+		ended "$pid"
+		is "$status" 124
+		[ $(($(now_ms) - start)) -lt 5000 ]
+		is "$(last_entry "$op" '[.event, (.error | startswith("timeout"))] | @csv')" '"call.failed",true'
+		nobody_left
+	done
+	# Where it is not stopped it waits for the reader, until it is told not to.
+	supervised dpl-call --result-from stdout -- sh -c 'echo all; head -c 70000 /dev/zero' >fifo 4>&-
+	wait_for 'grep -q call.ended "$(journal "$op")"'
+	[ ! -e "$ledger/$op/beats/c-call_me_3_"* ]
+	kill -0 "$pid"
+	kill -TERM "$pid"
+	ended "$pid"
+	is "$status" 0
+	exec 4>&-
+}
+
+@test "--result-from: what the result is" {
+	expect 0 dpl-call --result-from stdout -- printf 'a\nb\n\n\n'
+	is "$(od -An -c out | tr -d ' \n')" 'a\nb\n\n\n'
+	is "$(last_entry "$op" .result)" $'a\nb'
+	expect 0 dpl-call --result-from stdout -- true
+	is "$(last_entry "$op" .result)" ''
+	expect 0 dpl-call --result-from stdout -- printf 'a\0b\377c\tä'
+	is "$(last_entry "$op" .result)" $'a\ufffdb\ufffdc\tä'
+	cmp out <(printf 'a\0b\377c\tä')
+	expect 0 dpl-call --result-from stdout -- sh -c 'head -c 32768 /dev/zero | tr "\0" x'
+	is "$stderr" ''
+	expect 0 dpl-call --result-from stdout -- sh -c 'head -c 32768 /dev/zero | tr "\0" x; echo x'
+	has "$stderr" 'longer than 32768 bytes' 'not kept'
+	is "$(stat -c %s out)" 32770
+	is "$(last_entry "$op" '[.event, has("result")] | @csv')" '"call.ended",false'
+	entry '.event == "log" and .level == "warning" and (.message | contains("not kept"))'
+	# One that failed has none; what it printed is passed on.
+	expect 3 dpl-call --result-from stdout -- sh -c 'echo half; exit 3'
+	is "$output" half
+	is "$(last_entry "$op" 'has("result")')" false
+}
+
+@test "--result-from FILE" {
+	expect 0 dpl-call --result-from result -- sh -c 'echo "is $((6 * 7))" >result; echo other'
+	is "$output" other
+	is "$(last_entry "$op" .result)" 'is 42'
+	rm result
+	expect 125 dpl-call --result-from result -- true
+	refused dpl-call 'the result in result' 'No such file'
+	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",0'
+	expect 3 dpl-call --result-from result -- sh -c 'exit 3'
+	expect 125 dpl-call --result-from . -- true
+	refused dpl-call 'Is a directory'
+	mkfifo fifo
+	expect 0 timeout -k 1 10 dpl-call --result-from fifo -- true
+	expect 0 dpl-call --result-from /dev/zero -- true
+	has "$stderr" 'not kept'
+	head -c 32769 /dev/zero >result
+	expect 0 dpl-call --result-from result -- true
+	has "$stderr" 'not kept'
+}
+
 # --- terminal ---
 
 # terminal COMMAND: run it in sh on a terminal of its own; type writes what is typed, `screen` has what is seen.
