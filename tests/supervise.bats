@@ -307,7 +307,7 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 		nobody_left
 	done
 	# Where it is not stopped it waits for the reader, until it is told not to.
-	supervised dpl-call --result-from stdout -- sh -c 'echo all; head -c 70000 /dev/zero' >fifo 4>&-
+	supervised dpl-call --result-from stdout -- sh -c 'echo all; head -c 30000 /dev/zero' >fifo 4>&-
 	wait_for 'grep -q call.ended "$(journal "$op")"'
 	[ ! -e "$ledger/$op/beats/c-call_me_3_"* ]
 	kill -0 "$pid"
