@@ -23,6 +23,8 @@ teardown() {
 	for pid in $(marked); do
 		kill -KILL "$pid" 2>/dev/null || true
 	done
+	cd / || return
+	! mountpoint -q "$BATS_TEST_TMPDIR/disk" || umount "$BATS_TEST_TMPDIR/disk" || umount -l "$BATS_TEST_TMPDIR/disk"
 	[ -z "${public:-}" ] || rm -rf "$public"
 }
 
@@ -85,6 +87,146 @@ supervised() {
 
 now_ms() {
 	echo $((${EPOCHREALTIME/[!0-9]/} / 1000))
+}
+
+# --- exit statuses ---
+
+@test "the exit status is the command's own, every one of them" {
+	local n step=1
+	[ -z "${SANITIZED:-}" ] || step=15
+	for ((n = 0; n < 256; n += step)); do
+		status=0
+		dpl-call -- sh -c "exit $n" >>out 2>&1 3>&- || status=$?
+		is "$status" "$n"
+	done
+	is "$(<out)" ''
+	is "$(entries "$op" | sort | uniq -c | tr -s ' \n' ' ')" " 1 call.ended $((n / step - 1)) call.failed $((n / step)) call.started 1 operation.created "
+	entry '.event == "call.ended" and .exitStatus == 0 and (has("error") | not)'
+	entry '.event == "call.failed" and .exitStatus == 15 and .error == "exit status 15"'
+	whole "$op"
+}
+
+@test "126 and 127: what cannot be run" {
+	printf 'echo run $1 "$2"\n' >script
+	# Nothing is started for what is not there to begin with.
+	expect 127 dpl-call -- no-such-command
+	refused dpl-call 'no-such-command: command not found'
+	expect 127 dpl-call -- ./no/such
+	refused dpl-call ./no/such 'No such file'
+	expect 127 dpl-call -- ./script/x
+	expect 126 dpl-call -- ./script
+	refused dpl-call ./script 'Permission denied'
+	expect 127 dpl-call -- .
+	expect 126 dpl-call -- ./
+	refused dpl-call 'Is a directory'
+	PATH=. expect 126 "$BUILD/bin/dpl-call" -- script
+	PATH='' expect 127 "$BUILD/bin/dpl-call" -- ls
+	PATH=/no:/such expect 127 "$BUILD/bin/dpl-call" -- ls
+	expect 127 dpl-call --json -- no-such-command
+	is "$(json '[.ok, (.error.message | length > 0)] | @csv')" false,true
+	is "$(entries "$op")" operation.created
+	# The first in PATH that can be run, as a shell finds it.
+	mkdir a b
+	cp script a/thing
+	printf '#!/bin/sh\necho b\n' >b/thing
+	chmod 755 b/thing script
+	PATH=a:b:$PATH expect 0 dpl-call -- thing
+	is "$output" b
+	# A script without #! is run by sh, with its arguments.
+	expect 0 dpl-call -- ./script one 'two  three'
+	is "$output" 'run one two  three'
+	# Found, but its interpreter is not: only exec knows.
+	printf '#!/no/such/interpreter\n' >script
+	expect 127 dpl-call -- ./script
+	refused dpl-call ./script 'No such file'
+	is "$(last_entry "$op" '[.event, .exitStatus, .error] | @csv')" '"call.failed",127,"cannot execute: No such file or directory"'
+	cp "$(command -v sleep)" busy
+	exec 4>>busy
+	expect 126 dpl-call -- ./busy 0
+	exec 4>&-
+	refused dpl-call ./busy 'Text file busy'
+	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",126'
+	nobody_left
+}
+
+@test "125: dpl-call's own failures, and nothing was run" {
+	for line in '--no-such -- touch ran' '-x -- touch ran' '--grace 1x -- touch ran' '--timeout 0 -- touch ran' '--watchdog 0s -- touch ran' \
+		'--id ../x -- touch ran' '--parent none -- touch ran' '--session 99 -- touch ran' '--session x -- touch ran' '--key k -- touch ran' '--pid 1 -- touch ran' \
+		'-p stranger -- touch ran' '-o 20010101T000000.000Z-x-12345678 -- touch ran' '-o nothing -- touch ran' "-C $MARK/none -- touch ran" \
+		'run touch ran -- x' '--' 'run --' '-- '; do
+		# shellcheck disable=SC2086
+		expect 125 dpl-call $line
+		refused dpl-call
+	done
+	expect 125 dpl-call -- ''
+	# Without -- it is no command to run, and an ordinary misuse.
+	expect 2 dpl-call --grace 1s touch ran
+	expect 2 dpl-call touch ran
+	expect 2 dpl-call run touch ran
+	expect 2 dpl-call touch -- ran
+	expect 125 dpl-call --json -p stranger -- touch ran
+	json_error participant-not-found
+	DPL_OPERATION='' expect 125 dpl-call -- touch ran
+	DPL_SYNC=perhaps expect 125 dpl-call -- touch ran
+	expect 0 dpl-call --id twice -- true
+	expect 125 dpl-call --id twice -- touch ran
+	refused dpl-call twice
+	is "$(entries "$op" | wc -l)" 3
+	exec 4<"$(journal "$op")"
+	flock 4
+	expect 125 dpl-call -t 50ms -- touch ran
+	exec 4<&-
+	has "$stderr" 'not locked within 50 ms'
+	dpl-complete -q
+	expect 125 dpl-call -- touch ran
+	refused dpl-call 'has ended'
+	[ ! -e ran ]
+	is "$(names "$ledger/backup/$op/beats" 2>/dev/null)" ''
+	nobody_left
+}
+
+@test "an aborted operation starts nothing: 122; one in which somebody crashed: 123; --aborted-ok does" {
+	dpl-abort -m 'wrong branch'
+	expect 122 dpl-call -- touch ran
+	refused dpl-call aborted --aborted-ok
+	expect 122 dpl-call --json -- touch ran
+	json_error operation-aborted
+	expect 0 dpl-call --aborted-ok -- sh -c 'sleep 0.1; dpl-abort --check -q; test $? = 0 || exit 9'
+	dpl-abort --clear
+	supervised dpl-call -- sleep 60
+	kill -KILL "$pid"
+	ended "$pid"
+	expect 5 dpl-beat -v
+	expect 123 dpl-call -- touch ran
+	refused dpl-call 'died' --aborted-ok
+	expect 123 dpl-call --json -- touch ran
+	json_error operation-failed
+	expect 0 dpl-call --aborted-ok -- sleep 0.05
+	[ ! -e ran ]
+	is "$(names "$ledger/$op/beats")" p-me
+	nobody_left
+}
+
+@test "a full disk: 125 where it cannot be started, and a command that fills it ends all the same" {
+	[ "$(id -u)" -eq 0 ] || skip 'only root can mount'
+	mkdir disk
+	mount -t tmpfs -o size=512k tmpfs disk 2>/dev/null || skip 'tmpfs cannot be mounted here'
+	export DPL_LEDGER=$MARK/disk/ledger
+	DPL_OPERATION=$(dpl-create)
+	expect 1 dpl-call -- sh -c 'cat /dev/zero >disk/fill'
+	is "$(tail -n 1 "disk/ledger/$DPL_OPERATION/journal.jsonl" | jq -r '[.event, .exitStatus] | @csv')" '"call.failed",1'
+	# There is a little room left for that, and then there is none.
+	status=0
+	for ((i = 0; i < 100 && status == 0; i++)); do
+		dpl-call -- true >out 2>err 3>&- || status=$?
+	done
+	is "$status" 125
+	has "$(<err)" 'No space left'
+	is "$(names "disk/ledger/$DPL_OPERATION/beats")" p-me
+	rm disk/fill
+	expect 0 dpl-call -- true
+	expect 0 dpl-beat
+	umount disk
 }
 
 # --- as if it ran alone ---
