@@ -469,15 +469,14 @@ end_frame(struct run *r, const char *problem)
 	put_common(r, &body);
 	json_put(&body, "callId", r->call);
 	put_outcome(r, &body);
-	bool stopped = r->stop == STOP_ABORT || r->stop == STOP_CANCEL || r->stop == STOP_CRASH;
-	if (stopped || *problem) {
-		put_text(&body, "error", stopped || r->stop ? r->stop_reason : problem);
-		if (stopped)
-			json_put_bool(&body, "cancelled", true);
+	bool failed = r->stop || *problem;
+	if (failed) {
+		put_text(&body, "error", r->stop ? r->stop_reason : problem);
+		json_put_bool(&body, "cancelled", r->stop == STOP_ABORT || r->stop == STOP_CANCEL || r->stop == STOP_CRASH);
 	} else {
 		put_result(r, &body);
 	}
-	int rc = request(r, stopped || *problem ? "/call/fail" : "/call/end", &body, &reply, &j);
+	int rc = request(r, failed ? "/call/fail" : "/call/end", &body, &reply, &j);
 	if (rc == 0)
 		json_free(&j);
 	else if (r->why->code == ERR_ENDED && r->v.end != VIGIL_GOES_ON)
