@@ -68,10 +68,11 @@ find(const struct all *a, int64_t pid)
 	return NULL;
 }
 
+/* A supervisor, or a keeper, which leads a session: not a dpl-beat that a script runs. */
 static bool
 is_dpl(const struct proc *p)
 {
-	return strcmp(p->name, "dpl-call") == 0 || strcmp(p->name, "dpl-beat") == 0;
+	return strcmp(p->name, "dpl-call") == 0 || (strcmp(p->name, "dpl-beat") == 0 && p->session == p->pid);
 }
 
 /* The steps up are bounded: what is read while processes come and go might hold a circle. */

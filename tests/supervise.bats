@@ -681,6 +681,25 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 	is "$(marked '^sleep 6[02]' | wc -l)" 2
 }
 
+@test "a keeper that the command starts stays, and so does a nested call; a loop of beats does not" {
+	dpl-join -qp worker
+	in_background sleep 60
+	kept=$pid
+	expect 0 dpl-call -- sh -c "dpl-beat --keep --pid $kept -p worker >keeper; dpl-beat --every 1s -q & dpl-call --id inner -- sleep 61 & sleep 0.2"
+	keeper=$(<keeper)
+	is "$(marked '^dpl-' | wc -l)" 2
+	run ! gone "$keeper"
+	is "$(marked '^sleep 61' | wc -l)" 1
+	is "$(dpl-call list -q)" inner
+	expect 0 dpl-leave -p worker
+	wait_for 'gone $keeper'
+	dpl-abort
+	wait_for 'grep -q call.cancelled "$(journal "$op")"'
+	entry '.event == "call.cancelled" and .callId == "inner"'
+	end_background
+	nobody_left
+}
+
 # --- results ---
 
 @test "a result that would not fit into an entry is not kept, and the call ends all the same" {
