@@ -514,12 +514,14 @@ log_line(struct run *r, const char *level, const char *text)
 
 /* --- stopping --- */
 
+/* Supervisors in the tree are told of an abort by themselves.  Of our own time only we know, and of a signal who it is sent to. */
 static struct tree
 tree_of(const struct run *r)
 {
+	bool deep = r->stop == STOP_TIMEOUT || r->stop == STOP_WATCHDOG || (r->stop && !r->reaped && tree_is_supervisor(r->child));
 	return (struct tree){.operation = r->s->operation, .call = r->call, .supervisor = getpid(), .apart = r->c->helper, .root = r->child,
 		.root_start = r->child_start, .group = r->own_group ? r->child : -1, .session = -1,
-		.cgroup = r->hold.cgroup.n ? r->hold.cgroup.p : NULL, .before = &r->before};
+		.cgroup = r->hold.cgroup.n ? r->hold.cgroup.p : NULL, .deep = deep, .before = &r->before};
 }
 
 /* SIGTERM to all of it, the command first: it is why somebody aborts, and looking for the rest takes a while.  What is
@@ -536,23 +538,16 @@ send_term(struct run *r)
 	(void)tree_signal(&t, SIGCONT, r->reaped ? -1 : r->child, NULL);
 }
 
-/* SIGKILL to all of it.  Where the command is a supervisor itself, only to what that runs, until it has ended: a supervisor that
- * is killed has crashed. */
+/* SIGKILL to all of it, again and again where the command is a supervisor itself: that is not killed, what it runs is. */
 static void
 kill_all(struct run *r)
 {
 	struct tree t = tree_of(r);
-	int64_t supervisor = r->reaped ? -1 : tree_supervisor(r->child);
-	if (supervisor > 0) {
-		t = (struct tree){.supervisor = supervisor, .apart = -1, .root = -1, .root_start = -1, .group = -1, .session = -1};
-		(void)tree_signal(&t, SIGKILL, -1, NULL);
-		r->kill_ms = clock_mono_ms() + KILL_AGAIN_MS;
-		return;
-	}
-	r->killed = true;
-	if (!r->reaped)
+	r->killed = r->reaped || !tree_is_supervisor(r->child);
+	if (!r->reaped && r->killed)
 		kill(r->child, SIGKILL);
-	(void)tree_signal(&t, SIGKILL, r->reaped ? -1 : r->child, NULL);
+	(void)tree_signal(&t, SIGKILL, r->reaped || !r->killed ? -1 : r->child, NULL);
+	r->kill_ms = clock_mono_ms() + KILL_AGAIN_MS;
 }
 
 static void

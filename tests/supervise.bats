@@ -378,6 +378,20 @@ holds_last() {
 	nobody_left
 }
 
+@test "--timeout stops what supervisors below it run as well, and none of them has crashed" {
+	# One that heeds SIGTERM, one that does not, and one left behind by a parent that has ended.
+	expect 124 dpl-call --timeout 1s --grace 300ms -- sh -c '
+		dpl-call --id a -- sleep 60 &
+		dpl-call --id b -- dpl-call --id c -- sh -c "trap \"\" TERM; while :; do sleep 60; done" &
+		sh -c "setsid dpl-call --id d -- sleep 61 &"
+		wait; sleep 62'
+	nobody_left
+	expect 0 dpl-beat
+	is "$output" running
+	is "$(dpl-call list -aj | jq -c '.calls | map([.callId, .signal, .exitStatus]) | sort' | sed 's/call_me_[^"]*/first/')" \
+		'[["a",15,null],["b",null,137],["c",9,null],["first",15,null],["d",15,null]]'
+}
+
 @test "--watchdog: a command that stops to beat is stopped, 124" {
 	local wd=300ms
 	[ -z "${SANITIZED:-}" ] || wd=2s
