@@ -35,6 +35,7 @@ enum {
 	END_TRIES = 6,
 	ENTRY_REST = 2048,  /* room for the other members of the end's entry */
 	KILL_AGAIN_MS = 250,
+	COLLECT_MAX = 1 << 20, /* more than a pipe holds */
 	PASSES_LAST = 40,   /* of these after SIGKILL: what cannot be killed (another uid, a dead disk) is left */
 };
 
@@ -60,7 +61,10 @@ struct run {
 	int exec_errno;
 	int go, failed;          /* pipes: lets the child go on; tells why exec failed */
 	int out;                 /* the command's stdout, captured; -1 */
-	bool full;               /* … and ours takes no more for now */
+	int to;                  /* ours, where it could be opened anew */
+	struct buf late;         /* taken, and not passed on but for its first `passed` bytes */
+	size_t passed;
+	int write_error;         /* errno of passing on, 0 */
 	struct buf result;
 	bool result_long;
 	int64_t begun_ms, kill_ms;
@@ -250,6 +254,15 @@ has_children(void)
 	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
+/* Our own descriptor of our stdout that never waits: a slow reader must not keep the supervisor from bringing an abort.
+ * What is set on the inherited one would be set for others too. */
+static void
+open_stdout(struct run *r)
+{
+	struct stat st;
+	r->to = fstat(1, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) ? fsx_open(AT_FDCWD, "/proc/self/fd/1", O_WRONLY | O_NONBLOCK, 0) : -1;
+}
+
 static int
 start_child(struct run *r, const char *path)
 {
@@ -271,6 +284,8 @@ start_child(struct run *r, const char *path)
 	r->go = go[1];
 	r->failed = failed[0];
 	r->out = out[0];
+	if (capture)
+		open_stdout(r);
 	close(go[0]);
 	close(failed[1]);
 	close_if(&out[1]);
@@ -458,15 +473,14 @@ end_frame(struct run *r, const char *problem)
 	put_common(r, &body);
 	json_put(&body, "callId", r->call);
 	put_outcome(r, &body);
-	bool stopped = r->stop == STOP_ABORT || r->stop == STOP_CANCEL || r->stop == STOP_CRASH;
-	if (stopped || *problem) {
-		put_text(&body, "error", stopped || r->stop ? r->stop_reason : problem);
-		if (stopped)
-			json_put_bool(&body, "cancelled", true);
+	bool failed = r->stop || *problem;
+	if (failed) {
+		put_text(&body, "error", r->stop ? r->stop_reason : problem);
+		json_put_bool(&body, "cancelled", r->stop == STOP_ABORT || r->stop == STOP_CANCEL || r->stop == STOP_CRASH);
 	} else {
 		put_result(r, &body);
 	}
-	int rc = request(r, stopped || *problem ? "/call/fail" : "/call/end", &body, &reply, &j);
+	int rc = request(r, failed ? "/call/fail" : "/call/end", &body, &reply, &j);
 	if (rc == 0)
 		json_free(&j);
 	else if (r->why->code == ERR_ENDED && r->v.end != VIGIL_GOES_ON)
@@ -504,12 +518,14 @@ log_line(struct run *r, const char *level, const char *text)
 
 /* --- stopping --- */
 
+/* Supervisors in the tree are told of an abort by themselves.  Of our own time only we know, and of a signal who it is sent to. */
 static struct tree
 tree_of(const struct run *r)
 {
+	bool deep = r->stop == STOP_TIMEOUT || r->stop == STOP_WATCHDOG || (r->stop && !r->reaped && tree_is_supervisor(r->child));
 	return (struct tree){.operation = r->s->operation, .call = r->call, .supervisor = getpid(), .apart = r->c->helper, .root = r->child,
 		.root_start = r->child_start, .group = r->own_group ? r->child : -1, .session = -1,
-		.cgroup = r->hold.cgroup.n ? r->hold.cgroup.p : NULL, .before = &r->before};
+		.cgroup = r->hold.cgroup.n ? r->hold.cgroup.p : NULL, .deep = deep, .before = &r->before};
 }
 
 /* SIGTERM to the command at once: it is why somebody aborts.  Looking through /proc for the rest takes milliseconds, in which
@@ -524,23 +540,16 @@ send_term(struct run *r)
 	r->tree_ms = clock_mono_ms() + TREE_AFTER_MS;
 }
 
-/* SIGKILL to all of it.  Where the command is a supervisor itself, only to what that runs, until it has ended: a supervisor that
- * is killed has crashed. */
+/* SIGKILL to all of it, again and again where the command is a supervisor itself: that is not killed, what it runs is. */
 static void
 kill_all(struct run *r)
 {
 	struct tree t = tree_of(r);
-	int64_t supervisor = r->reaped ? -1 : tree_supervisor(r->child);
-	if (supervisor > 0) {
-		t = (struct tree){.supervisor = supervisor, .apart = -1, .root = -1, .root_start = -1, .group = -1, .session = -1};
-		(void)tree_signal(&t, SIGKILL, -1, NULL);
-		r->kill_ms = clock_mono_ms() + KILL_AGAIN_MS;
-		return;
-	}
-	r->killed = true;
-	if (!r->reaped)
+	r->killed = r->reaped || !tree_is_supervisor(r->child);
+	if (!r->reaped && r->killed)
 		kill(r->child, SIGKILL);
-	(void)tree_signal(&t, SIGKILL, r->reaped ? -1 : r->child, NULL);
+	(void)tree_signal(&t, SIGKILL, r->reaped || !r->killed ? -1 : r->child, NULL);
+	r->kill_ms = clock_mono_ms() + KILL_AGAIN_MS;
 }
 
 static void
@@ -700,53 +709,97 @@ reap(struct run *r)
 
 /* --- the command's output --- */
 
-/* What to wait for: output, or room to pass it on. */
+/* What to wait for: room to pass on what was taken, or more of it. */
 static struct pollfd
 output(const struct run *r)
 {
-	if (r->full)
-		return (struct pollfd){.fd = 1, .events = POLLOUT};
+	if (r->late.n)
+		return (struct pollfd){.fd = r->to >= 0 ? r->to : 1, .events = POLLOUT};
 	return (struct pollfd){.fd = r->out, .events = POLLIN};
 }
 
-/* Pass on what is there, and keep it; at its end the pipe is closed.  Never more than surely fits: a reader that is slow must
- * not keep the supervisor from bringing an abort. */
+/* Pass on what can be without waiting. */
 static void
-take_output(struct run *r)
+pass_output(struct run *r)
 {
-	char bytes[PIPE_BUF];
-	struct pollfd room = {.fd = 1, .events = POLLOUT};
-	r->full = poll(&room, 1, 0) == 0;
-	if (r->full)
-		return;
-	ssize_t n = read(r->out, bytes, sizeof bytes);
-	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return;
+	while (r->late.n) {
+		size_t n = r->late.n - r->passed;
+		struct pollfd room = {.fd = 1, .events = POLLOUT};
+		if (r->to < 0 && n > PIPE_BUF)
+			n = PIPE_BUF; /* which fits where there is room at all */
+		if (r->to < 0 && poll(&room, 1, 0) == 0)
+			return;
+		ssize_t written = write(r->to >= 0 ? r->to : 1, r->late.p + r->passed, n);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0 && errno == EAGAIN)
+			return;
+		if (written < 0) { /* nobody reads: the command finds that out as if it wrote there itself */
+			r->write_error = errno;
+			close_if(&r->out);
+		}
+		r->passed += written < 0 ? n : (size_t)written;
+		if (written < 0 || r->passed == r->late.n) {
+			buf_clear(&r->late);
+			r->passed = 0;
+		}
+	}
+}
+
+/* Take some of what the command has printed; false where there is none (any more). */
+static bool
+take_some(struct run *r)
+{
+	char bytes[16384];
+	ssize_t n = r->out < 0 ? -1 : read(r->out, bytes, sizeof bytes);
+	if (r->out >= 0 && n < 0 && (errno == EINTR || errno == EAGAIN))
+		return errno == EINTR;
 	if (n <= 0) {
 		close_if(&r->out);
-		return;
+		return false;
 	}
 	if (r->result.n + (size_t)n <= SUPERVISE_RESULT_MAX)
 		buf_add(&r->result, bytes, (size_t)n);
 	else
 		r->result_long = true;
-	if (fsx_write(1, bytes, (size_t)n) < 0)
-		close_if(&r->out); /* nobody reads: the command finds that out as if it wrote there itself */
+	buf_add(&r->late, bytes, (size_t)n);
+	return true;
 }
 
-/* What is still in the pipe when all is over; a process that was left may keep it open. */
 static void
-drain_output(struct run *r)
+take_output(struct run *r)
 {
-	if (r->out < 0)
-		return;
-	(void)fcntl(r->out, F_SETFL, O_NONBLOCK);
-	for (struct pollfd p = {.fd = r->out, .events = POLLIN}; r->out >= 0 && poll(&p, 1, 0) > 0;) {
-		struct pollfd room = {.fd = 1, .events = POLLOUT};
-		(void)poll(&room, 1, -1); /* the command is over: now there is time */
-		take_output(r);
-	}
+	if (!r->late.n)
+		(void)take_some(r);
+	pass_output(r);
+}
+
+/* What is still in the pipe when all is over; a process that was left may keep it open, and write on. */
+static void
+collect_output(struct run *r)
+{
+	if (r->out >= 0)
+		(void)fcntl(r->out, F_SETFL, O_NONBLOCK);
+	while (r->late.n < COLLECT_MAX && take_some(r))
+		;
+	pass_output(r);
 	close_if(&r->out);
+}
+
+/* Wait for the reader to take the rest: until a signal, and for no longer than the grace where the command was stopped. */
+static void
+deliver_output(struct run *r)
+{
+	struct signalfd_siginfo info = {.ssi_signo = 0};
+	int64_t end = r->stop ? clock_mono_ms() + r->s->grace_ms : INT64_MAX;
+	while (r->late.n && clock_mono_ms() < end) {
+		struct pollfd fds[2] = {output(r), {.fd = r->v.signals, .events = POLLIN}};
+		(void)poll(fds, 2, r->stop ? PASS_MS : -1);
+		while (vigil_signal(&r->v, &info))
+			if (info.ssi_signo != SIGCHLD)
+				return;
+		pass_output(r);
+	}
 }
 
 static int
@@ -755,6 +808,10 @@ read_result(struct run *r)
 	const char *from = r->s->result_from;
 	if (!from)
 		return 0;
+	if (r->write_error && r->write_error != EPIPE) {
+		errno = r->write_error;
+		return why_errno(r->why, "write standard output");
+	}
 	struct user user = as_ourselves();
 	int rc = strcmp(from, "stdout") == 0 ? 0 : fsx_read_file(AT_FDCWD, from, &r->result, SUPERVISE_RESULT_MAX), e = errno;
 	as_before(user);
@@ -841,7 +898,7 @@ run_command(struct run *r)
 		struct pollfd out = output(r);
 		bool asked = vigil_wait(&r->v, next_deadline(r), &out, 1);
 		take_signals(r);
-		if (r->out >= 0 && out.revents)
+		if (out.revents)
 			take_output(r);
 		reap(r);
 		if (asked) /* behind the reaping: what has ended by itself is not stopped any more */
@@ -888,7 +945,7 @@ end_tree(struct run *r)
 		if (clean)
 			continue;
 		(void)vigil_wait(&r->v, clock_mono_ms() + PASS_MS, &out, 1);
-		if (r->out >= 0 && out.revents)
+		if (out.revents)
 			take_output(r);
 		take_signals(r);
 		reap(r);
@@ -949,8 +1006,7 @@ attend(struct run *r)
 		leave_orphans(r);
 	else if (has_children() || r->hold.cgroup.n)
 		end_tree(r);
-	if (!r->stop) /* else nobody needs the result, and a slow reader must not keep the end back */
-		drain_output(r);
+	collect_output(r);
 	if (read(r->failed, &r->exec_errno, sizeof r->exec_errno) != sizeof r->exec_errno)
 		r->exec_errno = 0;
 	struct why missing = {.code = ERR_NONE};
@@ -963,7 +1019,7 @@ attend(struct run *r)
 	r->end->signal = !r->stop && !r->exec_errno && WIFSIGNALED(r->wait_status) ? WTERMSIG(r->wait_status) : 0;
 	r->end->duration_ms = clock_mono_ms() - r->begun_ms;
 	int rc = surely_end_frame(r, problem);
-	drain_output(r);
+	deliver_output(r);
 	if (rc < 0 && r->end->status == 0)
 		r->end->status = SUPERVISE_SELF;
 	if (rc == 0 && missing.code) {
@@ -1007,7 +1063,7 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 	why->text[0] = why->hint[0] = '\0';
 	if (!r)
 		return why_set(why, ERR_IO, "out of memory");
-	*r = (struct run){.s = s, .c = c, .end = end, .why = why, .go = -1, .failed = -1, .out = -1, .hold = {.fd = -1, .dog = -1}};
+	*r = (struct run){.s = s, .c = c, .end = end, .why = why, .go = -1, .failed = -1, .out = -1, .to = -1, .hold = {.fd = -1, .dog = -1}};
 	r->v = (struct vigil){.client = c, .operation = s->operation, .participant = s->participant, .verbose = s->verbose, .held = -1,
 		.signals = -1, .beat_ms = 4500, .jitter_ms = 500};
 	struct user user = as_ourselves();
@@ -1045,9 +1101,10 @@ out:
 	buf_free(&r->hold.cgroup);
 	/* After the end is in the journal and the file is gone: this tells nobody anything. */
 	close_if(&r->hold.fd), close_if(&r->hold.dog);
-	close_if(&r->go), close_if(&r->failed), close_if(&r->out);
+	close_if(&r->go), close_if(&r->failed), close_if(&r->out), close_if(&r->to);
 	vigil_finish(&r->v);
 	buf_free(&r->result);
+	buf_free(&r->late);
 	tree_free_kept(&r->before);
 	buf_free(&path);
 	free(r);

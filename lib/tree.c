@@ -69,9 +69,16 @@ find(const struct all *a, int64_t pid)
 }
 
 static bool
+is_supervisor(const struct proc *p)
+{
+	return strcmp(p->name, "dpl-call") == 0 && p->state != 'Z';
+}
+
+/* A supervisor, or a keeper, which leads a session: not a dpl-beat that a script runs. */
+static bool
 is_dpl(const struct proc *p)
 {
-	return strcmp(p->name, "dpl-call") == 0 || strcmp(p->name, "dpl-beat") == 0;
+	return is_supervisor(p) || (strcmp(p->name, "dpl-beat") == 0 && p->session == p->pid);
 }
 
 /* The steps up are bounded: what is read while processes come and go might hold a circle. */
@@ -87,11 +94,14 @@ descends(const struct all *a, const struct one *o, int64_t from)
 }
 
 static bool
-is_apart(const struct all *a, const struct one *o)
+is_apart(const struct tree *t, const struct all *a, const struct one *o, int sig)
 {
+	bool below = false;
 	for (int i = 0; o && o->member && i < 4096; i++) {
-		if (o->apart)
+		bool heeds = t->deep && is_supervisor(&o->p);
+		if (o->apart && (!heeds || (below && sig == SIGTERM)))
 			return true;
+		below = true;
 		o = o->p.parent > 1 ? find(a, o->p.parent) : NULL;
 	}
 	return false;
@@ -181,7 +191,10 @@ tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who)
 		mark(t, &a);
 		for (size_t i = 0; i < a.n; i++) {
 			const struct one *o = &a.one[i];
-			if (!o->member || o->p.pid == skip || is_apart(&a, o) || !hit(&o->p, sig))
+			if (!o->member || o->p.pid == skip || is_apart(t, &a, o, sig))
+				continue;
+			/* A supervisor ends as soon as what it runs has; killed it would have crashed. */
+			if (!hit(&o->p, sig == SIGKILL && is_supervisor(&o->p) ? 0 : sig))
 				continue;
 			n++;
 			if (who)
@@ -192,26 +205,11 @@ tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who)
 	return n;
 }
 
-static bool
-is_supervisor(const struct proc *p)
+bool
+tree_is_supervisor(int64_t pid)
 {
-	return strcmp(p->name, "dpl-call") == 0 && p->state != 'Z';
-}
-
-int64_t
-tree_supervisor(int64_t pid)
-{
-	struct all a = {0};
 	struct proc p;
-	if (proc_look(pid, &p) < 0 || !is_supervisor(&p))
-		return -1;
-	/* In the order of /proc a child comes behind its parent as a rule; where the numbers began anew the next look is for. */
-	if (list(&a) == 0)
-		for (size_t i = 0; i < a.n; i++)
-			if (a.one[i].p.parent == pid && is_supervisor(&a.one[i].p))
-				pid = a.one[i].p.pid;
-	free(a.one);
-	return pid;
+	return proc_look(pid, &p) == 0 && is_supervisor(&p);
 }
 
 /* --- a process that is kept --- */

@@ -2,7 +2,7 @@
  *
  * A process belongs to a call when it descends from the call's supervisor while that lives, is in the call's own
  * process group or control group, or carries the call's DPL_CALL and DPL_OPERATION in its environment.  Another dpl supervisor or keeper
- * among these and what is below it belong to themselves.  Each is signalled by a verified pidfd, so that a pid that was
+ * among these and what is below it belong to themselves (but see `deep`).  Each is signalled by a verified pidfd, so that a pid that was
  * given to somebody else meanwhile is not hit. */
 #ifndef DPL_TREE_H
 #define DPL_TREE_H
@@ -29,6 +29,7 @@ struct tree {
 	int64_t group;           /* … and leads this group, if it has one of its own */
 	int64_t session;         /* in which that group is */
 	const char *cgroup;      /* the control group that they are in; NULL */
+	bool deep;               /* supervisors and what they run are members, too: they pass SIGTERM on, and get no SIGKILL themselves */
 	const struct tree_kept *before; /* children that it had before: neither they nor what is below them are members; NULL */
 };
 
@@ -39,8 +40,8 @@ int tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who);
 /* Add the children of a process. */
 void tree_find_children(struct tree_kept *k, int64_t pid);
 
-/* The supervisor that a process is: dpl-call, or the innermost where that runs dpl-call in its turn.  -1 where it is none. */
-int64_t tree_supervisor(int64_t pid);
+/* Whether a process is a supervisor: dpl-call. */
+bool tree_is_supervisor(int64_t pid);
 
 /* A process that is kept, with its group if it leads one and all that descends from it; dpl's own and what is below them left
  * out.  They are found before the first of them is signalled: a parent that dies leaves children that are nobody's.

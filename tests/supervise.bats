@@ -23,6 +23,8 @@ teardown() {
 	for pid in $(marked); do
 		kill -KILL "$pid" 2>/dev/null || true
 	done
+	cd / || return
+	! mountpoint -q "$BATS_TEST_TMPDIR/disk" || umount "$BATS_TEST_TMPDIR/disk" || umount -l "$BATS_TEST_TMPDIR/disk"
 	[ -z "${public:-}" ] || rm -rf "$public"
 }
 
@@ -87,6 +89,337 @@ now_ms() {
 	echo $((${EPOCHREALTIME/[!0-9]/} / 1000))
 }
 
+# --- exit statuses ---
+
+@test "the exit status is the command's own, every one of them" {
+	local n step=1
+	[ -z "${SANITIZED:-}" ] || step=15
+	for ((n = 0; n < 256; n += step)); do
+		status=0
+		dpl-call -- sh -c "exit $n" >>out 2>&1 3>&- || status=$?
+		is "$status" "$n"
+	done
+	is "$(<out)" ''
+	is "$(entries "$op" | sort | uniq -c | tr -s ' \n' ' ')" " 1 call.ended $((n / step - 1)) call.failed $((n / step)) call.started 1 operation.created "
+	entry '.event == "call.ended" and .exitStatus == 0 and (has("error") | not)'
+	entry '.event == "call.failed" and .exitStatus == 15 and .error == "exit status 15"'
+	whole "$op"
+}
+
+@test "126 and 127: what cannot be run" {
+	printf 'echo run $1 "$2"\n' >script
+	# Nothing is started for what is not there to begin with.
+	expect 127 dpl-call -- no-such-command
+	refused dpl-call 'no-such-command: command not found'
+	expect 127 dpl-call -- ./no/such
+	refused dpl-call ./no/such 'No such file'
+	expect 127 dpl-call -- ./script/x
+	expect 126 dpl-call -- ./script
+	refused dpl-call ./script 'Permission denied'
+	expect 127 dpl-call -- .
+	expect 126 dpl-call -- ./
+	refused dpl-call 'Is a directory'
+	PATH=. expect 126 "$BUILD/bin/dpl-call" -- script
+	PATH='' expect 127 "$BUILD/bin/dpl-call" -- ls
+	PATH=/no:/such expect 127 "$BUILD/bin/dpl-call" -- ls
+	expect 127 dpl-call --json -- no-such-command
+	is "$(json '[.ok, (.error.message | length > 0)] | @csv')" false,true
+	is "$(entries "$op")" operation.created
+	# The first in PATH that can be run, as a shell finds it.
+	mkdir a b
+	cp script a/thing
+	printf '#!/bin/sh\necho b\n' >b/thing
+	chmod 755 b/thing script
+	PATH=a:b:$PATH expect 0 dpl-call -- thing
+	is "$output" b
+	# A script without #! is run by sh, with its arguments.
+	expect 0 dpl-call -- ./script one 'two  three'
+	is "$output" 'run one two  three'
+	# Found, but its interpreter is not: only exec knows.
+	printf '#!/no/such/interpreter\n' >script
+	expect 127 dpl-call -- ./script
+	refused dpl-call ./script 'No such file'
+	is "$(last_entry "$op" '[.event, .exitStatus, .error] | @csv')" '"call.failed",127,"cannot execute: No such file or directory"'
+	cp "$(command -v sleep)" busy
+	exec 4>>busy
+	expect 126 dpl-call -- ./busy 0
+	exec 4>&-
+	refused dpl-call ./busy 'Text file busy'
+	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",126'
+	nobody_left
+}
+
+@test "125: dpl-call's own failures, and nothing was run" {
+	for line in '--no-such -- touch ran' '-x -- touch ran' '--grace 1x -- touch ran' '--timeout 0 -- touch ran' '--watchdog 0s -- touch ran' \
+		'--id ../x -- touch ran' '--parent none -- touch ran' '--session 99 -- touch ran' '--session x -- touch ran' '--key k -- touch ran' '--pid 1 -- touch ran' \
+		'-p stranger -- touch ran' '-o 20010101T000000.000Z-x-12345678 -- touch ran' '-o nothing -- touch ran' "-C $MARK/none -- touch ran" \
+		'run touch ran -- x' '--' 'run --' '-- '; do
+		# shellcheck disable=SC2086
+		expect 125 dpl-call $line
+		refused dpl-call
+	done
+	expect 125 dpl-call -- ''
+	# Without -- it is no command to run, and an ordinary misuse.
+	expect 2 dpl-call --grace 1s touch ran
+	expect 2 dpl-call touch ran
+	expect 2 dpl-call run touch ran
+	expect 2 dpl-call touch -- ran
+	expect 125 dpl-call --json -p stranger -- touch ran
+	json_error participant-not-found
+	DPL_OPERATION='' expect 125 dpl-call -- touch ran
+	DPL_SYNC=perhaps expect 125 dpl-call -- touch ran
+	expect 0 dpl-call --id twice -- true
+	expect 125 dpl-call --id twice -- touch ran
+	refused dpl-call twice
+	is "$(entries "$op" | wc -l)" 3
+	exec 4<"$(journal "$op")"
+	flock 4
+	expect 125 dpl-call -t 50ms -- touch ran
+	exec 4<&-
+	has "$stderr" 'not locked within 50 ms'
+	dpl-complete -q
+	expect 125 dpl-call -- touch ran
+	refused dpl-call 'has ended'
+	[ ! -e ran ]
+	is "$(names "$ledger/backup/$op/beats" 2>/dev/null)" ''
+	nobody_left
+}
+
+@test "an aborted operation starts nothing: 122; one in which somebody crashed: 123; --aborted-ok does" {
+	dpl-abort -m 'wrong branch'
+	expect 122 dpl-call -- touch ran
+	refused dpl-call aborted --aborted-ok
+	expect 122 dpl-call --json -- touch ran
+	json_error operation-aborted
+	expect 0 dpl-call --aborted-ok -- sh -c 'sleep 0.1; dpl-abort --check -q; test $? = 0 || exit 9'
+	dpl-abort --clear
+	supervised dpl-call -- sleep 60
+	kill -KILL "$pid"
+	ended "$pid"
+	expect 5 dpl-beat -v
+	expect 123 dpl-call -- touch ran
+	refused dpl-call 'died' --aborted-ok
+	expect 123 dpl-call --json -- touch ran
+	json_error operation-failed
+	expect 0 dpl-call --aborted-ok -- sleep 0.05
+	[ ! -e ran ]
+	is "$(names "$ledger/$op/beats")" p-me
+	nobody_left
+}
+
+@test "a full disk: 125 where it cannot be started, and a command that fills it ends all the same" {
+	[ "$(id -u)" -eq 0 ] || skip 'only root can mount'
+	mkdir disk
+	mount -t tmpfs -o size=512k tmpfs disk 2>/dev/null || skip 'tmpfs cannot be mounted here'
+	export DPL_LEDGER=$MARK/disk/ledger
+	DPL_OPERATION=$(dpl-create)
+	expect 1 dpl-call -- sh -c 'cat /dev/zero >disk/fill'
+	is "$(tail -n 1 "disk/ledger/$DPL_OPERATION/journal.jsonl" | jq -r '[.event, .exitStatus] | @csv')" '"call.failed",1'
+	# There is a little room left for that, and then there is none.
+	status=0
+	for ((i = 0; i < 100 && status == 0; i++)); do
+		dpl-call -- true >out 2>err 3>&- || status=$?
+	done
+	is "$status" 125
+	has "$(<err)" 'No space left'
+	is "$(names "disk/ledger/$DPL_OPERATION/beats")" p-me
+	rm disk/fill
+	expect 0 dpl-call -- true
+	expect 0 dpl-beat
+	umount disk
+}
+
+# --- what the command is given, and what is recorded ---
+
+@test "the environment: everything that dpl needs, and the rest untouched" {
+	expect 0 env A='x  y' DPL_CALL=stale DPL_SESSION=77 DPL_WATCHDOG=1 dpl-call --session 1 --id one -- sh -c 'env | grep -E "^(A|DPL_[^S]*|DPL_SESSION)=" | sort'
+	is "$output" "A=x  y
+DPL_CALL=one
+DPL_LEDGER=$ledger
+DPL_OPERATION=$op
+DPL_PARTICIPANT=me
+DPL_SESSION=1"
+	# A ledger that is named relatively, a part of the id and another participant are said in full.
+	dpl-join -qp worker
+	mkdir deep
+	expect 0 env -u DPL_LEDGER -u DPL_OPERATION -u DPL_PARTICIPANT dpl-call -C ./ledger/ -o @@ -p worker -- sh -c 'cd deep && dpl-call -d inner -- env'
+	has "$output" "DPL_LEDGER=$ledger" "DPL_OPERATION=$op" DPL_PARTICIPANT=worker DPL_SESSION=2 DPL_CALL=call_worker_3_
+	lacks "$output" DPL_WATCHDOG
+	entry '.event == "call.started" and .description == "inner" and (.parentId | startswith("call_worker_2_")) and .sessionId == 2'
+	expect 0 dpl-call --watchdog 1m -- sh -c 'echo $DPL_WATCHDOG; dpl-call -- sh -c "echo \"<\$DPL_WATCHDOG>\""'
+	is "$output" $'1\n<>'
+}
+
+@test "the frame: who runs it, how it ended, what it used" {
+	expect 3 dpl-call run --no-fail-on-crash -d 'some work' -- sh -c 'echo $$ $PPID; i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done; exit 3'
+	read -r child supervisor <<<"$output"
+	tail -n 2 "$(journal "$op")" >two
+	output=$(head -n 1 two)
+	holds '.event == "call.started" and .held == true and .pid == ($c | tonumber) and .processGroup == .pid and .supervisorPid == ($s | tonumber)
+		and .processSession > 0 and .pidStart > 0 and .failOnCrash == false and .description == "some work" and (.bootId | length) == 36' --arg c "$child" --arg s "$supervisor"
+	output=$(tail -n 1 two)
+	holds '.event == "call.failed" and .exitStatus == 3 and (has("signal") | not) and .error == "exit status 3"
+		and .userMs > 0 and .systemMs >= 0 and .maxRssKib > 100 and .durationMs >= .userMs'
+	expect 137 dpl-call -- sh -c 'kill -KILL $$'
+	holds_last '.event == "call.failed" and .signal == 9 and (has("exitStatus") | not) and (.error | test("^signal 9 \\(Killed"))'
+	expect 0 dpl-call -- true
+	holds_last '.event == "call.ended" and .exitStatus == 0 and (has("error") | not) and (has("result") | not)'
+	expect 0 dpl-show --json
+	holds '.calls | map([.held, .exitStatus, .signal, .liveness]) == [[true, 3, null, null], [true, null, 9, null], [true, 0, null, null]]'
+	holds '.calls[0] | .userMs > 0 and .maxRssKib > 100 and .systemMs >= 0'
+	# Without a description it is the command line, cut, and made text.
+	expect 0 dpl-call -- true "$(printf 'é%.0s' {1..200})" $'\xff'
+	is "$(jq -r 'select(.event == "call.started").description | "\(.[:7]) \(length > 90) \(.[-1:])"' "$(journal "$op")" | tail -n 1)" 'true éé true …'
+	is "$(names "$ledger/$op/beats")" p-me
+}
+
+# holds_last FILTER: of the last entry.
+holds_last() {
+	output=$(last_entry "$op")
+	holds "$1"
+}
+
+@test "while it runs: held and alive" {
+	supervised dpl-call --id one -- sleep 60
+	is "$(names "$ledger/$op/beats")" 'c-one p-me'
+	expect 0 dpl-show --json
+	holds '.calls[0] | .held and .liveness == "alive" and .state == "running" and .beatAgeMs >= 0 and .beatAgeMs < 10000 and .exitStatus == null'
+	run ! flock -n "$(journal "$op")" false
+	kill "$pid"
+	ended "$pid"
+	is "$status" 143
+	is "$(names "$ledger/$op/beats")" p-me
+}
+
+@test "stdin is the command's, all of it and nothing else" {
+	head -c 200000 /dev/urandom >bytes
+	expect 0 dpl-call -- cat <bytes
+	cmp bytes out
+	cat bytes | dpl-call -- sh -c 'cat >copy' 3>&-
+	cmp bytes copy
+	# What it leaves unread is there for the next.
+	printf 'one\ntwo\n' | { dpl-call -- head -c 4; cat; } >out 3>&-
+	is "$(<out)" $'one\ntwo'
+	expect 0 dpl-call -- sh -c 'read x || echo nothing' </dev/null
+	is "$output" nothing
+}
+
+@test "stdout and stderr are the command's, byte by byte" {
+	head -c 200000 /dev/urandom >bytes
+	expect 0 dpl-call -v -- sh -c 'cat bytes; cat bytes >&2'
+	cmp bytes out
+	head -c 200000 err | cmp bytes
+	is "$(tail -c +200001 err | grep -c '^dpl-call: call .*status 0')" 1
+	expect 0 dpl-call --json -q -- echo '{}'
+	is "$output$stderr" '{}'
+}
+
+# --- signals ---
+
+@test "HUP INT QUIT TERM USR1 USR2 are passed on, and dpl-call ends as the command does" {
+	local sig number
+	ulimit -c unlimited
+	for sig in HUP INT QUIT TERM USR1 USR2; do
+		number=$(kill -l "$sig")
+		rm -f ready
+		# It is heeded, and the work goes on.
+		supervised env --default-signal=INT,QUIT dpl-call -- sh -c "trap 'echo $sig >>got' $sig; touch ready; until [ -e got ]; do sleep 0.01; done; exit 5"
+		wait_for '[ -e ready ]'
+		kill "-$sig" "$pid"
+		ended "$pid"
+		is "$status $(<got)" "5 $sig"
+		rm got
+		# It is not, and all die of it.
+		supervised env --default-signal=INT,QUIT how dpl-call -- sh -c 'ulimit -c 0; exec sleep 60' >how
+		kill "-$sig" "$(jq -s '.[-1].supervisorPid' "$(journal "$op")")"
+		ended "$pid"
+		case $sig in
+		USR*) is "$(<how)" "exit $((128 + number))" ;;
+		*) is "$(<how)" "signal $number" ;; # without a core of dpl-call's
+		esac
+		is "$(last_entry "$op" '[.event, .signal] | @csv')" "\"call.failed\",$number"
+	done
+	nobody_left
+}
+
+@test "signals reach the command's whole group where there is no terminal, and wake what is stopped" {
+	supervised setsid -w dpl-call -- sh -c 'sleep 60 & sleep 61 & trap "" USR1; wait; wait'
+	wait_for '[ "$(marked "^sleep" | wc -l)" -eq 2 ]'
+	kill -USR1 "$(marked '^dpl-call')"
+	wait_for '[ -z "$(marked "^sleep")" ]'
+	ended "$pid"
+	supervised dpl-call -- sleep 60
+	kill -STOP "$child"
+	wait_for '[ "$(state $child)" = T ]'
+	dpl-abort
+	ended "$pid"
+	is "$status" 122
+	is "$(last_entry "$op" .signal)" 15
+}
+
+# --- time ---
+
+@test "--timeout: stopped, 124" {
+	expect 124 dpl-call --timeout 100ms -- sleep 60
+	is "$(last_entry "$op" '[.event, .signal, .error] | @csv')" '"call.failed",15,"timeout: not done after 0.100 s"'
+	start=$(now_ms)
+	expect 124 dpl-call --timeout 100ms --grace 200ms -- sh -c "$stubborn"
+	[ $(($(now_ms) - start)) -ge 300 ]
+	is "$(last_entry "$op" .signal)" 9
+	# What it does to its status then is its own affair.
+	expect 124 dpl-call --timeout 100ms -- sh -c 'trap "exit 0" TERM; while :; do sleep 0.01; done'
+	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",0'
+	expect 0 dpl-call --timeout 60s -- true
+	expect 0 dpl-call --timeout 3650d -- sleep 0.02
+	# A hook works here as well, and time in which it is suspended does not count.
+	expect 124 dpl-call --timeout 100ms --on-abort 'echo "$DPL_ABORT_REASON"; kill $DPL_CALL_PID' -- sleep 60
+	is "$output" 'timeout: not done after 0.100 s'
+	expect 0 dpl-beat
+	nobody_left
+}
+
+@test "--timeout stops what supervisors below it run as well, and none of them has crashed" {
+	# One that heeds SIGTERM, one that does not, and one left behind by a parent that has ended.
+	expect 124 dpl-call --timeout 1s --grace 300ms -- sh -c '
+		dpl-call --id a -- sleep 60 &
+		dpl-call --id b -- dpl-call --id c -- sh -c "trap \"\" TERM; while :; do sleep 60; done" &
+		sh -c "setsid dpl-call --id d -- sleep 61 &"
+		wait; sleep 62'
+	nobody_left
+	expect 0 dpl-beat
+	is "$output" running
+	is "$(dpl-call list -aj | jq -c '.calls | map([.callId, .signal, .exitStatus]) | sort' | sed 's/call_me_[^"]*/first/')" \
+		'[["a",15,null],["b",null,137],["c",9,null],["first",15,null],["d",15,null]]'
+}
+
+@test "--watchdog: a command that stops to beat is stopped, 124" {
+	local wd=300ms
+	[ -z "${SANITIZED:-}" ] || wd=2s
+	expect 124 dpl-call --watchdog 100ms -- sleep 60
+	is "$(last_entry "$op" '[.event, .error] | @csv')" '"call.failed","watchdog: no beat of its own for 0.100 s"'
+	# It beats for longer than that, and then hangs.
+	expect 124 dpl-call --watchdog "$wd" -- sh -c 'end=$(($(date +%s%N) / 1000000 + 1000)); while [ $(($(date +%s%N) / 1000000)) -lt $end ]; do dpl-beat -q; sleep 0.05; done; touch hangs; sleep 60'
+	[ -e hangs ]
+	holds_last '.durationMs > 1200'
+	# Beats of others do not count: of the participant outside, of a call of its own below.
+	expect 124 dpl-call --watchdog 200ms -- sh -c 'env -u DPL_CALL dpl-beat --every 20ms & dpl-call -- sh -c "while :; do dpl-beat -q; sleep 0.02; done"'
+	expect 0 dpl-call --watchdog 60s -- sleep 0.05
+	nobody_left
+	is "$(names "$ledger/$op/beats")" p-me
+}
+
+@test "a suspended command has time: neither --timeout nor --watchdog counts" {
+	supervised dpl-call --timeout 400ms --watchdog 400ms -- sleep 0.3
+	kill -TSTP "$pid"
+	wait_for '[ "$(state $pid)$(state $child)" = TT ]'
+	is "$(liveness)" suspended
+	sleep 0.5
+	kill -CONT "$pid"
+	ended "$pid"
+	is "$status" 0
+	is "$(jq -r 'select(.event == "log").message' "$(journal "$op")")" $'suspended\nresumed'
+}
+
 # --- as if it ran alone ---
 
 # alike COMMAND...: behind COMMAND (env, sh -c …) a program finds the same with the supervisor between and without.
@@ -145,6 +478,126 @@ alike() {
 }
 
 # --- stopping ---
+
+@test "an abort arrives at once: SIGTERM, the reason recorded, 122" {
+	supervised dpl-call -- sleep 60
+	start=$(now_ms)
+	dpl-abort -m 'wrong branch'
+	ended "$pid"
+	[ $(($(now_ms) - start)) -lt "$soon" ]
+	is "$status" 122
+	is "$(last_entry "$op" '[.event, .by, .signal, .reason] | @csv')" '"call.cancelled","me",15,"aborted: wrong branch"'
+	dpl-abort --clear
+	# What it does then is recorded; the status says that it was stopped.
+	supervised dpl-call -- sh -c 'trap "exit 0" TERM; touch ready; while :; do sleep 0.01; done'
+	wait_for '[ -e ready ]'
+	dpl-abort
+	ended "$pid"
+	is "$status" 122
+	is "$(last_entry "$op" '[.event, .exitStatus, .reason] | @csv')" '"call.cancelled",0,"aborted"'
+	expect 4 dpl-beat
+	nobody_left
+}
+
+@test "one that ignores SIGTERM gets SIGKILL after the grace, not before" {
+	supervised dpl-call --grace 500ms -- sh -c "$stubborn"
+	wait_for '[ -e ready ]'
+	start=$(now_ms)
+	dpl-abort
+	ended "$pid"
+	is "$status" 122
+	[ $(($(now_ms) - start)) -ge 500 ]
+	is "$(last_entry "$op" .signal)" 9
+	nobody_left
+	dpl-abort --clear
+	rm ready
+	supervised dpl-call --grace 0 -- sh -c "$stubborn"
+	wait_for '[ -e ready ]'
+	dpl-abort
+	ended "$pid"
+	is "$status" 122
+	nobody_left
+}
+
+@test "--aborted-ok: not stopped by an abort, nor by somebody's crash" {
+	supervised dpl-call --aborted-ok -- sh -c 'until [ -e end ]; do sleep 0.01; done'
+	undo=$pid
+	dpl-abort
+	dpl-abort --clear
+	supervised dpl-call -- sleep 60
+	kill -KILL "$pid"
+	ended "$pid"
+	wait_for 'grep -q crash.detected "$(journal "$op")"'
+	touch end
+	ended "$undo"
+	is "$status" 0
+	nobody_left
+}
+
+@test "dpl-complete --cancel while it runs: 122; and all that is left is in backup" {
+	supervised dpl-call --id one -- sh -c 'trap "exit 0" TERM; sleep 60 & wait'
+	expect 6 dpl-complete
+	dpl-complete -q --cancel
+	ended "$pid"
+	is "$status" 122
+	is "$(jq -r 'select(.callId == "one").event' "$(journal "$op")" | tr '\n' ' ')" 'call.started call.cancelled '
+	expect 0 dpl-show -j "$op"
+	holds '.state == "completed" and .calls[0].state == "cancelled"'
+	is "$(names "$ledger/backup/$op/beats")" ''
+	nobody_left
+	whole "$op"
+}
+
+@test "dpl-complete --failed while it runs: 123" {
+	supervised dpl-call -- sleep 60
+	expect 0 dpl-complete -q --cancel --failed
+	ended "$pid"
+	is "$status" 123
+	nobody_left
+}
+
+@test "its session leaves and cancels its calls: 122" {
+	dpl-join -qp worker
+	supervised dpl-call -p worker -- sleep 60
+	expect 6 dpl-leave -p worker
+	expect 0 dpl-leave -q -p worker --cancel
+	ended "$pid"
+	is "$status" 122
+	nobody_left
+	is "$(entries "$op" | tail -n 2 | tr '\n' ' ')" 'call.cancelled participant.left '
+}
+
+@test "somebody else ends the call, or the command itself does: it goes on, and that end stands" {
+	supervised dpl-call --id one -- sh -c 'until [ -e end ]; do sleep 0.01; done; exit 7'
+	expect 0 dpl-call end --result theirs one
+	is "$(state "$child")" S
+	touch end
+	ended "$pid"
+	is "$status" 7
+	is "$(last_entry "$op" '[.event, .result] | @csv')" '"call.ended","theirs"'
+	expect 0 dpl-call --id two --result-from stdout -- sh -c 'echo mine; dpl-call end --result "of $DPL_CALL"'
+	is "$output" mine
+	is "$(last_entry "$op" '[.event, .callId, .result] | @csv')" '"call.ended","two","of two"'
+	expect 3 dpl-call --id three -- sh -c 'dpl-call fail -m "no space"; exit 3'
+	is "$(last_entry "$op" '[.event, .error] | @csv')" '"call.failed","no space"'
+	is "$(names "$ledger/$op/beats")" p-me
+	expect 0 dpl-beat
+}
+
+@test "the ledger is deleted while it runs: the command goes on, and 125 instead of 0" {
+	for status_wanted in 0:125 3:3; do
+		supervised dpl-call -- sh -c "until [ -e end ]; do sleep 0.01; done; exit ${status_wanted%:*}" 2>err
+		rm -rf "$ledger"
+		touch end
+		ended "$pid"
+		is "$status" "${status_wanted#*:}"
+		has "$(<err)" 'was deleted'
+		rm end
+		op=$(dpl-create)
+		DPL_OPERATION=$op
+	done
+	nobody_left
+}
 
 @test "a command that had ended by itself when the abort was seen has ended by itself" {
 	supervised dpl-call -- sh -c 'until [ -e end ]; do sleep 0.01; done; exit 3'
@@ -242,6 +695,25 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 	is "$(marked '^sleep 6[02]' | wc -l)" 2
 }
 
+@test "a keeper that the command starts stays, and so does a nested call; a loop of beats does not" {
+	dpl-join -qp worker
+	in_background sleep 60
+	kept=$pid
+	expect 0 dpl-call -- sh -c "dpl-beat --keep --pid $kept -p worker >keeper; dpl-beat --every 1s -q & dpl-call --id inner -- sleep 61 & sleep 0.2"
+	keeper=$(<keeper)
+	is "$(marked '^dpl-' | wc -l)" 2
+	run ! gone "$keeper"
+	is "$(marked '^sleep 61' | wc -l)" 1
+	is "$(dpl-call list -q)" inner
+	expect 0 dpl-leave -p worker
+	wait_for 'gone $keeper'
+	dpl-abort
+	wait_for 'grep -q call.cancelled "$(journal "$op")"'
+	entry '.event == "call.cancelled" and .callId == "inner"'
+	end_background
+	nobody_left
+}
+
 # --- results ---
 
 @test "a result that would not fit into an entry is not kept, and the call ends all the same" {
@@ -272,6 +744,91 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 	is "$(last_entry "$op" '[.event, .error] | @csv')" '"call.failed","the result in no�such: No such file or directory"'
 	expect 0 dpl-beat
 	is "$output" running
+}
+
+@test "--result-from stdout: passed on byte by byte, however slow the reader" {
+	head -c 300000 /dev/urandom >bytes
+	expect 0 dpl-call --result-from stdout -- cat bytes
+	cmp bytes out
+	dpl-call -q --result-from stdout -- cat bytes 3>&- | (sleep 0.2; cat >slow)
+	cmp bytes slow
+	dpl-call -q --result-from stdout -- cat bytes >>appended 3>&-
+	dpl-call -q --result-from stdout -- echo more >>appended 3>&-
+	cmp <(cat bytes; echo more) appended
+	# As if it wrote there itself: the reader goes, the disk is full.
+	run -141 bash -c 'dpl-call -q --result-from stdout -- yes | head -n 1; exit ${PIPESTATUS[0]}' 3>&-
+	is "$output" y
+	status=0
+	dpl-call --result-from stdout -- echo lost >/dev/full 2>err 3>&- || status=$?
+	is "$status" 125
+	has "$(<err)" 'dpl-call: write standard output: '
+	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",0'
+}
+
+@test "--result-from stdout: a reader that takes nothing keeps no timeout away" {
+	# The command and the supervisor share the pipe, and both find it full.
+	mkfifo fifo
+	exec 4<>fifo
+	for noise in 'while :; do echo a; echo b >&2; done' 'yes & yes >&2'; do
+		start=$(now_ms)
+		supervised dpl-call --timeout 300ms --grace 300ms --result-from stdout -- sh -c "$noise" >fifo 2>&1 4>&-
+		ended "$pid"
+		is "$status" 124
+		[ $(($(now_ms) - start)) -lt 5000 ]
+		is "$(last_entry "$op" '[.event, (.error | startswith("timeout"))] | @csv')" '"call.failed",true'
+		nobody_left
+	done
+	# Where it is not stopped it waits for the reader, until it is told not to.
+	supervised dpl-call --result-from stdout -- sh -c 'echo all; head -c 30000 /dev/zero' >fifo 4>&-
+	wait_for 'grep -q call.ended "$(journal "$op")"'
+	[ ! -e "$ledger/$op/beats/c-call_me_3_"* ]
+	kill -0 "$pid"
+	kill -TERM "$pid"
+	ended "$pid"
+	is "$status" 0
+	exec 4>&-
+}
+
+@test "--result-from: what the result is" {
+	expect 0 dpl-call --result-from stdout -- printf 'a\nb\n\n\n'
+	is "$(od -An -c out | tr -d ' \n')" 'a\nb\n\n\n'
+	is "$(last_entry "$op" .result)" $'a\nb'
+	expect 0 dpl-call --result-from stdout -- true
+	is "$(last_entry "$op" .result)" ''
+	expect 0 dpl-call --result-from stdout -- printf 'a\0b\377c\tä'
+	is "$(last_entry "$op" .result)" $'a\ufffdb\ufffdc\tä'
+	cmp out <(printf 'a\0b\377c\tä')
+	expect 0 dpl-call --result-from stdout -- sh -c 'head -c 32768 /dev/zero | tr "\0" x'
+	is "$stderr" ''
+	expect 0 dpl-call --result-from stdout -- sh -c 'head -c 32768 /dev/zero | tr "\0" x; echo x'
+	has "$stderr" 'longer than 32768 bytes' 'not kept'
+	is "$(stat -c %s out)" 32770
+	is "$(last_entry "$op" '[.event, has("result")] | @csv')" '"call.ended",false'
+	entry '.event == "log" and .level == "warning" and (.message | contains("not kept"))'
+	# One that failed has none; what it printed is passed on.
+	expect 3 dpl-call --result-from stdout -- sh -c 'echo half; exit 3'
+	is "$output" half
+	is "$(last_entry "$op" 'has("result")')" false
+}
+
+@test "--result-from FILE" {
+	expect 0 dpl-call --result-from result -- sh -c 'echo "is $((6 * 7))" >result; echo other'
+	is "$output" other
+	is "$(last_entry "$op" .result)" 'is 42'
+	rm result
+	expect 125 dpl-call --result-from result -- true
+	refused dpl-call 'the result in result' 'No such file'
+	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",0'
+	expect 3 dpl-call --result-from result -- sh -c 'exit 3'
+	expect 125 dpl-call --result-from . -- true
+	refused dpl-call 'Is a directory'
+	mkfifo fifo
+	expect 0 timeout -k 1 10 dpl-call --result-from fifo -- true
+	expect 0 dpl-call --result-from /dev/zero -- true
+	has "$stderr" 'not kept'
+	head -c 32769 /dev/zero >result
+	expect 0 dpl-call --result-from result -- true
+	has "$stderr" 'not kept'
 }
 
 # --- terminal ---
