@@ -1,5 +1,5 @@
 /* dpl-create - begin an operation */
-#include "cli.h"
+#include "cli_keeper.h"
 
 static const char usage[] =
 	"usage: dpl-create [-ejqv] [-C ledger] [-d description] [-p participant] [-t timeout]\n"

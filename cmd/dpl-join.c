@@ -1,5 +1,5 @@
 /* dpl-join - take part in an operation */
-#include "cli.h"
+#include "cli_keeper.h"
 
 static const char usage[] =
 	"usage: dpl-join [-ejqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"

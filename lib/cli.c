@@ -1,7 +1,6 @@
 /* cli: what all tools do the same way. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -10,13 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli.h"
 #include "entry.h"
 #include "fsx.h"
-#include "keeper.h"
 #include "num.h"
 #include "proc.h"
 #include "text.h"
@@ -419,88 +416,6 @@ cli_put_origin(struct cli *c, int64_t pid)
 		json_put(&c->body, "bootId", boot);
 	if (gethostname(host, sizeof host - 1) == 0 && *host && text_valid(host, strlen(host)))
 		json_put(&c->body, "host", host);
-}
-
-void
-cli_check_kept(struct cli *c, int64_t pid)
-{
-	struct keeper k = {.pid = pid};
-	struct why why;
-	if (keeper_find(&k, &why) < 0)
-		cli_die(c, &why);
-	close(k.pidfd);
-}
-
-/* 0, or the exit status of the keeper that could not begin. */
-static int
-start_keeper(struct cli *c, int64_t pid, const char *grace)
-{
-	static char name[] = "dpl-beat", keep[] = "--keep", json[] = "--json", quiet[] = "--quiet";
-	char path[PATH_MAX];
-	struct buf words[6] = {{0}};
-	struct buf id = {0};
-	buf_fmt(&words[0], "--pid=%lld", (long long)pid);
-	buf_fmt(&words[1], "--ledger=%s", c->client.ledger);
-	buf_fmt(&words[2], "--operation=%s", cli_answer(c, 0, "operationId", &id));
-	buf_fmt(&words[3], "--participant=%s", cli_answer(c, 0, "participantId", &id));
-	buf_fmt(&words[4], "--session=%lld", (long long)cli_answer_int(c, 0, "sessionId"));
-	buf_fmt(&words[5], "--grace=%s", grace ? grace : "5s");
-	char *argv[] = {name, keep, c->json ? json : quiet, words[0].p, words[1].p, words[2].p, words[3].p, words[4].p, words[5].p, NULL};
-	client_program(name, path, sizeof path);
-	/* With --json what it says of a failure is our object; what it says of success is not. */
-	int status = EXIT_SYSTEM, out[2] = {-1, -1};
-	(void)!pipe2(out, O_CLOEXEC); /* without it stdout goes the way of all */
-	pid_t child = fork();
-	if (child == 0) {
-		dup2(out[1], 1);
-		execvp(path, argv);
-		cli_say(c, "cannot start %s: %s", name, strerror(errno));
-		_exit(EXIT_SYSTEM);
-	}
-	int how = 0;
-	close(out[1]);
-	if (child > 0) {
-		struct buf said = {0};
-		while (buf_reserve(&said, 4096) == 0) {
-			ssize_t n = read(out[0], said.p + said.n, 4096);
-			if (n <= 0)
-				break;
-			said.n += (size_t)n;
-		}
-		while (waitpid(child, &how, 0) < 0 && errno == EINTR)
-			;
-		status = WIFEXITED(how) ? WEXITSTATUS(how) : EXIT_SYSTEM;
-		if (status && said.n)
-			buf_add(&c->out, said.p, said.n);
-		buf_free(&said);
-	}
-	close(out[0]);
-	for (int i = 0; i < 6; i++)
-		buf_free(&words[i]);
-	buf_free(&id);
-	return status;
-}
-
-void
-cli_keep(struct cli *c, int64_t pid, const char *grace, const char *undo)
-{
-	struct buf body = {0}, text = {0};
-	int status = start_keeper(c, pid, grace);
-	if (!status)
-		return;
-	/* Without its keeper this is not what was asked for.  Each request takes of these members what it knows. */
-	json_open(&body, NULL, '{');
-	json_put(&body, "operationId", cli_answer(c, 0, "operationId", &text));
-	json_put(&body, "participantId", cli_answer(c, 0, "participantId", &text));
-	json_put_int(&body, "sessionId", cli_answer_int(c, 0, "sessionId"));
-	json_put_bool(&body, "failed", true);
-	json_put(&body, "reason", "its keeper could not be started");
-	json_close(&body, '}');
-	(void)client_call_text(&c->client, undo, &body, NULL, &text); /* the first failure is the one to tell */
-	buf_free(&body);
-	buf_free(&text);
-	c->verbose = false;
-	cli_finish(c, status);
 }
 
 /* --- request and answer --- */

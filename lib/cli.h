@@ -93,13 +93,6 @@ const char *cli_inherited(const struct cli *c, const char *name);
 /* Put who calls: process `pid` (0: the parent of this one), its start, boot and host. */
 void cli_put_origin(struct cli *c, int64_t pid);
 
-/* --keep: a process that a keeper shall keep.  Checked before anything is done: it is there, and may be kept. */
-void cli_check_kept(struct cli *c, int64_t pid);
-/* Start the keeper for the participant of the answer, of create or join: dpl-beat --keep.  Where that fails, it has said why,
- * what was answered is undone by the request `undo` (/operation/complete or …/leave), and the process exits with the
- * keeper's status. */
-void cli_keep(struct cli *c, int64_t pid, const char *grace, const char *undo);
-
 /* Close c->body, send it, parse the answer.  A failed one is said, and the process exits. */
 void cli_request(struct cli *c, const char *path);
 

@@ -1,0 +1,14 @@
+/* cli_keeper: the --keep of create and join, which starts a keeper.  As in cli.h, a failure ends the process. */
+#ifndef DPL_CLI_KEEPER_H
+#define DPL_CLI_KEEPER_H
+
+#include "cli.h"
+
+/* --keep: a process that a keeper shall keep.  Checked before anything is done: it is there, and may be kept. */
+void cli_check_kept(struct cli *c, int64_t pid);
+/* Start the keeper for the participant of the answer, of create or join: dpl-beat --keep.  Where that fails, it has said why,
+ * what was answered is undone by the request `undo` (/operation/complete or …/leave), and the process exits with the
+ * keeper's status. */
+void cli_keep(struct cli *c, int64_t pid, const char *grace, const char *undo);
+
+#endif
