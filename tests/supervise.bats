@@ -681,6 +681,61 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 
 # --- the tree ---
 
+@test "the tree ends with its command: other sessions, orphans, what ignores signals, a cleared environment" {
+	expect 3 dpl-call --grace 300ms -- sh -c '
+		setsid sleep 60 &
+		(setsid sh -c "sleep 61 & exit" &)
+		nohup sleep 62 >/dev/null 2>&1 &
+		(env -i setsid sleep 63.17 &)
+		sh -c "trap \"\" TERM; while :; do sleep 64; done" &
+		(setsid sh -c "trap \"\" TERM HUP INT; kill -STOP \$\$; sleep 65" &)
+		sleep 0.1; exit 3'
+	nobody_left
+	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",3'
+	# The environment of one is not seen by this test.
+	run ! pgrep -fx 'sleep 63.17'
+	is "$(names "$ledger/$op/beats")" p-me
+	# What heeds SIGTERM is not waited for any longer.
+	start=$(now_ms)
+	expect 0 dpl-call -- sh -c 'sleep 60 & setsid sleep 61 & (setsid sleep 62 &) ; sleep 0.05'
+	[ $(($(now_ms) - start)) -lt 3000 ]
+	nobody_left
+}
+
+@test "the tree ends with its command: 200 processes" {
+	expect 0 dpl-call -- sh -c 'i=0; while [ $i -lt 100 ]; do sleep 60 & setsid sleep 60 & i=$((i + 1)); done'
+	nobody_left
+	supervised dpl-call -- sh -c 'i=0; while [ $i -lt 200 ]; do sleep 60 & i=$((i + 1)); done; wait'
+	wait_for '[ "$(marked "^sleep" | wc -l)" -eq 200 ]'
+	dpl-abort
+	ended "$pid"
+	is "$status" 122
+	nobody_left
+}
+
+@test "the tree ends with its command: one that forks on and on, and one that is never there for long" {
+	local how
+	expect 0 dpl-call --grace 200ms -- sh -c '
+		setsid sh -c "trap \"\" TERM; i=0; while [ \$i -lt 500 ]; do sleep 60 & i=\$((i + 1)); sleep 0.002; done" & sleep 0.1'
+	nobody_left
+	for how in 10000 1000 0 '-s 1000' '-s 0'; do
+		expect 3 dpl-call --grace 100ms -- sh -c "hop $how 20 & sleep 0.05; exit 3"
+		is "$stderr" ''
+		nobody_left
+	done
+}
+
+@test "--leave-orphans: they are named, and live" {
+	expect 3 dpl-call --leave-orphans -- sh -c 'sleep 60 & setsid sleep 61 & exit 3'
+	has "$stderr" 'dpl-call: left running: ' "$(marked '^sleep 60') (sleep 60)" "$(marked '^sleep 61') (sleep 61)"
+	entry '.event == "log" and .level == "warning" and (.message | startswith("left running: "))'
+	is "$(marked '^sleep' | wc -l)" 2
+	expect 0 dpl-call --leave-orphans -- true
+	is "$stderr" ''
+	# One that still writes to it does not keep it.
+	expect 0 timeout -k 1 20 dpl-call --leave-orphans --result-from stdout -- sh -c 'yes & sleep 0.1' >/dev/null
+}
+
 @test "children that the shell had before it became dpl-call are not the call's" {
 	# dash does so for the last command of -c without being asked.
 	expect 4 sh -c 'sh -c "sleep 60; true" & echo $! >before; exec dpl-call -- sh -c "setsid sleep 61 & exit 4"'
