@@ -953,12 +953,12 @@ witness() {
 @test "kill -9 of dpl-call at any of its system calls: the next dpl-beat leaves no process and no call" {
 	killat 0 true >/dev/null 2>&1 || skip 'ptrace is not allowed here'
 	[ -z "${SANITIZED:-}" ] || export ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which cannot be under ptrace
-	local stop step=7 held=0
-	[ -z "${SANITIZED:-}" ] || step=67
+	# Closely where it starts, in strides where it looks through /proc.
+	local stop step=5 held=0
+	[ -z "${SANITIZED:-}" ] || step=61
 	trap - DEBUG
-	for ((stop = 1; stop < 9000; stop += step)); do
+	for ((stop = 1; stop < 20000; stop += stop < 250 ? step : step * 23)); do
 		status=0
-		# It goes on by itself for a while when its supervisor has been killed alone.
 		killat -1 "$stop" dpl-call --grace 100ms -- sh -c 'setsid sleep 60 & sleep 0.02' >out 2>err 3>&- || status=$?
 		[ "$status" -eq 137 ] || break
 		expect_any dpl-beat -v
@@ -977,6 +977,45 @@ witness() {
 # expect_any COMMAND...: it ends with 0 or 5.
 expect_any() {
 	"$@" >out 2>err 3>&- || [ $? -eq 5 ]
+}
+
+# --- the supervisor itself ---
+
+@test "idle it uses no processor time, and little memory" {
+	local i before after
+	# Two of them: the beats of one do not wake the other.
+	supervised dpl-call -- sleep 60
+	supervised dpl-call -- sleep 60
+	wait_for "ls -l /proc/$pid/fd | grep -q inotify"
+	usage_of() {
+		cut -d ' ' -f 14,15 "/proc/$1/stat"
+		grep ^voluntary "/proc/$1/status"
+	}
+	before=$(usage_of "$pid")
+	sleep 3
+	after=$(usage_of "$pid")
+	is "${after%%$'\n'*}" "${before%%$'\n'*}"
+	# A beat in 4.5 seconds.
+	[ $((${after##*[!0-9]} - ${before##*[!0-9]})) -le 2 ]
+	[ -n "${SANITIZED:-}" ] || [ "$(awk '/^VmRSS/ { print $2 }' "/proc/$pid/status")" -le 1024 ]
+}
+
+@test "where the user has no inotify instance left it looks by itself, and says so at -v" {
+	public_folder
+	user=(setpriv --reuid 54322 --regid 54322 --clear-groups)
+	export DPL_LEDGER=$public/ledger
+	DPL_OPERATION=$("${user[@]}" dpl-create)
+	supervised "${user[@]}" instances dpl-call -v -- sleep 60 2>err
+	wait_for '[ -s err ]'
+	has "$(<err)" 'dpl-call: no inotify to be had (' '): looking every 2 s'
+	start=$(now_ms)
+	"${user[@]}" dpl-abort
+	ended "$pid"
+	is "$status" 122
+	[ $(($(now_ms) - start)) -lt $((2500 + soon)) ]
+	"${user[@]}" dpl-abort --clear
+	expect 3 "${user[@]}" instances dpl-call -- sh -c 'sleep 0.1; exit 3'
+	is "$stderr" ''
 }
 
 # --- results ---
