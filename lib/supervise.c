@@ -35,6 +35,7 @@ enum {
 	END_TRIES = 6,
 	ENTRY_REST = 2048,  /* room for the other members of the end's entry */
 	KILL_AGAIN_MS = 250,
+	CHASES = 500,       /* looks at our children in a pass that kills */
 	COLLECT_MAX = 1 << 20, /* more than a pipe holds */
 	PASSES_LAST = 40,   /* of these after SIGKILL: what cannot be killed (another uid, a dead disk) is left */
 };
@@ -912,8 +913,8 @@ leave_orphans(struct run *r)
 {
 	struct tree t = tree_of(r);
 	struct buf who = {0}, text = {0};
-	int n = tree_signal(&t, 0, -1, &who);
-	if (n > 0) {
+	(void)tree_signal(&t, 0, -1, &who);
+	if (who.n) {
 		buf_fmt(&text, "left running: %.1000s", who.p ? who.p : "?");
 		if (!text.failed) {
 			notice(r->s->say, "%s", text.p);
@@ -922,6 +923,20 @@ leave_orphans(struct run *r)
 	}
 	buf_free(&who);
 	buf_free(&text);
+}
+
+/* Whether there are children that are the call's.  SIGKILL is sent to them until there are none. */
+static bool
+chase(struct run *r, const struct tree *t, int sig)
+{
+	for (int i = 0; i < CHASES; i++) {
+		reap(r);
+		if (tree_signal_children(t, sig == SIGKILL ? sig : 0) == 0)
+			return false;
+		if (sig != SIGKILL)
+			break;
+	}
+	return true;
 }
 
 /* End what the command left: SIGTERM, after the grace SIGKILL, until two passes find nobody. */
@@ -939,6 +954,8 @@ end_tree(struct run *r)
 	while (clean < 2 && last < PASSES_LAST) {
 		struct pollfd out = output(r);
 		int n = tree_signal(&t, sig, -1, NULL);
+		if (chase(r, &t, sig))
+			n++;
 		clean = n ? 0 : clean + 1;
 		sig = clock_mono_ms() >= r->kill_ms ? SIGKILL : 0;
 		last += sig == SIGKILL;

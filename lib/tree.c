@@ -182,6 +182,24 @@ hit(const struct proc *p, int sig)
 	return there;
 }
 
+/* SIGKILL to the call's group at once: one that forks and ends, again and again, is never there when it is looked at, but no
+ * process leaves a group by being born. */
+static void
+kill_group(const struct tree *t, const struct all *a)
+{
+	bool there = false;
+	if (!group_is_ours(t, a))
+		return;
+	for (size_t i = 0; i < a->n; i++)
+		if (a->one[i].p.group == t->group) {
+			if (!a->one[i].member || a->one[i].apart)
+				return;
+			there = true;
+		}
+	if (there)
+		(void)kill((pid_t)-t->group, SIGKILL);
+}
+
 int
 tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who)
 {
@@ -189,15 +207,16 @@ tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who)
 	int n = 0;
 	if (list(&a) == 0) {
 		mark(t, &a);
+		if (sig == SIGKILL)
+			kill_group(t, &a);
 		for (size_t i = 0; i < a.n; i++) {
 			const struct one *o = &a.one[i];
-			if (!o->member || o->p.pid == skip || is_apart(t, &a, o, sig))
+			if (!o->member || o->p.pid == skip || o->p.state == 'Z' || o->p.state == 'X' || is_apart(t, &a, o, sig))
 				continue;
-			/* A supervisor ends as soon as what it runs has; killed it would have crashed. */
-			if (!hit(&o->p, sig == SIGKILL && is_supervisor(&o->p) ? 0 : sig))
-				continue;
+			/* It counts even if it is gone by now: it may have a child that was born behind the look at it. */
 			n++;
-			if (who)
+			/* A supervisor ends as soon as what it runs has; killed it would have crashed. */
+			if (hit(&o->p, sig == SIGKILL && is_supervisor(&o->p) ? 0 : sig) && who)
 				tell(who, &o->p);
 		}
 	}
@@ -286,6 +305,22 @@ tree_find_kept(struct tree_kept *k, int64_t pid, int64_t start)
 	for (size_t i = 0; i < k->n; i++)
 		tree_find_children(k, k->p[i].pid);
 	free(a.one);
+}
+
+int
+tree_signal_children(const struct tree *t, int sig)
+{
+	struct tree_kept k = {0};
+	int n = 0;
+	tree_find_children(&k, t->supervisor);
+	for (size_t i = 0; i < k.n; i++)
+		if (k.p[i].pid != t->apart && !(t->before && has(t->before, &k.p[i]))) {
+			if (sig)
+				(void)kill((pid_t)k.p[i].pid, sig); /* nobody else reaps it: the number is its own */
+			n++;
+		}
+	tree_free_kept(&k);
+	return n;
 }
 
 int

@@ -33,12 +33,17 @@ struct tree {
 	const struct tree_kept *before; /* children that it had before: neither they nor what is below them are members; NULL */
 };
 
-/* Send `sig` (0: only count) to every process of the call but `skip` (-1: none); the number found.  SIGTERM is followed by
- * SIGCONT.  With `who` their pids and commands are added, ", " between them. */
+/* Send `sig` (0: only count) to every process of the call but `skip` (-1: none); the number found, also of those that ended
+ * meanwhile.  SIGTERM is followed by SIGCONT.  With `who` the pids and commands of those that are there are added, ", " between
+ * them. */
 int tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who);
 
 /* Add the children of a process. */
 void tree_find_children(struct tree_kept *k, int64_t pid);
+
+/* The same for the children of the supervisor, which is the caller and the subreaper of the others: where it has none, there are no
+ * others.  Zombies count.  It is faster by far, for one that forks and ends, again and again, is a child of it each time. */
+int tree_signal_children(const struct tree *t, int sig);
 
 /* Whether a process is a supervisor: dpl-call. */
 bool tree_is_supervisor(int64_t pid);

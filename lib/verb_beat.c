@@ -311,8 +311,9 @@ verb_heartbeat(struct request *r)
 	if (!named)
 		snprintf(h.by, sizeof h.by, "%.64s", j->op.h.initiator);
 	int rc = h.asks ? request_refuse_absent(r, j, h.by) : touch(j, &h), e = h.asks ? 0 : errno;
-	/* The turn to look is for who beats: one that does not take part would let it pass. */
-	bool due = look || h.whole || (!h.asks && rc == 0 && look_is_due(j));
+	/* The turn to look is for who beats: one that does not take part would let it pass.  Where somebody has died it is always: what
+	 * that one left running is to be ended. */
+	bool due = look || h.whole || (!h.asks && rc == 0 && (j->op.h.crashes || look_is_due(j)));
 	if (plain && (rc < 0 || due)) {
 		journal_close(&head);
 		if (!(j = request_live(r, h.id, true)))

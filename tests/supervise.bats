@@ -681,6 +681,61 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 
 # --- the tree ---
 
+@test "the tree ends with its command: other sessions, orphans, what ignores signals, a cleared environment" {
+	expect 3 dpl-call --grace 300ms -- sh -c '
+		setsid sleep 60 &
+		(setsid sh -c "sleep 61 & exit" &)
+		nohup sleep 62 >/dev/null 2>&1 &
+		(env -i setsid sleep 63.17 &)
+		sh -c "trap \"\" TERM; while :; do sleep 64; done" &
+		(setsid sh -c "trap \"\" TERM HUP INT; kill -STOP \$\$; sleep 65" &)
+		sleep 0.1; exit 3'
+	nobody_left
+	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",3'
+	# The environment of one is not seen by this test.
+	run ! pgrep -fx 'sleep 63.17'
+	is "$(names "$ledger/$op/beats")" p-me
+	# What heeds SIGTERM is not waited for any longer.
+	start=$(now_ms)
+	expect 0 dpl-call -- sh -c 'sleep 60 & setsid sleep 61 & (setsid sleep 62 &) ; sleep 0.05'
+	[ $(($(now_ms) - start)) -lt 3000 ]
+	nobody_left
+}
+
+@test "the tree ends with its command: 200 processes" {
+	expect 0 dpl-call -- sh -c 'i=0; while [ $i -lt 100 ]; do sleep 60 & setsid sleep 60 & i=$((i + 1)); done'
+	nobody_left
+	supervised dpl-call -- sh -c 'i=0; while [ $i -lt 200 ]; do sleep 60 & i=$((i + 1)); done; wait'
+	wait_for '[ "$(marked "^sleep" | wc -l)" -eq 200 ]'
+	dpl-abort
+	ended "$pid"
+	is "$status" 122
+	nobody_left
+}
+
+@test "the tree ends with its command: one that forks on and on, and one that is never there for long" {
+	local how
+	expect 0 dpl-call --grace 200ms -- sh -c '
+		setsid sh -c "trap \"\" TERM; i=0; while [ \$i -lt 500 ]; do sleep 60 & i=\$((i + 1)); sleep 0.002; done" & sleep 0.1'
+	nobody_left
+	for how in 10000 1000 0 '-s 1000' '-s 0'; do
+		expect 3 dpl-call --grace 100ms -- sh -c "hop $how 20 & sleep 0.05; exit 3"
+		is "$stderr" ''
+		nobody_left
+	done
+}
+
+@test "--leave-orphans: they are named, and live" {
+	expect 3 dpl-call --leave-orphans -- sh -c 'sleep 60 & setsid sleep 61 & sleep 0.2; exit 3'
+	has "$stderr" 'dpl-call: left running: ' "$(marked '^sleep 60') (sleep 60)" "$(marked '^sleep 61') (sleep 61)"
+	entry '.event == "log" and .level == "warning" and (.message | startswith("left running: "))'
+	is "$(marked '^sleep' | wc -l)" 2
+	expect 0 dpl-call --leave-orphans -- true
+	is "$stderr" ''
+	# One that still writes to it does not keep it.
+	expect 0 timeout -k 1 20 dpl-call --leave-orphans --result-from stdout -- sh -c 'yes & sleep 0.1' >/dev/null
+}
+
 @test "children that the shell had before it became dpl-call are not the call's" {
 	# dash does so for the last command of -c without being asked.
 	expect 4 sh -c 'sh -c "sleep 60; true" & echo $! >before; exec dpl-call -- sh -c "setsid sleep 61 & exit 4"'
@@ -712,6 +767,255 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 	entry '.event == "call.cancelled" and .callId == "inner"'
 	end_background
 	nobody_left
+}
+
+# --- death ---
+
+# witness: another supervisor, which looks out for deaths and goes on itself; $witness is its pid.
+witness() {
+	dpl-join -qp witness
+	supervised dpl-call -p witness --aborted-ok -- sleep 900
+	witness=$pid
+	wait_for "ls -l /proc/$pid/fd | grep -q inotify"
+}
+
+@test "kill -9 of the command: that is how it ended, and no crash" {
+	supervised dpl-call -- sleep 60
+	kill -KILL "$child"
+	ended "$pid"
+	is "$status" 137
+	entry '.event == "call.failed" and .signal == 9'
+	expect 0 dpl-beat
+	is "$output" running
+}
+
+@test "kill -9 of the supervisor: another one notices at once, stops its own with 123, and ends what was left" {
+	dpl-join -qp worker
+	supervised dpl-call -- sleep 60
+	witness=$pid
+	wait_for "ls -l /proc/$pid/fd | grep -q inotify"
+	supervised dpl-call -p worker --id one -- sh -c 'trap "" TERM; touch ready; setsid sleep 61 & while :; do sleep 62; done'
+	victim=$pid
+	wait_for '[ -e ready ]'
+	kill -KILL "$victim"
+	died=$(now_ms)
+	wait_for 'grep -q crash.detected "$(journal "$op")"'
+	[ $(($(now_ms) - died)) -lt "$soon" ]
+	entry '.event == "call.crashed" and .callId == "one" and .participantId == "worker" and (.evidence | test("lock has fallen.*pid \($v)")) and .durationMs >= 0' --argjson v "$victim"
+	entry '.event == "crash.detected" and .callId == "one" and .participantId == "worker" and .by == "me"'
+	ended "$victim"
+	is "$status" 137
+	ended "$witness"
+	is "$status" 123
+	entry '.event == "call.cancelled" and (.reason | startswith("somebody died: "))'
+	# What is left of the victim's tree is ended by the next who beats, what heeds SIGTERM and what does not.
+	expect 5 dpl-beat
+	has "$output" "worker's call died"
+	nobody_left
+	is "$(names "$ledger/$op/beats")" 'p-me p-worker'
+	expect 0 dpl-show --json
+	holds '.crashed and .crashedCallId == "one" and .crashedParticipantId == "worker"'
+}
+
+@test "kill -9 of the supervisor with nobody else there: the next dpl-beat finds it, once, and ends the whole tree" {
+	supervised setsid -w dpl-call --id one -- sh -c 'trap "" TERM; touch ready; setsid sh -c "trap \"\" TERM; while :; do sleep 61; done" & (setsid sleep 62 &); while :; do sleep 63; done'
+	wait_for '[ -e ready ]'
+	wait_for '[ "$(marked "^sleep" | wc -l)" -eq 3 ]'
+	kill -KILL "$(marked '^dpl-call')"
+	wait_for '[ -z "$(marked "^dpl-call")" ]'
+	expect 5 dpl-beat -v
+	nobody_left
+	expect 5 dpl-beat -v
+	is "$(entries "$op" | grep -c crash)" 2
+	is "$(names "$ledger/$op/beats")" p-me
+}
+
+@test "kill -9 of both at once" {
+	supervised dpl-call --id one -- sh -c 'setsid sleep 61 & while :; do sleep 60; done'
+	wait_for '[ -n "$(marked "^sleep 61")" ]'
+	kill -KILL "$pid" "$child"
+	ended "$pid"
+	expect 5 dpl-beat -v
+	entry '.event == "crash.detected" and .callId == "one"'
+	nobody_left
+}
+
+@test "a crash with --no-fail-on-crash is contained: nobody is stopped, and what it left is ended" {
+	witness
+	supervised dpl-call --no-fail-on-crash --id one -- sh -c 'trap "" TERM; touch ready; while :; do sleep 60; done'
+	wait_for '[ -e ready ]'
+	kill -KILL "$pid"
+	ended "$pid"
+	wait_for 'grep -q call.crashed "$(journal "$op")"'
+	wait_for '[ -z "$(marked "^sleep 60")" ]'
+	kill -0 "$witness"
+	is "$(entries "$op" | grep -c crash.detected || true)" 0
+	expect 0 dpl-beat
+	is "$output" running
+	expect 0 dpl-call -- true
+	dpl-complete -q --cancel
+	ended "$witness"
+	is "$status" 122
+	nobody_left
+}
+
+@test "two calls of one participant are two lives" {
+	supervised dpl-call --no-fail-on-crash --id one -- sleep 60
+	one=$pid
+	supervised dpl-call --id two -- sleep 61
+	kill -KILL "$one"
+	ended "$one"
+	wait_for 'grep -q call.crashed "$(journal "$op")"'
+	wait_for '[ -z "$(marked "^sleep 60")" ]'
+	is "$(dpl-call list -q)" two
+	expect 0 dpl-show --json
+	holds '.participants[0].liveness == "alive" and (.calls | map([.callId, .state, .liveness]) == [["one", "crashed", null], ["two", "running", "alive"]])'
+	kill "$pid"
+	ended "$pid"
+	is "$status" 143
+}
+
+@test "a hundred supervisors at once: one abort ends them all" {
+	local i n=100
+	[ -z "${SANITIZED:-}" ] || n=30
+	for ((i = 0; i < n; i++)); do
+		in_background dpl-call --id "c$i" -- sleep 60
+	done
+	wait_for '[ "$(marked "^sleep" | wc -l)" -eq '$n' ]' 30
+	start=$(now_ms)
+	dpl-abort
+	for pid in "${background[@]}"; do
+		ended "$pid"
+		is "$status" 122
+	done
+	[ $(($(now_ms) - start)) -lt $((soon * 30)) ]
+	is "$(entries "$op" | grep -c call.cancelled)" "$n"
+	is "$(names "$ledger/$op/beats")" p-me
+	whole "$op"
+	nobody_left
+}
+
+@test "a hundred supervisors, killed one after the other: each death is recorded once" {
+	local i n=40 pids
+	[ -z "${SANITIZED:-}" ] || n=15
+	for ((i = 0; i < n; i++)); do
+		in_background dpl-call --no-fail-on-crash --id "c$i" -- sleep 60
+	done
+	wait_for '[ "$(marked "^sleep" | wc -l)" -eq '$n' ]' 30
+	pids=("${background[@]}")
+	for pid in "${pids[@]}"; do
+		kill -KILL "$pid"
+	done
+	for pid in "${pids[@]}"; do
+		ended "$pid"
+	done
+	expect 0 dpl-beat -v
+	is "$(jq -r 'select(.event == "call.crashed").callId' "$(journal "$op")" | sort -u | wc -l)" "$n"
+	is "$(entries "$op" | grep -c call.crashed)" "$n"
+	nobody_left
+	is "$(names "$ledger/$op/beats")" p-me
+}
+
+@test "SIGSTOP of the supervisor: hung, never dead; SIGCONT: alive" {
+	op=$(dpl-create --beat 50ms --jitter 0 --stale 300ms)
+	DPL_OPERATION=$op
+	witness
+	supervised dpl-call --id one -- sleep 60
+	kill -STOP "$pid"
+	wait_for '[ "$(liveness)" = hung ]'
+	sleep 0.5
+	expect 0 dpl-beat -v
+	is "$(liveness)" hung
+	kill -CONT "$pid"
+	wait_for '[ "$(liveness)" = alive ]'
+	is "$(entries "$op" | grep -c crash || true)" 0
+	# What it slept through it learns when it wakes.
+	kill -STOP "$pid"
+	dpl-abort
+	kill -CONT "$pid"
+	ended "$pid"
+	is "$status" 122
+}
+
+@test "the participant is declared dead by its keeper: its calls are stopped as well, 123" {
+	in_background sleep 60
+	kept=$pid
+	dpl-join -qp worker --keep="$kept"
+	supervised dpl-call -p worker -- sleep 61
+	kill -KILL "$kept"
+	ended "$pid"
+	is "$status" 123
+	entry '.event == "crash.detected" and .participantId == "worker"'
+	end_background
+	nobody_left
+}
+
+@test "kill -9 of dpl-call at any of its system calls: the next dpl-beat leaves no process and no call" {
+	killat 0 true >/dev/null 2>&1 || skip 'ptrace is not allowed here'
+	[ -z "${SANITIZED:-}" ] || export ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which cannot be under ptrace
+	# Closely where it starts, in strides where it looks through /proc.
+	local stop step=5 held=0
+	[ -z "${SANITIZED:-}" ] || step=61
+	trap - DEBUG
+	for ((stop = 1; stop < 20000; stop += stop < 250 ? step : step * 23)); do
+		status=0
+		killat -1 "$stop" dpl-call --grace 100ms -- sh -c 'setsid sleep 60 & sleep 0.02' >out 2>err 3>&- || status=$?
+		[ "$status" -eq 137 ] || break
+		expect_any dpl-beat -v
+		nobody_left || { echo "stop $stop"; false; }
+		is "$(dpl-call list -q)" ''
+		is "$(names "$ledger/$op/beats")" p-me
+		! grep -q crash.detected "$(journal "$op")" || held=$((held + 1))
+		op=$(dpl-create)
+		DPL_OPERATION=$op
+	done
+	is "$status" 0
+	echo "# $stop stops, $held crashes" >&3
+	[ "$held" -gt 3 ]
+}
+
+# expect_any COMMAND...: it ends with 0 or 5.
+expect_any() {
+	"$@" >out 2>err 3>&- || [ $? -eq 5 ]
+}
+
+# --- the supervisor itself ---
+
+@test "idle it uses no processor time, and little memory" {
+	local i before after
+	# Two of them: the beats of one do not wake the other.
+	supervised dpl-call -- sleep 60
+	supervised dpl-call -- sleep 60
+	wait_for "ls -l /proc/$pid/fd | grep -q inotify"
+	usage_of() {
+		cut -d ' ' -f 14,15 "/proc/$1/stat"
+		grep ^voluntary "/proc/$1/status"
+	}
+	before=$(usage_of "$pid")
+	sleep 3
+	after=$(usage_of "$pid")
+	is "${after%%$'\n'*}" "${before%%$'\n'*}"
+	# A beat in 4.5 seconds.
+	[ $((${after##*[!0-9]} - ${before##*[!0-9]})) -le 2 ]
+	[ -n "${SANITIZED:-}" ] || [ "$(awk '/^VmRSS/ { print $2 }' "/proc/$pid/status")" -le 1024 ]
+}
+
+@test "where the user has no inotify instance left it looks by itself, and says so at -v" {
+	public_folder
+	user=(setpriv --reuid 54322 --regid 54322 --clear-groups)
+	export DPL_LEDGER=$public/ledger
+	DPL_OPERATION=$("${user[@]}" dpl-create)
+	supervised "${user[@]}" instances dpl-call -v -- sleep 60 2>err
+	wait_for '[ -s err ]'
+	has "$(<err)" 'dpl-call: no inotify to be had (' '): looking every 2 s'
+	start=$(now_ms)
+	"${user[@]}" dpl-abort
+	ended "$pid"
+	is "$status" 122
+	[ $(($(now_ms) - start)) -lt $((2500 + soon)) ]
+	"${user[@]}" dpl-abort --clear
+	expect 3 "${user[@]}" instances dpl-call -- sh -c 'sleep 0.1; exit 3'
+	is "$stderr" ''
 }
 
 # --- results ---

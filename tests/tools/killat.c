@@ -1,17 +1,20 @@
 /* killat - kill a command at its Nth system-call stop
  *
- *	killat N command [argument ...]
+ *	killat [-1] N command [argument ...]
  *
  * Both the entry into a system call and its exit are stops, counted over the whole process tree.  At
  * stop N every process of the tree gets SIGKILL: at an entry the call is not carried out any more.
  * The status is 137 then, else the command's own.  With N = 0 nothing is killed, and the number of
- * stops is the last line on stdout.
+ * stops is the last line on stdout.  With -1 only the command itself is looked at, and killed; what it has started
+ * lives.
  *
  * ptrace(2), "Stopped states" and PTRACE_O_TRACESYSGOOD. */
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -47,7 +50,7 @@ kill_all(void)
 }
 
 static pid_t
-start(char **argv)
+start(char **argv, bool alone)
 {
 	pid_t pid = fork();
 	if (pid < 0) {
@@ -62,7 +65,8 @@ start(char **argv)
 		_exit(127);
 	}
 	int status;
-	const long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
+	const long own = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC;
+	const long options = alone ? own : own | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
 	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status) || ptrace(PTRACE_SETOPTIONS, pid, NULL, options) < 0 ||
 	    ptrace(PTRACE_SYSCALL, pid, NULL, NULL) < 0) {
 		perror("killat: trace");
@@ -76,12 +80,15 @@ int
 main(int argc, char **argv)
 {
 	char *end;
+	bool alone = argc > 1 && strcmp(argv[1], "-1") == 0;
+	argv += alone;
+	argc -= alone;
 	long n = argc > 2 ? strtol(argv[1], &end, 10) : -1;
 	if (n < 0 || *end) {
-		fprintf(stderr, "usage: killat N command [argument ...]\n");
+		fprintf(stderr, "usage: killat [-1] N command [argument ...]\n");
 		return 125;
 	}
-	pid_t first = start(argv + 2);
+	pid_t first = start(argv + 2, alone);
 	int result = 125, status;
 	long stops = 0;
 	for (pid_t pid; (pid = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR;) {
