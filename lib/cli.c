@@ -450,6 +450,7 @@ start_keeper(struct cli *c, int64_t pid, const char *grace)
 	/* With --json what it says of a failure is our object; what it says of success is not. */
 	int status = EXIT_SYSTEM, out[2] = {-1, -1};
 	(void)!pipe2(out, O_CLOEXEC); /* without it stdout goes the way of all */
+	signal(SIGCHLD, SIG_DFL); /* ignored by the caller, it would take the status away */
 	pid_t child = fork();
 	if (child == 0) {
 		dup2(out[1], 1);

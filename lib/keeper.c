@@ -356,6 +356,7 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
 		sigaddset(&signals, list[i]);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGCHLD, SIG_DFL); /* ignored by the caller, it would hide the end of a hook */
 	if (vigil_begin(&w->v, &signals) < 0) {
 		why_errno(why, "wait for signals");
 	} else if (vigil_ask(&w->v) < 0 || w->v.end != VIGIL_GOES_ON) {
