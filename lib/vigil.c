@@ -169,8 +169,9 @@ ask(struct vigil *v, bool beat, const char *member, const char *value)
 	struct json j;
 	struct why why;
 	int rc = -1;
-	if (v->held >= 0 && beat)
-		(void)beat_touch(v->held); /* cannot fail on our own open file */
+	/* Cannot fail on our own open file.  That of a participant is touched by the request, which first asks how old it is. */
+	if (v->held >= 0 && beat && v->call)
+		(void)beat_touch(v->held);
 	json_open(&body, NULL, '{');
 	json_put(&body, "operationId", v->operation);
 	json_put(&body, "participantId", v->participant);
@@ -205,6 +206,8 @@ ask(struct vigil *v, bool beat, const char *member, const char *value)
 		}
 		json_free(&j);
 	}
+	if (v->held >= 0 && beat && !v->call)
+		(void)beat_touch(v->held); /* once more: the request may have failed */
 	client_tidy(v->client);
 	buf_free(&body);
 	plan(v, beat);
