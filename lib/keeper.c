@@ -108,11 +108,12 @@ still_has_name(struct watchman *w)
 static const char *
 kind_of_error(const struct vigil *v)
 {
+	enum err error = v->error == ERR_NONE && !v->aborted && !v->crashed ? v->unrecorded : v->error;
 	if (v->end == VIGIL_GONE)
 		return "ledger-not-found";
-	if (v->error == ERR_BUSY || v->error == ERR_TIMED_OUT)
+	if (error == ERR_BUSY || error == ERR_TIMED_OUT)
 		return "lock-failed";
-	if (v->error != ERR_NONE && v->error != ERR_DEAD)
+	if (error != ERR_NONE && error != ERR_DEAD)
 		return "io-error";
 	if (v->aborted)
 		return "abort-flag-set";

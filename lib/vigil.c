@@ -121,6 +121,8 @@ take_reply(struct vigil *v, struct json *j)
 {
 	v->error = ERR_NONE;
 	v->dead = false;
+	char code[40];
+	v->unrecorded = json_copy(j, json_get(j, 0, "lookCode"), code, sizeof code) == 0 ? err_by_name(code) : ERR_NONE;
 	v->aborted = truth(j, "abortFlag");
 	v->crashed = truth(j, "crashed");
 	v->stale = truth(j, "isStale");
@@ -129,6 +131,8 @@ take_reply(struct vigil *v, struct json *j)
 		copy_text(j, "abortReason", v->reason, sizeof v->reason);
 	else if (v->crashed)
 		copy_text(j, "crashEvidence", v->reason, sizeof v->reason);
+	else if (v->unrecorded != ERR_NONE)
+		copy_text(j, "lookError", v->reason, sizeof v->reason);
 	if (!v->own_pace) {
 		v->beat_ms = number(j, "beatMs", v->beat_ms);
 		v->jitter_ms = number(j, "jitterMs", v->jitter_ms);

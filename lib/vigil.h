@@ -42,6 +42,7 @@ struct vigil {
 	int64_t running;         /* how many calls run in the operation */
 	bool owes;               /* it recorded such a death, and has not begun to end them */
 	enum err error;          /* why it could not be asked, ERR_NONE */
+	enum err unrecorded;     /* why a death that it found could not be recorded, ERR_NONE; `reason` says it where nothing is worse */
 	struct buf reply;
 };
 
