@@ -148,7 +148,8 @@ set_result(const struct vigil *v, const char *error)
 		set_number("DPL_BEAT_CALLS", &j, "callFrameCount");
 		json_free(&j);
 	}
-	setenv("DPL_BEAT_STATE", state.p ? state.p : "", 1);
+	const char *last = v->end == VIGIL_COMPLETED ? "completed" : v->end == VIGIL_FAILED ? "failed" : "";
+	setenv("DPL_BEAT_STATE", state.p && *state.p ? state.p : last, 1);
 	setenv("DPL_BEAT_ABORTED", v->aborted ? "1" : "0", 1);
 	setenv("DPL_BEAT_STALE", stale.p ? stale.p : "", 1);
 	setenv("DPL_BEAT_JSON", v->reply.p ? v->reply.p : "", 1);
