@@ -15,6 +15,7 @@
 #include "tree.h"
 
 enum {
+	TEXT_MAX = 100 * 1024, /* bytes of a variable: the kernel takes no program with one of more than 128 KiB */
 	REST_MS = 20,    /* between two looks at what an aborted process left */
 	AGAIN_MS = 1000, /* to kill again what does not end */
 };
@@ -134,13 +135,16 @@ set_number(const char *name, const struct json *j, const char *member)
 static void
 set_result(const struct vigil *v, const char *error)
 {
+	static const char *const of_others[] = {"DPL_BEAT_AGE_MS", "DPL_BEAT_CALLS", "DPL_BEAT_ERROR", "DPL_BEAT_MESSAGE"};
 	struct json j;
 	struct why ignored;
 	struct buf state = {0}, stale = {0};
+	for (size_t i = 0; i < sizeof of_others / sizeof *of_others; i++)
+		unsetenv(of_others[i]);
 	if (v->error == ERR_NONE && json_parse(&j, v->reply.p ? v->reply.p : "", v->reply.n, &ignored) == 0) {
 		(void)json_string(&j, json_get(&j, 0, "state"), &state);
 		int names = json_get(&j, 0, "staleParticipants");
-		for (int i = json_first(&j, names); i >= 0; i = json_next(&j, names, i)) {
+		for (int i = json_first(&j, names); i >= 0 && stale.n < TEXT_MAX; i = json_next(&j, names, i)) {
 			(void)json_string(&j, i, &stale);
 			buf_char(&stale, '\n');
 		}
@@ -152,7 +156,7 @@ set_result(const struct vigil *v, const char *error)
 	setenv("DPL_BEAT_STATE", state.p && *state.p ? state.p : last, 1);
 	setenv("DPL_BEAT_ABORTED", v->aborted ? "1" : "0", 1);
 	setenv("DPL_BEAT_STALE", stale.p ? stale.p : "", 1);
-	setenv("DPL_BEAT_JSON", v->reply.p ? v->reply.p : "", 1);
+	setenv("DPL_BEAT_JSON", v->reply.p && v->reply.n <= TEXT_MAX ? v->reply.p : "", 1);
 	if (error) {
 		setenv("DPL_BEAT_ERROR", error, 1);
 		setenv("DPL_BEAT_MESSAGE", v->reason, 1);
