@@ -428,7 +428,7 @@ check(struct cli *c, const struct wanted *w)
 int
 main(int argc, char **argv)
 {
-	struct wanted w = {.k = {.pidfd = -1, .grace_ms = 5000}};
+	struct wanted w = {.k = {.pidfd = -1, .grace_ms = 5000, .jitter_ms = -1}};
 	struct keeper *k = &w.k;
 	struct cli c;
 	cli_begin(&c, argc, argv, usage);

@@ -356,7 +356,8 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 		return why_set(why, ERR_IO, "out of memory");
 	*w = (struct watchman){.k = k};
 	w->v = (struct vigil){.client = k->client, .operation = k->operation, .participant = k->participant, .verbose = k->verbose,
-		.held = -1, .signals = -1, .own_pace = k->every_ms > 0, .beat_ms = k->every_ms ? k->every_ms : 4500, .jitter_ms = k->jitter_ms,
+		.held = -1, .signals = -1, .own_pace = k->every_ms > 0, .beat_ms = k->every_ms ? k->every_ms : 4500,
+		.own_jitter = k->every_ms > 0 || k->jitter_ms >= 0, .jitter_ms = k->jitter_ms > 0 ? k->jitter_ms : 0,
 		.whole = k->on_success || k->on_error || k->beaten};
 	sigemptyset(&signals);
 	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
@@ -373,9 +374,9 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 			why_set(why, w->v.error, "%s", w->v.reason);
 			why_hint(why, "%s", w->v.hint);
 		}
-	} else if (k->pid > 0 && k->every_ms + k->jitter_ms >= w->v.stale_ms) {
+	} else if (k->pid > 0 && w->v.beat_ms + w->v.jitter_ms >= w->v.stale_ms) {
 		why_set(why, ERR_REQUEST, "a beat every %lld ms would hang: the operation takes %lld ms of silence for that",
-			(long long)(k->every_ms + k->jitter_ms), (long long)w->v.stale_ms);
+			(long long)(w->v.beat_ms + w->v.jitter_ms), (long long)w->v.stale_ms);
 	} else if (k->pid <= 0 || hold(w, false, why) == 0) {
 		rc = 0;
 		if (ready >= 0) {

@@ -133,10 +133,10 @@ take_reply(struct vigil *v, struct json *j)
 		copy_text(j, "crashEvidence", v->reason, sizeof v->reason);
 	else if (v->unrecorded != ERR_NONE)
 		copy_text(j, "lookError", v->reason, sizeof v->reason);
-	if (!v->own_pace) {
+	if (!v->own_pace)
 		v->beat_ms = number(j, "beatMs", v->beat_ms);
+	if (!v->own_jitter)
 		v->jitter_ms = number(j, "jitterMs", v->jitter_ms);
-	}
 	v->stale_ms = number(j, "staleMs", 0);
 	v->ending = (int)number(j, "endingProcesses", 0);
 	v->running = number(j, "callFrameCount", 0);
