@@ -199,6 +199,32 @@ put_progress(struct cli *c, const struct wanted *w)
 		json_put_bool(&c->body, "watchdog", true);
 }
 
+/* What dead supervisors left running is ended by who looks: SIGTERM first, then SIGKILL.  The answer stays that of the beat. */
+static void
+see_them_end(struct cli *c)
+{
+	int64_t end = clock_mono_ms() + LOOK_GRACE_MS + 1000;
+	bool more = true;
+	while (more && clock_mono_ms() < end) {
+		struct buf body = {0}, reply = {0};
+		struct json j;
+		struct why ignored;
+		int64_t n = 0;
+		usleep(50000);
+		json_open(&body, NULL, '{');
+		json_put(&body, "operationId", c->id);
+		json_put(&body, "participantId", cli_participant(c));
+		json_close(&body, '}');
+		if (client_call_text(&c->client, "/operation/look", &body, NULL, &reply) == 200 && json_parse(&j, reply.p, reply.n, &ignored) == 0) {
+			(void)json_integer(&j, json_get(&j, 0, "endingProcesses"), 0, JSON_INT_MAX, &n);
+			json_free(&j);
+		}
+		more = n > 0;
+		buf_free(&body);
+		buf_free(&reply);
+	}
+}
+
 static _Noreturn void
 once(struct cli *c, const struct wanted *w)
 {
@@ -209,17 +235,8 @@ once(struct cli *c, const struct wanted *w)
 	if (whole)
 		json_put_bool(&c->body, "whole", true);
 	cli_request(c, "/operation/heartbeat");
-	/* What a dead supervisor left running is ended by who looks: SIGTERM first, then SIGKILL. */
-	for (int64_t end = clock_mono_ms() + LOOK_GRACE_MS + 1000; cli_answer_int(c, 0, "endingProcesses") > 0 && clock_mono_ms() < end;) {
-		usleep(50000);
-		cli_again(c);
-		json_put(&c->body, "operationId", c->id);
-		cli_put_participant(c);
-		json_put_bool(&c->body, "look", true);
-		if (whole)
-			json_put_bool(&c->body, "whole", true);
-		cli_request(c, "/operation/heartbeat");
-	}
+	if (cli_answer_int(c, 0, "endingProcesses") > 0)
+		see_them_end(c);
 	int status = status_of(c);
 	if (c->json) {
 		cli_out_json(c);
@@ -248,7 +265,8 @@ print_beat(void *arg, const struct vigil *v)
 	struct why ignored;
 	json_free(&c->answer);
 	if (v->error != ERR_NONE || v->end != VIGIL_GOES_ON) {
-		buf_str(&line, v->end == VIGIL_COMPLETED ? "completed" : v->end == VIGIL_FAILED ? "failed" : v->reason);
+		const char *last = v->end == VIGIL_COMPLETED ? "completed" : v->end == VIGIL_FAILED ? "failed" : v->reason;
+		text_show(&line, last, strlen(last));
 		buf_char(&line, '\n');
 	} else if (json_parse(&c->answer, v->reply.p, v->reply.n, &ignored) == 0) {
 		put_state(c, &line);
@@ -410,7 +428,7 @@ check(struct cli *c, const struct wanted *w)
 int
 main(int argc, char **argv)
 {
-	struct wanted w = {.k = {.pidfd = -1, .grace_ms = 5000}};
+	struct wanted w = {.k = {.pidfd = -1, .grace_ms = 5000, .jitter_ms = -1}};
 	struct keeper *k = &w.k;
 	struct cli c;
 	cli_begin(&c, argc, argv, usage);

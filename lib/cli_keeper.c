@@ -1,6 +1,7 @@
 /* cli_keeper: the --keep of create and join, which starts a keeper. */
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ start_keeper(struct cli *c, int64_t pid, const char *grace)
 	/* With --json what it says of a failure is our object; what it says of success is not. */
 	int status = EXIT_SYSTEM, out[2] = {-1, -1};
 	(void)!pipe2(out, O_CLOEXEC); /* without it stdout goes the way of all */
+	signal(SIGCHLD, SIG_DFL); /* ignored by the caller, it would take the status away */
 	pid_t child = fork();
 	if (child == 0) {
 		dup2(out[1], 1);

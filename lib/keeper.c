@@ -15,6 +15,7 @@
 #include "tree.h"
 
 enum {
+	TEXT_MAX = 100 * 1024, /* bytes of a variable: the kernel takes no program with one of more than 128 KiB */
 	REST_MS = 20,    /* between two looks at what an aborted process left */
 	AGAIN_MS = 1000, /* to kill again what does not end */
 };
@@ -108,11 +109,12 @@ still_has_name(struct watchman *w)
 static const char *
 kind_of_error(const struct vigil *v)
 {
+	enum err error = v->error == ERR_NONE && !v->aborted && !v->crashed ? v->unrecorded : v->error;
 	if (v->end == VIGIL_GONE)
 		return "ledger-not-found";
-	if (v->error == ERR_BUSY || v->error == ERR_TIMED_OUT)
+	if (error == ERR_BUSY || error == ERR_TIMED_OUT)
 		return "lock-failed";
-	if (v->error != ERR_NONE && v->error != ERR_DEAD)
+	if (error != ERR_NONE && error != ERR_DEAD)
 		return "io-error";
 	if (v->aborted)
 		return "abort-flag-set";
@@ -133,13 +135,16 @@ set_number(const char *name, const struct json *j, const char *member)
 static void
 set_result(const struct vigil *v, const char *error)
 {
+	static const char *const of_others[] = {"DPL_BEAT_AGE_MS", "DPL_BEAT_CALLS", "DPL_BEAT_ERROR", "DPL_BEAT_MESSAGE"};
 	struct json j;
 	struct why ignored;
 	struct buf state = {0}, stale = {0};
+	for (size_t i = 0; i < sizeof of_others / sizeof *of_others; i++)
+		unsetenv(of_others[i]);
 	if (v->error == ERR_NONE && json_parse(&j, v->reply.p ? v->reply.p : "", v->reply.n, &ignored) == 0) {
 		(void)json_string(&j, json_get(&j, 0, "state"), &state);
 		int names = json_get(&j, 0, "staleParticipants");
-		for (int i = json_first(&j, names); i >= 0; i = json_next(&j, names, i)) {
+		for (int i = json_first(&j, names); i >= 0 && stale.n < TEXT_MAX; i = json_next(&j, names, i)) {
 			(void)json_string(&j, i, &stale);
 			buf_char(&stale, '\n');
 		}
@@ -147,10 +152,11 @@ set_result(const struct vigil *v, const char *error)
 		set_number("DPL_BEAT_CALLS", &j, "callFrameCount");
 		json_free(&j);
 	}
-	setenv("DPL_BEAT_STATE", state.p ? state.p : "", 1);
+	const char *last = v->end == VIGIL_COMPLETED ? "completed" : v->end == VIGIL_FAILED ? "failed" : "";
+	setenv("DPL_BEAT_STATE", state.p && *state.p ? state.p : last, 1);
 	setenv("DPL_BEAT_ABORTED", v->aborted ? "1" : "0", 1);
 	setenv("DPL_BEAT_STALE", stale.p ? stale.p : "", 1);
-	setenv("DPL_BEAT_JSON", v->reply.p ? v->reply.p : "", 1);
+	setenv("DPL_BEAT_JSON", v->reply.p && v->reply.n <= TEXT_MAX ? v->reply.p : "", 1);
 	if (error) {
 		setenv("DPL_BEAT_ERROR", error, 1);
 		setenv("DPL_BEAT_MESSAGE", v->reason, 1);
@@ -350,12 +356,14 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 		return why_set(why, ERR_IO, "out of memory");
 	*w = (struct watchman){.k = k};
 	w->v = (struct vigil){.client = k->client, .operation = k->operation, .participant = k->participant, .verbose = k->verbose,
-		.held = -1, .signals = -1, .own_pace = k->every_ms > 0, .beat_ms = k->every_ms ? k->every_ms : 4500, .jitter_ms = k->jitter_ms,
+		.held = -1, .signals = -1, .own_pace = k->every_ms > 0, .beat_ms = k->every_ms ? k->every_ms : 4500,
+		.own_jitter = k->every_ms > 0 || k->jitter_ms >= 0, .jitter_ms = k->jitter_ms > 0 ? k->jitter_ms : 0,
 		.whole = k->on_success || k->on_error || k->beaten};
 	sigemptyset(&signals);
 	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
 		sigaddset(&signals, list[i]);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGCHLD, SIG_DFL); /* ignored by the caller, it would hide the end of a hook */
 	if (vigil_begin(&w->v, &signals) < 0) {
 		why_errno(why, "wait for signals");
 	} else if (vigil_ask(&w->v) < 0 || w->v.end != VIGIL_GOES_ON) {
@@ -366,9 +374,9 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 			why_set(why, w->v.error, "%s", w->v.reason);
 			why_hint(why, "%s", w->v.hint);
 		}
-	} else if (k->pid > 0 && k->every_ms + k->jitter_ms >= w->v.stale_ms) {
+	} else if (k->pid > 0 && w->v.beat_ms + w->v.jitter_ms >= w->v.stale_ms) {
 		why_set(why, ERR_REQUEST, "a beat every %lld ms would hang: the operation takes %lld ms of silence for that",
-			(long long)(k->every_ms + k->jitter_ms), (long long)w->v.stale_ms);
+			(long long)(w->v.beat_ms + w->v.jitter_ms), (long long)w->v.stale_ms);
 	} else if (k->pid <= 0 || hold(w, false, why) == 0) {
 		rc = 0;
 		if (ready >= 0) {

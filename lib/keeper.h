@@ -16,7 +16,7 @@ struct keeper {
 	int64_t session;         /* that ends when the process is stopped; 0: the newest */
 	int64_t pid, start;      /* the process to keep; 0: none */
 	int pidfd;               /* … by keeper_find */
-	int64_t every_ms, jitter_ms; /* every_ms 0: the operation's pace */
+	int64_t every_ms, jitter_ms; /* every_ms 0, jitter_ms -1: the operation's */
 	int64_t grace_ms;        /* from SIGTERM to SIGKILL */
 	const char *on_success, *on_error; /* shell commands after a beat, or NULL */
 	mode_t umask;            /* for them */

@@ -72,6 +72,7 @@ struct heartbeat {
 	char look_at[ID_FILE_MAX + 8]; /* a beat file that was closed: look at that one */
 	char died[200];          /* its keeper says so, and why */
 	struct look look;
+	struct why unrecorded;   /* what was found could not be recorded: code is set */
 };
 
 static void
@@ -198,6 +199,10 @@ put_reply(struct request *r, struct journal *j, const struct heartbeat *h)
 		json_put(r->reply, "callState", state_of_call(j, h->call));
 	if (h->look.ending)
 		json_put_int(r->reply, "endingProcesses", h->look.ending);
+	if (h->unrecorded.code) {
+		json_put(r->reply, "lookCode", err_info(h->unrecorded.code)->name);
+		json_put(r->reply, "lookError", h->unrecorded.text);
+	}
 	if (h->whole)
 		put_whole(r, j, h);
 }
@@ -330,11 +335,13 @@ verb_heartbeat(struct request *r)
 		rc = why_errno(&r->why, "beat of %s in %s", h.by, h.id);
 	}
 	if (rc == 0 && (due || *h.look_at)) {
-		struct why why;
+		struct why *why = &h.unrecorded;
 		h.look = (struct look){.by = h.by, .awake_ms = h.awake_ms};
 		/* The beat itself was done; what could not be recorded is found by the next who looks. */
-		if ((*h.look_at && look_at(j, h.look_at, &h.look, &why) < 0) || (due && look_over(j, &h.look, &why) < 0))
-			notice(r->v->o.notice, "%s", why.text);
+		if ((*h.look_at && look_at(j, h.look_at, &h.look, why) < 0) || (due && look_over(j, &h.look, why) < 0))
+			notice(r->v->o.notice, "%s", why->text);
+		else
+			why->code = ERR_NONE;
 		if (j->op.h.archived)
 			j = request_live(r, h.id, true);
 	}

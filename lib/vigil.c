@@ -121,6 +121,8 @@ take_reply(struct vigil *v, struct json *j)
 {
 	v->error = ERR_NONE;
 	v->dead = false;
+	char code[40];
+	v->unrecorded = json_copy(j, json_get(j, 0, "lookCode"), code, sizeof code) == 0 ? err_by_name(code) : ERR_NONE;
 	v->aborted = truth(j, "abortFlag");
 	v->crashed = truth(j, "crashed");
 	v->stale = truth(j, "isStale");
@@ -129,10 +131,12 @@ take_reply(struct vigil *v, struct json *j)
 		copy_text(j, "abortReason", v->reason, sizeof v->reason);
 	else if (v->crashed)
 		copy_text(j, "crashEvidence", v->reason, sizeof v->reason);
-	if (!v->own_pace) {
+	else if (v->unrecorded != ERR_NONE)
+		copy_text(j, "lookError", v->reason, sizeof v->reason);
+	if (!v->own_pace)
 		v->beat_ms = number(j, "beatMs", v->beat_ms);
+	if (!v->own_jitter)
 		v->jitter_ms = number(j, "jitterMs", v->jitter_ms);
-	}
 	v->stale_ms = number(j, "staleMs", 0);
 	v->ending = (int)number(j, "endingProcesses", 0);
 	v->running = number(j, "callFrameCount", 0);
@@ -169,8 +173,9 @@ ask(struct vigil *v, bool beat, const char *member, const char *value)
 	struct json j;
 	struct why why;
 	int rc = -1;
-	if (v->held >= 0 && beat)
-		(void)beat_touch(v->held); /* cannot fail on our own open file */
+	/* Cannot fail on our own open file.  That of a participant is touched by the request, which first asks how old it is. */
+	if (v->held >= 0 && beat && v->call)
+		(void)beat_touch(v->held);
 	json_open(&body, NULL, '{');
 	json_put(&body, "operationId", v->operation);
 	json_put(&body, "participantId", v->participant);
@@ -205,6 +210,8 @@ ask(struct vigil *v, bool beat, const char *member, const char *value)
 		}
 		json_free(&j);
 	}
+	if (v->held >= 0 && beat && !v->call)
+		(void)beat_touch(v->held); /* once more: the request may have failed */
 	client_tidy(v->client);
 	buf_free(&body);
 	plan(v, beat);

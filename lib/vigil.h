@@ -27,7 +27,7 @@ struct vigil {
 	int bell, beats;         /* -1: not watched */
 	bool pushed;             /* both are watched */
 	int64_t beat_ms, jitter_ms; /* the operation's, once it was asked; `own_pace`: the caller's */
-	bool own_pace;
+	bool own_pace, own_jitter;
 	int64_t stale_ms;        /* the operation's: silent for longer hangs */
 	bool whole;              /* ask for the whole result, which stays in `reply` */
 	int64_t next_ms;         /* when to ask next, monotonic */
@@ -42,6 +42,7 @@ struct vigil {
 	int64_t running;         /* how many calls run in the operation */
 	bool owes;               /* it recorded such a death, and has not begun to end them */
 	enum err error;          /* why it could not be asked, ERR_NONE */
+	enum err unrecorded;     /* why a death that it found could not be recorded, ERR_NONE; `reason` says it where nothing is worse */
 	struct buf reply;
 };
 

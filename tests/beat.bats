@@ -494,6 +494,20 @@ setup() {
 	[ ! -e "$ops/beats/c-$call" ]
 }
 
+@test "what a dead supervisor left is seen to its end, and the answer is that of the beat" {
+	in_background dpl-call -- sh -c 'trap "" TERM; touch ready; while :; do sleep 0.05; done'
+	wait_for '[ -e ready ]'
+	command=$(dpl-show --json | jq '.calls[0].pid')
+	kill -STOP "$pid"
+	aged me 5000
+	kill -9 "$pid"
+	ended "$pid"
+	expect 5 dpl-beat --json
+	holds '.crashed and .heartbeatAgeMs >= 5000 and .endingProcesses > 0'
+	# It heeds no SIGTERM: that took SIGKILL.
+	gone "$command"
+}
+
 @test "one that was declared dead is told so: 5 and why; it may join again" {
 	dpl-join -qp w --ttl 20s
 	over w

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # beat.bash - what beat.bats and keeper.bats share; loaded after helper.bash
-# shellcheck disable=SC2016,SC2154 # jq's $; helper.bash sets them
+# shellcheck disable=SC2016,SC2034,SC2154 # jq's $; the tests read what is set here, and helper.bash sets the rest
 
 PATH=$BUILD/tools:$PATH
 
@@ -62,4 +62,16 @@ turn_is_due() {
 need_unshare() {
 	command -v unshare >/dev/null || skip 'no unshare(1)'
 	unshare "$@" true 2>/dev/null || skip "unshare $* is not allowed here"
+}
+
+# ended PID: as in helper.bash, but what does not end within 20 seconds fails the test instead of hanging it.
+ended() {
+	local p left=()
+	status=0
+	wait_for "gone $1" 20 || return
+	wait "$1" || status=$?
+	for p in "${background[@]}"; do
+		[ "$p" = "$1" ] || left+=("$p")
+	done
+	background=("${left[@]}")
 }
