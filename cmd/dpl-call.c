@@ -190,19 +190,19 @@ read_run(struct cli *c, struct supervise *s)
 {
 	for (int o; (o = cli_getopt(c, "+:C:d:hjo:p:qt:vV", run_options)) != -1;)
 		switch (o) {
-		case 'd': s->description = cli_text(c, "-d", optarg); break;
-		case ABORTED_OK: s->aborted_ok = true; break;
+		case 'd': s->call.description = cli_text(c, "-d", optarg); break;
+		case ABORTED_OK: s->call.aborted_ok = true; break;
 		case GRACE: s->grace_ms = cli_duration(c, "--grace", optarg); break;
-		case ID: s->id = call_id(c, "--id", optarg); break;
+		case ID: s->call.id = call_id(c, "--id", optarg); break;
 		case LEAVE_ORPHANS: s->leave_orphans = true; break;
-		case NO_FAIL_ON_CRASH: s->fail_on_crash = false; break;
+		case NO_FAIL_ON_CRASH: s->call.fail_on_crash = false; break;
 		case ON_ABORT: s->on_abort = cli_text(c, "--on-abort", optarg); break;
 		case PARENT:
-			s->parent = call_id(c, "--parent", optarg);
-			s->parent_must_exist = true;
+			s->call.parent = call_id(c, "--parent", optarg);
+			s->call.parent_must_exist = true;
 			break;
 		case RESULT_FROM: s->result_from = optarg; break;
-		case SESSION: s->session = optarg; break;
+		case SESSION: s->call.session = optarg; break;
 		case TIMEOUT:
 			if ((s->timeout_ms = cli_duration(c, "--timeout", optarg)) == 0)
 				cli_misuse(c, "--timeout: no time is left to run in");
@@ -241,25 +241,26 @@ end_like(struct cli *c, const struct supervised *end)
 static _Noreturn void
 run(struct cli *c)
 {
-	struct supervise s = {.fail_on_crash = true, .grace_ms = 5000, .umask = c->umask, .ignore_sigpipe = c->ignore_sigpipe,
-		.ignore_sigxfsz = c->ignore_sigxfsz, .closed = c->closed};
+	struct supervise s = {.call.fail_on_crash = true, .grace_ms = 5000,
+		.origin = {.umask = c->umask, .ignore_sigpipe = c->ignore_sigpipe, .ignore_sigxfsz = c->ignore_sigxfsz, .closed = c->closed}};
 	struct supervised end;
 	struct why why;
 	/* Without -- this is no command to run but a slip of the pen: an ordinary misuse. */
 	for (int i = 1; i < c->argc && !c->failure; i++)
-		c->failure = strcmp(c->argv[i], "--") == 0 ? SUPERVISE_SELF : 0;
+		c->failure = strcmp(c->argv[i], "--") == 0 ? COMMAND_SELF : 0;
 	read_run(c, &s);
 	cli_put_operation(c, true);
 	cli_again(c);
 	cli_open(c);
-	s.operation = c->id;
-	s.participant = cli_participant(c);
-	if (!s.parent && (s.parent = cli_inherited(c, "DPL_CALL")))
-		(void)call_id(c, "DPL_CALL", s.parent);
-	if (!s.session)
-		s.session = cli_inherited(c, "DPL_SESSION");
-	if (s.session)
-		(void)cli_number(c, "the session", s.session, 1, JSON_INT_MAX);
+	s.call.watchdog = s.watchdog_ms > 0;
+	s.call.operation = c->id;
+	s.call.participant = cli_participant(c);
+	if (!s.call.parent && (s.call.parent = cli_inherited(c, "DPL_CALL")))
+		(void)call_id(c, "DPL_CALL", s.call.parent);
+	if (!s.call.session)
+		s.call.session = cli_inherited(c, "DPL_SESSION");
+	if (s.call.session)
+		(void)cli_number(c, "the session", s.call.session, 1, JSON_INT_MAX);
 	if (s.watchdog_ms && c->client.remote)
 		cli_misuse(c, "--watchdog needs a ledger that is a folder");
 	s.say = c->quiet ? NULL : &c->notice;

@@ -27,6 +27,14 @@ fsx_open(int dir, const char *name, int flags, mode_t mode)
 	return fd;
 }
 
+void
+fsx_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 int
 fsx_write(int fd, const void *bytes, size_t n)
 {

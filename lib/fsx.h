@@ -14,6 +14,9 @@
 
 int fsx_open(int dir, const char *name, int flags, mode_t mode);
 
+/* Close it if it is open; it is -1 then. */
+void fsx_close(int *fd);
+
 /* Write all of it at the descriptor's position; a short write goes on, and fails with the errno
  * of the write that gave nothing. */
 int fsx_write(int fd, const void *bytes, size_t n);

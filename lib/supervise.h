@@ -9,34 +9,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "client.h"
+#include "command.h"
+#include "frame.h"
 
-/* The exit statuses of a supervised call that are not the command's own. */
+/* The exit statuses of a supervised call that are neither the command's own nor a shell's (command.h). */
 enum {
 	SUPERVISE_ABORTED = 122,   /* stopped by an abort or a cancellation; or not started because of an abort */
 	SUPERVISE_FAILED = 123,    /* stopped because somebody died or the operation failed */
 	SUPERVISE_TIMED_OUT = 124, /* stopped by its timeout or watchdog */
-	SUPERVISE_SELF = 125,      /* the supervisor's own failure */
-	SUPERVISE_CANNOT = 126,    /* the command cannot be executed */
-	SUPERVISE_NOT_FOUND = 127,
 };
-
-enum { SUPERVISE_RESULT_MAX = 32 * 1024 };
 
 struct supervise {
 	char **argv;               /* the command */
-	const char *operation, *participant;
-	const char *description;   /* NULL: the command line */
-	const char *id, *parent, *session; /* or NULL; session is a number as text */
+	struct frame_asked call;
+	struct command_origin origin; /* its mask and ignore_sigchld are filled in here */
 	const char *on_abort;      /* a shell command instead of SIGTERM; or NULL */
 	const char *result_from;   /* "stdout", a file, or NULL */
-	bool parent_must_exist, fail_on_crash, aborted_ok, leave_orphans;
+	bool leave_orphans;
 	int64_t grace_ms;          /* from SIGTERM to SIGKILL */
 	int64_t timeout_ms, watchdog_ms; /* 0: none */
-	/* What the command must find as if it ran alone. */
-	mode_t umask;
-	bool ignore_sigpipe, ignore_sigxfsz;
-	unsigned closed;           /* bit n: standard descriptor n was closed */
 	const struct notice *say, *verbose; /* what is said always; at -v.  May be NULL */
 };
 

@@ -1,0 +1,220 @@
+/* frame: the call frame of a supervised call. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "entry.h"
+#include "frame.h"
+#include "fsx.h"
+#include "json.h"
+#include "num.h"
+#include "text.h"
+
+enum {
+	END_TRIES = 6,
+	ENTRY_REST = 2048,  /* room for the other members of the end's entry */
+};
+
+static void
+put_common(const struct frame *f, struct buf *b)
+{
+	buf_clear(b);
+	json_open(b, NULL, '{');
+	json_put(b, "operationId", f->asked->operation);
+	json_put(b, "participantId", f->asked->participant);
+}
+
+/* Text that may have been cut within a character, or come from a file name. */
+static void
+put_text(struct buf *b, const char *name, const char *text)
+{
+	struct buf repaired = {0};
+	text_repair(&repaired, text, strlen(text));
+	json_put(b, name, repaired.p ? repaired.p : "");
+	buf_free(&repaired);
+}
+
+/* Send it: 0 and the parsed reply, or -1 with `why`. */
+static int
+request(struct frame *f, const char *path, struct buf *body, struct buf *reply, struct json *j, struct why *why)
+{
+	json_close(body, '}');
+	int status = client_call_text(f->client, path, body, NULL, reply);
+	if (json_parse(j, reply->p ? reply->p : "", reply->n, why) < 0)
+		return -1;
+	if (status == 200)
+		return 0;
+	struct buf text = {0}, hint = {0};
+	char code[40] = "io-error";
+	(void)json_copy(j, json_get(j, 0, "code"), code, sizeof code);
+	(void)json_string(j, json_get(j, 0, "error"), &text);
+	(void)json_string(j, json_get(j, 0, "hint"), &hint);
+	why_set(why, err_by_name(code), "%s", text.p ? text.p : "?");
+	if (hint.n)
+		why_hint(why, "%s", hint.p);
+	buf_free(&text);
+	buf_free(&hint);
+	json_free(j);
+	return -1;
+}
+
+/* The command line for people, cut at a character. */
+static void
+put_command_line(struct buf *b, char **argv)
+{
+	struct buf line = {0}, text = {0};
+	for (int i = 0; argv[i] && line.n < 200; i++)
+		buf_fmt(&line, "%s%.200s", i ? " " : "", argv[i]);
+	text_repair(&text, line.p ? line.p : "", line.n > 200 ? 200 : line.n);
+	if (line.n > 200)
+		buf_str(&text, " …");
+	json_put(b, "description", text.p ? text.p : "");
+	buf_free(&line);
+	buf_free(&text);
+}
+
+static void
+put_asked(const struct frame_asked *a, struct buf *b)
+{
+	int64_t session = -1;
+	if (a->id)
+		json_put(b, "callId", a->id);
+	if (a->parent)
+		json_put(b, "parentId", a->parent);
+	if (a->parent_must_exist)
+		json_put_bool(b, "parentMustExist", true);
+	if (a->session && num_int(a->session, strlen(a->session), 1, JSON_INT_MAX, &session) == 0)
+		json_put_int(b, "sessionId", session);
+	if (!a->fail_on_crash)
+		json_put_bool(b, "failOnCrash", false);
+	json_put_bool(b, "unlessAborted", !a->aborted_ok);
+}
+
+static void
+put_processes(const struct command *c, struct buf *b)
+{
+	json_put_int(b, "participantPid", c->pid);
+	json_put_int(b, "participantPidStart", c->start);
+	if (c->own_group) {
+		json_put_int(b, "processGroup", c->pid);
+		json_put_int(b, "processSession", getsid(0));
+	}
+	json_put_int(b, "supervisorPid", getpid());
+}
+
+int
+frame_start(struct frame *f, struct client *client, const struct frame_asked *asked, const struct command *command, struct why *why)
+{
+	struct buf body = {0}, reply = {0};
+	struct json j;
+	*f = (struct frame){.client = client, .asked = asked};
+	put_common(f, &body);
+	if (asked->description)
+		json_put(&body, "description", asked->description);
+	else
+		put_command_line(&body, command->argv);
+	put_asked(asked, &body);
+	put_processes(command, &body);
+	f->hold = (struct verbs_hold){.id = beat_here(), .watchdog = asked->watchdog, .fd = -1, .dog = -1};
+	f->hold.id.mode = BEAT_HELD;
+	f->hold.id.pid = getpid();
+	f->hold.id.start = proc_start(getpid());
+	f->hold.id.watched = command->pid;
+	f->hold.id.watched_start = command->start;
+	(void)client_hold(client, &f->hold);
+	int rc = request(f, "/call/start", &body, &reply, &j, why);
+	if (rc == 0) {
+		int64_t session;
+		(void)json_copy(&j, json_get(&j, 0, "callId"), f->call, sizeof f->call);
+		if (json_integer(&j, json_get(&j, 0, "sessionId"), 1, JSON_INT_MAX, &session) == 0)
+			snprintf(f->session, sizeof f->session, "%lld", (long long)session);
+		json_free(&j);
+	}
+	buf_free(&body);
+	buf_free(&reply);
+	return rc;
+}
+
+static void
+put_outcome(const struct frame_end *e, struct buf *b)
+{
+	if (WIFEXITED(e->wait_status))
+		json_put_int(b, "exitStatus", WEXITSTATUS(e->wait_status));
+	else
+		json_put_int(b, "signal", WTERMSIG(e->wait_status));
+	json_put_int(b, "userMs", (int64_t)e->usage.ru_utime.tv_sec * 1000 + e->usage.ru_utime.tv_usec / 1000);
+	json_put_int(b, "systemMs", (int64_t)e->usage.ru_stime.tv_sec * 1000 + e->usage.ru_stime.tv_usec / 1000);
+	json_put_int(b, "maxRssKib", e->usage.ru_maxrss);
+}
+
+/* Whether an entry has room for it: a control character takes six bytes there. */
+bool
+frame_has_room(const char *result)
+{
+	struct buf member = {0};
+	json_put(&member, "result", result);
+	bool fits = !member.failed && member.n <= ENTRY_MAX - ENTRY_REST;
+	buf_free(&member);
+	return fits;
+}
+
+static int
+try_end(struct frame *f, const struct frame_end *e, struct why *why)
+{
+	struct buf body = {0}, reply = {0};
+	struct json j;
+	put_common(f, &body);
+	json_put(&body, "callId", f->call);
+	put_outcome(e, &body);
+	if (e->problem) {
+		put_text(&body, "error", e->problem);
+		json_put_bool(&body, "cancelled", e->cancelled);
+	} else if (e->result) {
+		json_put(&body, "result", e->result);
+	}
+	int rc = request(f, e->problem ? "/call/fail" : "/call/end", &body, &reply, &j, why);
+	if (rc == 0)
+		json_free(&j);
+	buf_free(&body);
+	buf_free(&reply);
+	return rc;
+}
+
+int
+frame_end(struct frame *f, const struct frame_end *e, const struct notice *say, struct why *why)
+{
+	int rc;
+	for (int try = 1; (rc = try_end(f, e, why)) < 0 && err_info(why->code)->retryable && try < END_TRIES; try++) {
+		notice(say, "%s; trying again", why->text);
+		sleep(1);
+	}
+	return rc;
+}
+
+void
+frame_log(struct frame *f, const char *level, const char *text)
+{
+	struct buf body = {0}, reply = {0};
+	put_common(f, &body);
+	json_put(&body, "callId", f->call);
+	json_put(&body, "level", level);
+	put_text(&body, "message", text);
+	json_close(&body, '}');
+	(void)client_call_text(f->client, "/operation/log", &body, NULL, &reply);
+	buf_free(&body);
+	buf_free(&reply);
+}
+
+void
+frame_close(struct frame *f)
+{
+	if (f->client)
+		(void)client_hold(f->client, NULL);
+	if (f->hold.cgroup.n)
+		cgroup_remove(f->hold.cgroup.p);
+	buf_free(&f->hold.cgroup);
+	fsx_close(&f->hold.fd);
+	fsx_close(&f->hold.dog);
+}

@@ -1,0 +1,52 @@
+/* frame: the call frame of a supervised call, from its start to its end, as requests to the ledger. */
+#ifndef DPL_FRAME_H
+#define DPL_FRAME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+#include "client.h"
+#include "command.h"
+
+/* What a call is asked for. */
+struct frame_asked {
+	const char *operation, *participant;
+	const char *description; /* NULL: the command line */
+	const char *id, *parent, *session; /* or NULL; session is a number as text */
+	bool parent_must_exist, fail_on_crash, aborted_ok, watchdog;
+};
+
+struct frame {
+	struct client *client;
+	const struct frame_asked *asked;
+	struct verbs_hold hold;  /* the beat file, while it is open here */
+	char call[ID_NAME_MAX + 1], session[24]; /* once it is started; session as text, "" unknown */
+};
+
+/* Start it for the command, which waits.  0, or -1 with `why`. */
+int frame_start(struct frame *f, struct client *client, const struct frame_asked *asked, const struct command *command, struct why *why);
+
+/* How it ended. */
+struct frame_end {
+	int wait_status;         /* of the command, as wait(2) gives it */
+	struct rusage usage;
+	const char *problem;     /* it failed, and why; NULL: it ended well */
+	bool cancelled;          /* … no: it was stopped */
+	const char *result;      /* NULL: none */
+};
+
+/* End it.  A lock that is not had and a disk that is full are tried again for a while, saying so: without this entry the call
+ * would be taken for crashed.  0, or -1 with `why`: ERR_ENDED where the operation has ended, and the call with it. */
+int frame_end(struct frame *f, const struct frame_end *e, const struct notice *say, struct why *why);
+
+/* Whether an entry has room for that result. */
+bool frame_has_room(const char *result);
+
+/* Write a line to the log, about this call; it can do without. */
+void frame_log(struct frame *f, const char *level, const char *text);
+
+/* Close what is open; after the end this tells nobody anything. */
+void frame_close(struct frame *f);
+
+#endif
