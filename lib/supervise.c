@@ -913,9 +913,12 @@ leave_orphans(struct run *r)
 {
 	struct tree t = tree_of(r);
 	struct buf who = {0}, text = {0};
-	(void)tree_signal(&t, 0, -1, &who);
-	if (who.n) {
-		buf_fmt(&text, "left running: %.1000s", who.p ? who.p : "?");
+	int n = tree_signal(&t, 0, -1, &who);
+	if (n < 0)
+		buf_fmt(&text, "what is left running cannot be looked for: %s", strerror(errno));
+	if (who.n)
+		buf_fmt(&text, "left running: %.1000s", who.p);
+	if (text.n) {
 		if (!text.failed) {
 			notice(r->s->say, "%s", text.p);
 			log_line(r, "warning", text.p);
@@ -953,10 +956,7 @@ end_tree(struct run *r)
 	r->kill_ms = kill_ms;
 	while (clean < 2 && last < PASSES_LAST) {
 		struct pollfd out = output(r);
-		int n = tree_signal(&t, sig, -1, NULL);
-		if (chase(r, &t, sig))
-			n++;
-		clean = n ? 0 : clean + 1;
+		clean = tree_signal(&t, sig, -1, NULL) != 0 || chase(r, &t, sig) ? 0 : clean + 1;
 		sig = clock_mono_ms() >= r->kill_ms ? SIGKILL : 0;
 		last += sig == SIGKILL;
 		if (clean)
