@@ -484,8 +484,8 @@ end_frame(struct run *r, const char *problem)
 	int rc = request(r, failed ? "/call/fail" : "/call/end", &body, &reply, &j);
 	if (rc == 0)
 		json_free(&j);
-	else if (r->why->code == ERR_ENDED && r->v.end != VIGIL_GOES_ON)
-		rc = 0; /* it ended the call with the operation */
+	else if (r->why->code == ERR_ENDED)
+		rc = 0; /* it ended the call with the operation, perhaps just now */
 	buf_free(&body);
 	buf_free(&reply);
 	return rc;

@@ -418,6 +418,15 @@ holds_last() {
 	ended "$pid"
 	is "$status" 0
 	is "$(jq -r 'select(.event == "log").message' "$(journal "$op")")" $'suspended\nresumed'
+	# An abort meets it when it wakes.
+	supervised dpl-call -- sleep 60
+	kill -TSTP "$pid"
+	wait_for '[ "$(state $pid)$(state $child)" = TT ]'
+	dpl-abort
+	is "$(liveness)" suspended
+	kill -CONT "$pid"
+	ended "$pid"
+	is "$status" 122
 }
 
 # --- as if it ran alone ---
@@ -499,6 +508,20 @@ alike() {
 	nobody_left
 }
 
+@test "an abort that comes just as it starts is not missed" {
+	local i
+	for ((i = 0; i < 20; i++)); do
+		in_background dpl-call --id "c$i" -- sleep 60
+		# Before, while and after it is written that it has started, and before it listens.
+		[ $((i % 4)) -eq 0 ] || wait_for "grep -q '\"callId\":\"c$i\"' \"$ledger/$op/journal.jsonl\""
+		dpl-abort
+		ended "$pid"
+		is "$status" 122
+		dpl-abort --clear
+	done
+	nobody_left
+}
+
 @test "one that ignores SIGTERM gets SIGKILL after the grace, not before" {
 	supervised dpl-call --grace 500ms -- sh -c "$stubborn"
 	wait_for '[ -e ready ]'
@@ -546,6 +569,43 @@ alike() {
 	is "$(names "$ledger/backup/$op/beats")" ''
 	nobody_left
 	whole "$op"
+}
+
+@test "the operation ends just as the command does: the status is the command's" {
+	local i
+	supervised dpl-call -- sh -c 'until [ -e end ]; do sleep 0.01; done; exit 3'
+	kill -STOP "$pid"
+	touch end
+	wait_for 'gone $child'
+	dpl-complete -q --cancel
+	kill -CONT "$pid"
+	ended "$pid"
+	is "$status" 3
+	for ((i = 0; i < 10; i++)); do
+		op=$(dpl-create)
+		DPL_OPERATION=$op
+		in_background dpl-call --id c -- sh -c 'touch ran' 2>err
+		wait_for '[ -e ran ]'
+		dpl-complete -q --cancel
+		ended "$pid"
+		[ "$status" -eq 0 ] || [ "$status" -eq 122 ]
+		is "$(<err)" ''
+		rm ran
+	done
+}
+
+@test "the lock is not had when the command has ended: the end is tried again" {
+	exec 4<"$(journal "$op")"
+	supervised dpl-call -t 50ms -- sh -c 'until [ -e end ]; do sleep 0.01; done; exit 3' 2>err 4<&-
+	flock 4
+	touch end
+	wait_for 'grep -q "trying again" err'
+	flock -u 4
+	exec 4<&-
+	ended "$pid"
+	is "$status" 3
+	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",3'
+	expect 0 dpl-beat -v
 }
 
 @test "dpl-complete --failed while it runs: 123" {
@@ -761,6 +821,7 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 	public_folder
 	export DPL_LEDGER=$public/ledger
 	DPL_OPERATION=$(as_other dpl-create)
+	ledger=$DPL_LEDGER
 	expect 125 as_other bash -c 'ulimit -u 1 && exec dpl-call -- true'
 	refused dpl-call 'start a process'
 	is "$(entries "$DPL_OPERATION")" operation.created
@@ -903,6 +964,27 @@ witness() {
 	kill "$pid"
 	ended "$pid"
 	is "$status" 143
+}
+
+@test "ten begin the same call: one runs it" {
+	local i
+	for ((i = 0; i < 10; i++)); do
+		in_background dpl-call --id same -- sh -c 'echo ran >>ran; sleep 0.5; exit 3' 2>>err
+	done
+	for pid in "${background[@]}"; do
+		ended "$pid"
+		echo "$status" >>statuses
+	done
+	is "$(sort statuses | uniq -c | tr -s ' \n' ' ')" ' 9 125 1 3 '
+	is "$(<ran)" ran
+	is "$(names "$ledger/$op/beats")" p-me
+	expect 0 dpl-beat -v
+}
+
+@test "what the command orphans is reaped while it runs" {
+	supervised dpl-call -- sh -c 'i=0; while [ $i -lt 20 ]; do (sleep 0.01 &); i=$((i + 1)); done; touch ready; exec sleep 60'
+	wait_for '[ -e ready ]'
+	wait_for '[ "$(pgrep -P "$pid" | wc -l)" -eq 1 ]'
 }
 
 @test "a hundred supervisors at once: one abort ends them all" {

@@ -46,7 +46,7 @@ put_limits(FILE *out)
 {
 	struct rlimit l;
 	for (int i = 0; i < RLIM_NLIMITS; i++)
-		if (getrlimit((__rlimit_resource_t)i, &l) == 0)
+		if (getrlimit(i, &l) == 0)
 			fprintf(out, "limit %d: %llu %llu\n", i, (unsigned long long)l.rlim_cur, (unsigned long long)l.rlim_max);
 }
 
