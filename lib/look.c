@@ -313,6 +313,8 @@ end_tree(struct journal *j, const char *call, bool last)
 		if (n == 0) /* once more: one may have been born while the first pass went by */
 			n = tree_signal(&m.tree, sig, -1, NULL);
 	}
+	if (n < 0) /* nobody knows */
+		n = 1;
 	if (n == 0) {
 		if (m.tree.cgroup)
 			cgroup_remove(m.tree.cgroup);

@@ -399,9 +399,12 @@ leave_orphans(struct run *r)
 {
 	struct tree t = tree_of(r);
 	struct buf who = {0}, text = {0};
-	(void)tree_signal(&t, 0, -1, &who);
-	if (who.n) {
-		buf_fmt(&text, "left running: %.1000s", who.p ? who.p : "?");
+	int n = tree_signal(&t, 0, -1, &who);
+	if (n < 0)
+		buf_fmt(&text, "what is left running cannot be looked for: %s", strerror(errno));
+	if (who.n)
+		buf_fmt(&text, "left running: %.1000s", who.p);
+	if (text.n) {
 		if (!text.failed) {
 			notice(r->s->say, "%s", text.p);
 			frame_log(&r->frame, "warning", text.p);
@@ -439,10 +442,7 @@ end_tree(struct run *r)
 	r->kill_ms = kill_ms;
 	while (clean < 2 && last < PASSES_LAST) {
 		struct pollfd out = output_poll(&r->output);
-		int n = tree_signal(&t, sig, -1, NULL);
-		if (chase(r, &t, sig))
-			n++;
-		clean = n ? 0 : clean + 1;
+		clean = tree_signal(&t, sig, -1, NULL) != 0 || chase(r, &t, sig) ? 0 : clean + 1;
 		sig = clock_mono_ms() >= r->kill_ms ? SIGKILL : 0;
 		last += sig == SIGKILL;
 		if (clean)
@@ -533,8 +533,8 @@ close_frame(struct run *r)
 	r->how.problem = r->stop ? r->stop_reason : *problem ? problem : NULL;
 	r->how.cancelled = r->stop == STOP_ABORT || r->stop == STOP_CANCEL || r->stop == STOP_CRASH;
 	int rc = frame_end(&r->frame, &r->how, r->s->say, r->why);
-	if (rc < 0 && r->why->code == ERR_ENDED && r->v.end != VIGIL_GOES_ON)
-		rc = 0; /* it ended the call with the operation */
+	if (rc < 0 && r->why->code == ERR_ENDED)
+		rc = 0; /* it ended the call with the operation, perhaps just now */
 	buf_free(&result);
 	if (rc == 0 && missing.code) {
 		*r->why = missing;

@@ -50,9 +50,12 @@ list(struct all *a)
 	while (rc == 0 && (e = readdir(d))) {
 		struct proc p;
 		int64_t pid;
-		if (num_int(e->d_name, strlen(e->d_name), 1, INT32_MAX, &pid) < 0 || proc_look(pid, &p) < 0)
+		if (num_int(e->d_name, strlen(e->d_name), 1, INT32_MAX, &pid) < 0)
 			continue;
-		rc = add(a, &p);
+		if (proc_look(pid, &p) == 0)
+			rc = add(a, &p);
+		else if (errno == EMFILE || errno == ENFILE)
+			rc = -1;
 	}
 	if (d)
 		closedir(d);
@@ -219,6 +222,8 @@ tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who)
 			if (hit(&o->p, sig == SIGKILL && is_supervisor(&o->p) ? 0 : sig) && who)
 				tell(who, &o->p);
 		}
+	} else {
+		n = -1;
 	}
 	free(a.one);
 	return n;

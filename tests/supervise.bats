@@ -295,7 +295,7 @@ holds_last() {
 	head -c 200000 /dev/urandom >bytes
 	expect 0 dpl-call -- cat <bytes
 	cmp bytes out
-	cat bytes | dpl-call -- sh -c 'cat >copy' 3>&-
+	head -c 200000 bytes | dpl-call -- sh -c 'cat >copy' 3>&-
 	cmp bytes copy
 	# What it leaves unread is there for the next.
 	printf 'one\ntwo\n' | { dpl-call -- head -c 4; cat; } >out 3>&-
@@ -330,12 +330,12 @@ holds_last() {
 		is "$status $(<got)" "5 $sig"
 		rm got
 		# It is not, and all die of it.
-		supervised env --default-signal=INT,QUIT how dpl-call -- sh -c 'ulimit -c 0; exec sleep 60' >how
+		supervised env --default-signal=INT,QUIT how dpl-call -- sh -c 'ulimit -c 0; exec sleep 60' >ending
 		kill "-$sig" "$(jq -s '.[-1].supervisorPid' "$(journal "$op")")"
 		ended "$pid"
 		case $sig in
-		USR*) is "$(<how)" "exit $((128 + number))" ;;
-		*) is "$(<how)" "signal $number" ;; # without a core of dpl-call's
+		USR*) is "$(<ending)" "exit $((128 + number))" ;;
+		*) is "$(<ending)" "signal $number" ;; # without a core of dpl-call's
 		esac
 		is "$(last_entry "$op" '[.event, .signal] | @csv')" "\"call.failed\",$number"
 	done
@@ -418,6 +418,15 @@ holds_last() {
 	ended "$pid"
 	is "$status" 0
 	is "$(jq -r 'select(.event == "log").message' "$(journal "$op")")" $'suspended\nresumed'
+	# An abort meets it when it wakes.
+	supervised dpl-call -- sleep 60
+	kill -TSTP "$pid"
+	wait_for '[ "$(state $pid)$(state $child)" = TT ]'
+	dpl-abort
+	is "$(liveness)" suspended
+	kill -CONT "$pid"
+	ended "$pid"
+	is "$status" 122
 }
 
 # --- as if it ran alone ---
@@ -499,6 +508,20 @@ alike() {
 	nobody_left
 }
 
+@test "an abort that comes just as it starts is not missed" {
+	local i
+	for ((i = 0; i < 20; i++)); do
+		in_background dpl-call --id "c$i" -- sleep 60
+		# Before, while and after it is written that it has started, and before it listens.
+		[ $((i % 4)) -eq 0 ] || wait_for "grep -q '\"callId\":\"c$i\"' \"$ledger/$op/journal.jsonl\""
+		dpl-abort
+		ended "$pid"
+		is "$status" 122
+		dpl-abort --clear
+	done
+	nobody_left
+}
+
 @test "one that ignores SIGTERM gets SIGKILL after the grace, not before" {
 	supervised dpl-call --grace 500ms -- sh -c "$stubborn"
 	wait_for '[ -e ready ]'
@@ -546,6 +569,43 @@ alike() {
 	is "$(names "$ledger/backup/$op/beats")" ''
 	nobody_left
 	whole "$op"
+}
+
+@test "the operation ends just as the command does: the status is the command's" {
+	local i
+	supervised dpl-call -- sh -c 'until [ -e end ]; do sleep 0.01; done; exit 3'
+	kill -STOP "$pid"
+	touch end
+	wait_for 'gone $child'
+	dpl-complete -q --cancel
+	kill -CONT "$pid"
+	ended "$pid"
+	is "$status" 3
+	for ((i = 0; i < 10; i++)); do
+		op=$(dpl-create)
+		DPL_OPERATION=$op
+		in_background dpl-call --id c -- sh -c 'touch ran' 2>err
+		wait_for '[ -e ran ]'
+		dpl-complete -q --cancel
+		ended "$pid"
+		[ "$status" -eq 0 ] || [ "$status" -eq 122 ]
+		is "$(<err)" ''
+		rm ran
+	done
+}
+
+@test "the lock is not had when the command has ended: the end is tried again" {
+	exec 4<"$(journal "$op")"
+	supervised dpl-call -t 50ms -- sh -c 'until [ -e end ]; do sleep 0.01; done; exit 3' 2>err 4<&-
+	flock 4
+	touch end
+	wait_for 'grep -q "trying again" err'
+	flock -u 4
+	exec 4<&-
+	ended "$pid"
+	is "$status" 3
+	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",3'
+	expect 0 dpl-beat -v
 }
 
 @test "dpl-complete --failed while it runs: 123" {
@@ -736,6 +796,37 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 	expect 0 timeout -k 1 20 dpl-call --leave-orphans --result-from stdout -- sh -c 'yes & sleep 0.1' >/dev/null
 }
 
+@test "with few descriptors it fails, or ends the tree, or says that it cannot" {
+	local n started=0
+	for n in 6 8 9 10 11 12 13 14; do
+		status=0
+		(ulimit -n "$n" && exec dpl-call --grace 50ms -- sh -c 'sleep 60 & exit 4') >out 2>err 3>&- || status=$?
+		case $status in
+		125) [ -s err ] ;;
+		4)
+			started=$((started + 1))
+			[ -s err ] || nobody_left
+			;;
+		*) false ;;
+		esac
+		for pid in $(marked); do
+			kill -KILL "$pid"
+		done
+	done
+	[ "$started" -gt 0 ] || [ -n "${SANITIZED:-}" ]
+	expect 0 dpl-beat -v
+}
+
+@test "where no process can be started: 125, and nothing is recorded" {
+	public_folder
+	export DPL_LEDGER=$public/ledger
+	DPL_OPERATION=$(as_other dpl-create)
+	ledger=$DPL_LEDGER
+	expect 125 as_other bash -c 'ulimit -u 1 && exec dpl-call -- true'
+	refused dpl-call 'start a process'
+	is "$(entries "$DPL_OPERATION")" operation.created
+}
+
 @test "children that the shell had before it became dpl-call are not the call's" {
 	# dash does so for the last command of -c without being asked.
 	expect 4 sh -c 'sh -c "sleep 60; true" & echo $! >before; exec dpl-call -- sh -c "setsid sleep 61 & exit 4"'
@@ -875,6 +966,27 @@ witness() {
 	is "$status" 143
 }
 
+@test "ten begin the same call: one runs it" {
+	local i
+	for ((i = 0; i < 10; i++)); do
+		in_background dpl-call --id same -- sh -c 'echo ran >>ran; sleep 0.5; exit 3' 2>>err
+	done
+	for pid in "${background[@]}"; do
+		ended "$pid"
+		echo "$status" >>statuses
+	done
+	is "$(sort statuses | uniq -c | tr -s ' \n' ' ')" ' 9 125 1 3 '
+	is "$(<ran)" ran
+	is "$(names "$ledger/$op/beats")" p-me
+	expect 0 dpl-beat -v
+}
+
+@test "what the command orphans is reaped while it runs" {
+	supervised dpl-call -- sh -c 'i=0; while [ $i -lt 20 ]; do (sleep 0.01 &); i=$((i + 1)); done; touch ready; exec sleep 60'
+	wait_for '[ -e ready ]'
+	wait_for '[ "$(pgrep -P "$pid" | wc -l)" -eq 1 ]'
+}
+
 @test "a hundred supervisors at once: one abort ends them all" {
 	local i n=100
 	[ -z "${SANITIZED:-}" ] || n=30
@@ -955,7 +1067,7 @@ witness() {
 	[ -z "${SANITIZED:-}" ] || export ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which cannot be under ptrace
 	# Closely where it starts, in strides where it looks through /proc.
 	local stop step=5 held=0
-	[ -z "${SANITIZED:-}" ] || step=61
+	[ -z "${SANITIZED:-}" ] || step=13
 	trap - DEBUG
 	for ((stop = 1; stop < 20000; stop += stop < 250 ? step : step * 23)); do
 		status=0
@@ -1085,7 +1197,7 @@ expect_any() {
 	# Where it is not stopped it waits for the reader, until it is told not to.
 	supervised dpl-call --result-from stdout -- sh -c 'echo all; head -c 30000 /dev/zero' >fifo 4>&-
 	wait_for 'grep -q call.ended "$(journal "$op")"'
-	[ ! -e "$ledger/$op/beats/c-call_me_3_"* ]
+	is "$(names "$ledger/$op/beats")" p-me
 	kill -0 "$pid"
 	kill -TERM "$pid"
 	ended "$pid"
@@ -1149,7 +1261,7 @@ terminal() {
 }
 
 type() {
-	printf "$@" >&4
+	printf %b "$1" >&4
 }
 
 # liveness: of the newest call.
@@ -1242,11 +1354,8 @@ running() {
 	exec 4<"$(journal "$op")"
 	flock 4
 	in_background how dpl-call -- touch ran >out
-	wait_for '[ -n "$(marked "^dpl-call")" ]'
-	dpl=$(marked '^dpl-call' | head -n 1)
-	wait_for 'grep -q "^SigBlk.*4[0-9a-f]\{3\}$" /proc/$dpl/status' # TERM
 	wait_for '[ "$(marked "^dpl-call" | wc -l)" -eq 2 ]' # the command, which waits as well
-	dpl=$(jq -n '[$ARGS.positional[] | tonumber] | min' --args $(marked '^dpl-call'))
+	dpl=$(marked '^dpl-call' | sort -n | head -n 1)
 	kill -TERM "$dpl"
 	flock -u 4
 	exec 4<&-

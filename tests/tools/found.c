@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,7 +46,7 @@ put_limits(FILE *out)
 {
 	struct rlimit l;
 	for (int i = 0; i < RLIM_NLIMITS; i++)
-		if (getrlimit((__rlimit_resource_t)i, &l) == 0)
+		if (getrlimit(i, &l) == 0)
 			fprintf(out, "limit %d: %llu %llu\n", i, (unsigned long long)l.rlim_cur, (unsigned long long)l.rlim_max);
 }
 
@@ -68,5 +69,7 @@ main(int argc, char **argv)
 	if (fclose(out) != 0)
 		return 125;
 	int fd = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	return fd >= 0 && write(fd, text, n) == (ssize_t)n ? 0 : 125;
+	int status = fd >= 0 && write(fd, text, n) == (ssize_t)n ? 0 : 125;
+	free(text);
+	return status;
 }
