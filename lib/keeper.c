@@ -26,6 +26,7 @@ struct watchman {
 	bool lost;               /* its file is another one now, which could not be held yet */
 	pid_t hook;              /* the shell command that runs, 0 */
 	int64_t hook_ms;         /* until when it may */
+	bool missed;             /* one ran at the last beat, so that none began */
 	struct tree_kept tree;   /* what was sent SIGTERM … */
 	int64_t kill_ms;         /* … and when it gets SIGKILL; 0: nothing was */
 };
@@ -176,8 +177,9 @@ run_hook(struct watchman *w)
 	const struct keeper *k = w->k;
 	const char *error = kind_of_error(&w->v), *command = error ? k->on_error : k->on_success;
 	sigset_t none;
-	if (!command || w->hook > 0)
-		return; /* one at a time */
+	w->missed = command && w->hook > 0; /* one at a time */
+	if (!command || w->missed)
+		return;
 	pid_t pid = fork();
 	if (pid == 0) {
 		setpgid(0, 0);
@@ -388,6 +390,12 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 		if (!heed(w, end))
 			watch_over(w, end, sig);
 		await_hook(w);
+		/* The last thing that is to be told is told in any case. */
+		if (w->missed && *end != KEEPER_SIGNALLED) {
+			w->v.next_ms = clock_mono_ms() + w->v.beat_ms;
+			run_hook(w);
+			await_hook(w);
+		}
 		/* After a death or an end the file is gone or means nothing; a keeper that is sent away leaves a lease. */
 		if (*end == KEEPER_SIGNALLED)
 			let_go(w);
