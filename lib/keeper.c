@@ -268,23 +268,6 @@ leave(struct watchman *w)
 	buf_free(&reply);
 }
 
-static enum keeper_end
-process_ended(struct watchman *w)
-{
-	char evidence[100];
-	bool has_name = still_has_name(w);
-	if (w->kill_ms) {
-		if (has_name)
-			leave(w);
-		end_rest(w);
-	}
-	if (w->kill_ms || !has_name)
-		return KEEPER_LEFT;
-	snprintf(evidence, sizeof evidence, "its process %lld has ended without leaving", (long long)w->k->pid);
-	(void)vigil_bury(&w->v, evidence); /* else the lock falls, and tells of it */
-	return KEEPER_DEAD;
-}
-
 /* --- the loop --- */
 
 /* What a beat means; true with *end where it is the last. */
@@ -314,6 +297,30 @@ heed(struct watchman *w, enum keeper_end *end)
 		return false;
 	*end = v->crashed ? KEEPER_CRASHED : KEEPER_ABORTED;
 	return true;
+}
+
+static enum keeper_end
+process_ended(struct watchman *w)
+{
+	char evidence[100];
+	enum keeper_end end;
+	/* Where nothing is pushed it may have ended because of an abort, or of the end, that was not heard of yet. */
+	if (!w->kill_ms) {
+		(void)vigil_ask(&w->v);
+		if (heed(w, &end))
+			return end;
+	}
+	bool has_name = still_has_name(w);
+	if (w->kill_ms) {
+		if (has_name)
+			leave(w);
+		end_rest(w);
+	}
+	if (w->kill_ms || !has_name)
+		return KEEPER_LEFT;
+	snprintf(evidence, sizeof evidence, "its process %lld has ended without leaving", (long long)w->k->pid);
+	(void)vigil_bury(&w->v, evidence); /* else the lock falls, and tells of it */
+	return KEEPER_DEAD;
 }
 
 static void
