@@ -1,5 +1,6 @@
 /* cli_keeper: the --keep of create and join, which starts a keeper. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
