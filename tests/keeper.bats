@@ -111,9 +111,11 @@ kept() {
 	refused dpl-create "$pid"
 	is "$(sum)" "$before"
 	# One that has ended, and nobody waits for.
-	in_background perl -e 'my $p = fork; exit 0 if !$p; print "$p\n"; close STDOUT; sleep 1000' >zombie
-	wait_for '[ -s zombie ] && gone "$(<zombie)"'
-	expect 3 dpl-beat --keep --pid "$(<zombie)" -p w
+	if command -v perl >/dev/null; then
+		in_background perl -e 'my $p = fork; exit 0 if !$p; print "$p\n"; close STDOUT; sleep 1000' >zombie
+		wait_for '[ -s zombie ] && gone "$(<zombie)"'
+		expect 3 dpl-beat --keep --pid "$(<zombie)" -p w
+	fi
 	public_folder
 	export DPL_LEDGER=$public/ledger
 	idler
@@ -264,6 +266,7 @@ kept() {
 }
 
 @test "a process that nobody waits for has ended all the same" {
+	command -v perl >/dev/null || skip 'no perl(1)'
 	in_background perl -e 'my $p = fork; if (!$p) { sleep 1000; exit } print "$p\n"; close STDOUT; sleep 1000' >child
 	wait_for '[ -s child ]'
 	dpl-join -qp w --keep="$(<child)"
@@ -756,6 +759,7 @@ kept() {
 }
 
 @test "a caller that ignores SIGCHLD" {
+	command -v perl >/dev/null || skip 'no perl(1)'
 	cat >script.pl <<-'END'
 		$SIG{CHLD} = 'IGNORE';
 		exec @ARGV;
@@ -1029,7 +1033,7 @@ kept() {
 	mapfile -t commands <ran
 	for command in "${commands[@]}"; do
 		wait_for "gone $command"
-		for child in $(pgrep -g "$command"); do
+		for child in $(group_of "$command"); do
 			wait_for "gone $child"
 		done
 	done
