@@ -41,11 +41,18 @@ start_keeper(struct cli *c, int64_t pid, const char *grace)
 	(void)!pipe2(out, O_CLOEXEC); /* without it stdout goes the way of all */
 	signal(SIGCHLD, SIG_DFL); /* ignored by the caller, it would take the status away */
 	pid_t child = fork();
-	if (child == 0) {
-		dup2(out[1], 1);
-		execvp(path, argv);
-		cli_say(c, "cannot start %s: %s", name, strerror(errno));
-		_exit(EXIT_SYSTEM);
+	if (child <= 0) {
+		struct why why;
+		if (child == 0) {
+			dup2(out[1], 1);
+			execvp(path, argv);
+		}
+		why_errno(&why, "cannot start %s", name);
+		if (child == 0) {
+			c->opened = false; /* that is the parent's */
+			cli_die(c, &why);
+		}
+		cli_say(c, "%s", why.text);
 	}
 	int how = 0;
 	close(out[1]);
@@ -74,21 +81,29 @@ start_keeper(struct cli *c, int64_t pid, const char *grace)
 void
 cli_keep(struct cli *c, int64_t pid, const char *grace, const char *undo)
 {
-	struct buf body = {0}, text = {0};
-	int status = start_keeper(c, pid, grace);
-	if (!status)
+	struct buf body = {0}, text = {0}, name = {0};
+	bool before = cli_answer_true(c, "replayed");
+	bool there = before && client_keeps(&c->client, cli_answer(c, 0, "operationId", &text), cli_answer(c, 0, "participantId", &name), pid);
+	int status = there ? 0 : start_keeper(c, pid, grace);
+	if (!status) {
+		buf_free(&text);
+		buf_free(&name);
 		return;
-	/* Without its keeper this is not what was asked for.  Each request takes of these members what it knows. */
+	}
+	/* Without its keeper this is not what was asked for; but what a key did before stands.  Each request takes of these members
+	 * what it knows. */
 	json_open(&body, NULL, '{');
 	json_put(&body, "operationId", cli_answer(c, 0, "operationId", &text));
-	json_put(&body, "participantId", cli_answer(c, 0, "participantId", &text));
+	json_put(&body, "participantId", cli_answer(c, 0, "participantId", &name));
 	json_put_int(&body, "sessionId", cli_answer_int(c, 0, "sessionId"));
 	json_put_bool(&body, "failed", true);
 	json_put(&body, "reason", "its keeper could not be started");
 	json_close(&body, '}');
-	(void)client_call_text(&c->client, undo, &body, NULL, &text); /* the first failure is the one to tell */
+	if (!before)
+		(void)client_call_text(&c->client, undo, &body, NULL, &text); /* the first failure is the one to tell */
 	buf_free(&body);
 	buf_free(&text);
+	buf_free(&name);
 	c->verbose = false;
 	cli_finish(c, status);
 }

@@ -6,9 +6,9 @@
 
 /* --keep: a process that a keeper shall keep.  Checked before anything is done: it is there, and may be kept. */
 void cli_check_kept(struct cli *c, int64_t pid);
-/* Start the keeper for the participant of the answer, of create or join: dpl-beat --keep.  Where that fails, it has said why,
- * what was answered is undone by the request `undo` (/operation/complete or …/leave), and the process exits with the
- * keeper's status. */
+/* Start the keeper for the participant of the answer, of create or join: dpl-beat --keep; one that a key started before is
+ * as good.  Where that fails, it has said why, what was answered is undone by the request `undo` (/operation/complete or
+ * …/leave) unless a key had done it before, and the process exits with the keeper's status. */
 void cli_keep(struct cli *c, int64_t pid, const char *grace, const char *undo);
 
 #endif

@@ -178,6 +178,12 @@ client_hold_person(struct client *c, const char *operation, const char *particip
 	return c->remote ? 0 : verbs_hold_person(&c->verbs, operation, participant, id, again, fd, why);
 }
 
+bool
+client_keeps(struct client *c, const char *operation, const char *participant, int64_t pid)
+{
+	return !c->remote && verbs_keeps(&c->verbs, operation, participant, pid);
+}
+
 int
 client_watch(struct client *c, const char *operation, struct watch *w, int *bell, int *beats)
 {

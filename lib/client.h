@@ -46,6 +46,9 @@ bool client_hold(struct client *c, struct verbs_hold *hold);
  * remote, nothing is held), or -1 with `why`. */
 int client_hold_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id, bool again, int *fd, struct why *why);
 
+/* Whether a keeper holds that name for process `pid`; false for a remote ledger. */
+bool client_keeps(struct client *c, const char *operation, const char *participant, int64_t pid);
+
 /* Watch the bell and the beats of a live operation of a local ledger.  0 with what watch_add returned for each, or -1: there is no
  * pushing, look by yourself; w->refused says why, 0 where the ledger is remote or its filesystem tells nothing. */
 int client_watch(struct client *c, const char *operation, struct watch *w, int *bell, int *beats);

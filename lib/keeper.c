@@ -26,6 +26,7 @@ struct watchman {
 	bool lost;               /* its file is another one now, which could not be held yet */
 	pid_t hook;              /* the shell command that runs, 0 */
 	int64_t hook_ms;         /* until when it may */
+	bool missed;             /* one ran at the last beat, so that none began */
 	struct tree_kept tree;   /* what was sent SIGTERM … */
 	int64_t kill_ms;         /* … and when it gets SIGKILL; 0: nothing was */
 };
@@ -176,8 +177,9 @@ run_hook(struct watchman *w)
 	const struct keeper *k = w->k;
 	const char *error = kind_of_error(&w->v), *command = error ? k->on_error : k->on_success;
 	sigset_t none;
-	if (!command || w->hook > 0)
-		return; /* one at a time */
+	w->missed = command && w->hook > 0; /* one at a time */
+	if (!command || w->missed)
+		return;
 	pid_t pid = fork();
 	if (pid == 0) {
 		setpgid(0, 0);
@@ -266,23 +268,6 @@ leave(struct watchman *w)
 	buf_free(&reply);
 }
 
-static enum keeper_end
-process_ended(struct watchman *w)
-{
-	char evidence[100];
-	bool has_name = still_has_name(w);
-	if (w->kill_ms) {
-		if (has_name)
-			leave(w);
-		end_rest(w);
-	}
-	if (w->kill_ms || !has_name)
-		return KEEPER_LEFT;
-	snprintf(evidence, sizeof evidence, "its process %lld has ended without leaving", (long long)w->k->pid);
-	(void)vigil_bury(&w->v, evidence); /* else the lock falls, and tells of it */
-	return KEEPER_DEAD;
-}
-
 /* --- the loop --- */
 
 /* What a beat means; true with *end where it is the last. */
@@ -312,6 +297,30 @@ heed(struct watchman *w, enum keeper_end *end)
 		return false;
 	*end = v->crashed ? KEEPER_CRASHED : KEEPER_ABORTED;
 	return true;
+}
+
+static enum keeper_end
+process_ended(struct watchman *w)
+{
+	char evidence[100];
+	enum keeper_end end;
+	/* Where nothing is pushed it may have ended because of an abort, or of the end, that was not heard of yet. */
+	if (!w->kill_ms) {
+		(void)vigil_ask(&w->v);
+		if (heed(w, &end))
+			return end;
+	}
+	bool has_name = still_has_name(w);
+	if (w->kill_ms) {
+		if (has_name)
+			leave(w);
+		end_rest(w);
+	}
+	if (w->kill_ms || !has_name)
+		return KEEPER_LEFT;
+	snprintf(evidence, sizeof evidence, "its process %lld has ended without leaving", (long long)w->k->pid);
+	(void)vigil_bury(&w->v, evidence); /* else the lock falls, and tells of it */
+	return KEEPER_DEAD;
 }
 
 static void
@@ -388,6 +397,12 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 		if (!heed(w, end))
 			watch_over(w, end, sig);
 		await_hook(w);
+		/* The last thing that is to be told is told in any case. */
+		if (w->missed && *end != KEEPER_SIGNALLED) {
+			w->v.next_ms = clock_mono_ms() + w->v.beat_ms;
+			run_hook(w);
+			await_hook(w);
+		}
 		/* After a death or an end the file is gone or means nothing; a keeper that is sent away leaves a lease. */
 		if (*end == KEEPER_SIGNALLED)
 			let_go(w);

@@ -40,8 +40,16 @@ process_of(const struct beat_id *id, int64_t pid, int64_t start)
 	return began == start || (began >= 0 && id->time_ns != here.time_ns) ? PROCESS_RUNS : PROCESS_GONE;
 }
 
+/* Whether it is surely this machine: on a filesystem that several share an id proves nothing, since images are cloned with it. */
+static bool
+is_this_machine(const struct journal *j, const struct beat_id *id)
+{
+	struct beat_id here = beat_here();
+	return *here.machine && strcmp(id->machine, here.machine) == 0 && !fsx_is_remote(j->dir);
+}
+
 static struct evidence
-from_beat(const struct beat *b)
+from_beat(const struct journal *j, const struct beat *b)
 {
 	struct beat_id here = beat_here();
 	struct evidence e = {
@@ -50,10 +58,10 @@ from_beat(const struct beat *b)
 		.locked = b->locked,
 		.suspended = b->state == BEAT_SUSPENDED,
 		.same_boot = *here.boot && strcmp(b->id.boot, here.boot) == 0,
-		.same_machine = *here.machine && strcmp(b->id.machine, here.machine) == 0,
 		.wall_ms = b->wall_ms,
 		.mono_ms = b->mono_ms,
 	};
+	e.same_machine = e.same_boot || is_this_machine(j, &b->id);
 	e.same_clock = e.same_boot && b->id.time_ns == here.time_ns;
 	return e;
 }
@@ -103,7 +111,7 @@ look_person(struct journal *j, const struct op_person *p, int64_t awake_ms, stru
 	struct observer now = observer(j, awake_ms);
 	beat_person_file(p->key.name, file);
 	bool there = beat_look(j->dir, file, b) == 0;
-	struct evidence e = from_beat(b);
+	struct evidence e = from_beat(j, b);
 	if (!there || !b->known) {
 		/* Without its file there is the journal: when it joined, and its last entry. */
 		e = (struct evidence){.mono_ms = -1, .wall_ms = there ? b->wall_ms : p->seen_ms};
@@ -134,7 +142,7 @@ look_call(struct journal *j, const struct op_call *c, int64_t awake_ms, struct b
 		struct evidence none = {.held = true, .same_boot = true, .mono_ms = -1, .wall_ms = c->started_ms};
 		return liveness_judge(&none, &now);
 	}
-	struct evidence e = from_beat(b);
+	struct evidence e = from_beat(j, b);
 	e.held = true;
 	e.keeper = false;
 	if (!b->known)
@@ -254,11 +262,11 @@ take_marks(void *arg, const char *line, size_t n)
 /* Whether its processes would be seen from here.  Another boot of this machine has ended all; those of another host or PID
  * namespace are left to who sees them. */
 static bool
-in_sight(const struct beat *b)
+in_sight(const struct journal *j, const struct beat *b)
 {
 	struct beat_id here = beat_here();
 	bool same_boot = b->known && strcmp(b->id.boot, here.boot) == 0;
-	return same_boot ? b->id.pid_ns == here.pid_ns : !b->known || strcmp(b->id.machine, here.machine) == 0;
+	return same_boot ? b->id.pid_ns == here.pid_ns : !b->known || is_this_machine(j, &b->id);
 }
 
 /* Begin to end what the dead supervisor of `call` left: false where nobody died.  A supervisor makes its file, locks it and
@@ -270,7 +278,7 @@ claim(struct journal *j, const char *call, const char *file, struct beat *b, boo
 	struct why ignored;
 	if (lock_live(j, &ignored) <= 0)
 		return false; /* done at the next look, or by the end of the operation */
-	bool left = !op_call(&j->op, call) && beat_look(j->dir, file, b) == 0 && !b->locked && in_sight(b);
+	bool left = !op_call(&j->op, call) && beat_look(j->dir, file, b) == 0 && !b->locked && in_sight(j, b);
 	*first = left && b->state != BEAT_ENDING;
 	if (*first) {
 		(void)beat_touch_file(j->dir, file);
@@ -291,7 +299,7 @@ end_tree(struct journal *j, const char *call, bool last)
 	struct why ignored;
 	struct marks m = {.tree = {.operation = j->op.h.id, .call = call, .supervisor = -1, .apart = -1, .root = -1, .root_start = -1, .group = -1, .session = -1}};
 	beat_call_file(call, file);
-	if (beat_look(j->dir, file, &b) < 0 || b.locked || !in_sight(&b))
+	if (beat_look(j->dir, file, &b) < 0 || b.locked || !in_sight(j, &b))
 		return 0;
 	int n = 0, sig = 0;
 	bool first = false;

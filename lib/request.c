@@ -266,6 +266,17 @@ verbs_hold_person(struct verbs *v, const char *operation, const char *participan
 	return *fd < 0 ? -1 : 0;
 }
 
+bool
+verbs_keeps(struct verbs *v, const char *operation, const char *participant, int64_t pid)
+{
+	struct request r = {.v = v};
+	struct beat b;
+	char file[BEAT_FILE_MAX];
+	struct journal *j = request_live(&r, operation, false);
+	beat_person_file(participant, file);
+	return j && beat_look(j->dir, file, &b) == 0 && b.locked && b.id.watched == pid && b.id.watched_start == proc_start(pid);
+}
+
 int
 verbs_watch(struct verbs *v, const char *operation, struct watch *w, int *bell, int *beats)
 {

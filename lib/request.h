@@ -55,6 +55,9 @@ void verbs_tidy(struct verbs *v);
  * part. */
 int verbs_hold_person(struct verbs *v, const char *operation, const char *participant, const struct beat_id *id, bool again, int *fd, struct why *why);
 
+/* Whether a keeper holds that name for process `pid`. */
+bool verbs_keeps(struct verbs *v, const char *operation, const char *participant, int64_t pid);
+
 /* Say that a name is held, and by whom; returns -1 with `why`. */
 int request_held(const struct journal *j, const char *participant, const struct beat *holder, struct why *why);
 

@@ -48,6 +48,11 @@ gone() {
 	[ -z "$state" ] || [ "$state" = Z ] || [ "$state" = X ]
 }
 
+# group_of PID: the processes of the group that it led.
+group_of() {
+	awk -v group="$1" '{ pid = $1; sub(/.*\) /, ""); if ($3 == group) print pid }' /proc/[0-9]*/stat 2>/dev/null || true
+}
+
 # over NAME: the lease of its, given as 20s, ends long ago.  Less than this and a machine that has just booted has no such time.
 over() {
 	aged "$1" 30000

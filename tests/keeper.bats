@@ -1,0 +1,1094 @@
+#!/usr/bin/env bats
+# Keepers: dpl-beat --keep, dpl-create --keep and dpl-join --keep; beating again and again with dpl-beat --every
+
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # jq's $; each test is a subshell; helper.bash sets them
+
+load helper
+load tools/beat.bash
+
+setup() {
+	fresh_ledger
+	quick_operation
+	keepers=()
+}
+
+teardown() {
+	end_background
+	local k
+	for k in "${keepers[@]}"; do
+		is_keeper "$k" && kill -9 "$k"
+	done
+	[ -z "${public:-}" ] || rm -rf "$public"
+}
+
+# is_keeper PID: one of ours runs under that number.
+is_keeper() {
+	[ "$(readlink "/proc/$1/exe" 2>/dev/null)" = "$BUILD/bin/dpl-beat" ]
+}
+
+# kept [OPTION ...]: a process in $pid, and w, who joined for it, kept by $keeper.
+kept() {
+	idler
+	dpl-join -qp w --pid "$pid"
+	keeper=$(dpl-beat --keep --pid "$pid" -p w "$@")
+	keepers+=("$keeper")
+}
+
+# --- a keeper begins ---
+
+@test "keep prints the keeper's pid once the name is held" {
+	kept
+	is_keeper "$keeper"
+	is "$(life w)" alive
+	has "$(beatfile "$ops/beats/p-w")" known=1 locked=1 mode=held "pid=$keeper" "watchedPid=$pid"
+	expect 0 dpl-show --json
+	holds '.participants[1] | .mode == "held" and .evidence == "its lock is held" and .beatAgeMs < 5000'
+	# It beats: more than its hanging takes goes by.
+	t=$(date +%s%3N)
+	wait_for '[ "$(date +%s%3N)" -gt $((t + 800)) ]'
+	is "$(life w)" alive
+	idler
+	dpl-join -qp v --pid "$pid"
+	expect 0 dpl-beat --keep --pid "$pid" -p v --json
+	keepers+=("$(json .keeperPid)")
+	is_keeper "$(json .keeperPid)"
+	holds '.ok and .operationId == $op and .participantId == "v"' --arg op "$op"
+	expect 0 dpl-beat -q --keep --pid "$$" -p me
+	silent
+	keepers+=("$(beatfile "$ops/beats/p-me" | sed 's/.* pid=\([0-9]*\) .*/\1/')")
+}
+
+@test "a second keeper for a live name: 6, and who has it" {
+	kept
+	before=$(sum)
+	expect 6 dpl-beat --keep --pid "$pid" -p w
+	refused dpl-beat "w is held in $op by pid $keeper (dpl-beat --keep"
+	expect 6 dpl-beat --keep --pid "$$" -p w --json
+	json_error name-held
+	expect 6 dpl-join --keep="$$" -p w
+	refused dpl-join "w is held in $op by pid $keeper"
+	expect 6 dpl-join --keep="$$" -p w --json
+	json_error name-held
+	is "$(sum)" "$before"
+	# Without one it may join: another session.
+	expect 0 dpl-join -p w
+	has "$(beatfile "$ops/beats/p-w")" locked=1 mode=held "pid=$keeper"
+}
+
+@test "of many that begin at once for one name, one has it" {
+	idler
+	dpl-join -qp w --pid "$pid"
+	sleeper=$pid
+	for i in {1..12}; do
+		in_background dpl-beat --keep --pid "$sleeper" -p w >"out.$i" 2>/dev/null
+		tries[i]=$pid
+	done
+	won=0
+	for i in {1..12}; do
+		ended "${tries[i]}"
+		[ "$status" -eq 0 ] || is "$status" 6
+		if [ "$status" -eq 0 ]; then
+			won=$((won + 1))
+			keepers+=("$(<"out.$i")")
+		fi
+	done
+	is "$won" 1
+	is_keeper "${keepers[0]}"
+}
+
+@test "no such process: 3; another user's: 8" {
+	in_background true
+	ended "$pid"
+	dpl-join -qp w
+	before=$(sum)
+	expect 3 dpl-beat --keep --pid "$pid" -p w
+	refused dpl-beat "there is no process $pid"
+	expect 3 dpl-beat --keep --pid "$pid" -p w --json
+	json_error process-not-found
+	expect 3 dpl-join --keep="$pid" -p v
+	refused dpl-join "$pid"
+	expect 3 dpl-create --keep="$pid"
+	refused dpl-create "$pid"
+	is "$(sum)" "$before"
+	# One that has ended, and nobody waits for.
+	if command -v perl >/dev/null; then
+		in_background perl -e 'my $p = fork; exit 0 if !$p; print "$p\n"; close STDOUT; sleep 1000' >zombie
+		wait_for '[ -s zombie ] && gone "$(<zombie)"'
+		expect 3 dpl-beat --keep --pid "$(<zombie)" -p w
+	fi
+	public_folder
+	export DPL_LEDGER=$public/ledger
+	idler
+	op=$(as_other dpl-create --pid "$$")
+	expect 8 as_other dpl-beat -o "$op" --keep --pid "$pid"
+	refused dpl-beat "process $pid is another user's"
+	expect 8 as_other dpl-beat -o "$op" --keep --pid "$pid" --json
+	json_error permission-denied
+	expect 8 as_other dpl-join -o "$op" -p v --keep="$pid"
+	expect 8 as_other dpl-create --keep="$pid"
+	is "$(find "$public/ledger" -name journal.jsonl -exec cat {} + | wc -l)" 1
+}
+
+@test "not joined, ended, no such operation" {
+	idler
+	expect 3 dpl-beat --keep --pid "$pid" -p w
+	refused dpl-beat 'w has not joined' "dpl-join -o $op -p w"
+	[ ! -e "$ops/beats/p-w" ]
+	expect 3 dpl-beat --keep --pid "$pid" -o 20260101T000000.000Z-me-0000000a
+	expect 3 dpl-beat --keep --pid "$pid" -C "$ledger.not"
+	dpl-complete -q
+	expect 6 dpl-beat --keep --pid "$pid"
+	refused dpl-beat "$op" ended
+	expect 6 dpl-beat --keep --pid "$pid" --json
+	json_error operation-ended
+}
+
+@test "a beat that would hang is refused" {
+	idler
+	dpl-join -qp w --pid "$pid"
+	expect 2 dpl-beat --keep --pid "$pid" -p w --every 500ms
+	refused dpl-beat
+	expect 2 dpl-beat --keep --pid "$pid" -p w --every 300ms --jitter 200ms
+	keeper=$(dpl-beat --keep --pid "$pid" -p w --every 300ms)
+	keepers+=("$keeper")
+	is_keeper "$keeper"
+}
+
+@test "a keeper's own jitter counts, also without a pace of its own" {
+	idler
+	dpl-join -qp w --pid "$pid"
+	expect 2 dpl-beat --keep --pid "$pid" -p w --jitter 400ms
+	refused dpl-beat
+	[ "$(life w)" = alive ]
+}
+
+# --- what it is ---
+
+@test "a keeper is a small process, apart from all else" {
+	cat >script <<-'END'
+		exec 7>seven 8<"$0"
+		dpl-beat --keep --pid "$1" -p w
+	END
+	idler
+	dpl-join -qp w --pid "$pid"
+	keeper=$(bash script "$pid")
+	keepers+=("$keeper")
+	# A session of its own, one thread, nothing of the caller's open.
+	read -r _ _ _ parent group session _ <"/proc/$keeper/stat"
+	is "$group $session" "$keeper $keeper"
+	[ "$parent" != "$$" ]
+	is "$(names "/proc/$keeper/task")" "$keeper"
+	for fd in 0 1 2; do
+		is "$(readlink "/proc/$keeper/fd/$fd")" /dev/null
+	done
+	for link in /proc/"$keeper"/fd/*; do
+		case $(readlink "$link") in
+		/dev/null | anon_inode:* | "$ledger" | "$ops" | "$ops/journal.jsonl" | "$ops/beats/p-w") ;;
+		*) ls -l "/proc/$keeper/fd" && false ;;
+		esac
+	done
+	[ -n "${SANITIZED:-}" ] || [ "$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$keeper/status")" -le 1024 ]
+}
+
+@test "a keeper that waits takes no time of the processor" {
+	[ -z "${SANITIZED:-}" ] || skip 'the same code, slower'
+	op=$(dpl-create)
+	export DPL_OPERATION=$op
+	ops=$ledger/$op
+	kept
+	# Of its usual pace, 4.5 seconds: it sleeps.
+	switches() { awk '/ctxt_switches/ { n += $2 } END { print n }' "/proc/$keeper/status"; }
+	wait_for 'grep -q "^State:.S" "/proc/$keeper/status"'
+	before=$(switches)
+	dpl-log -q x
+	dpl-beat -q
+	dpl-show -q >/dev/null
+	sleep 1
+	[ $(($(switches) - before)) -le 2 ]
+	read -r -a stat <"/proc/$keeper/stat"
+	[ $((stat[13] + stat[14])) -le 2 ]
+}
+
+@test "who waits for the end of its output does not wait for the keeper" {
+	idler
+	timeout 20 bash -c 'x=$(dpl-join -p w --keep='"$pid"'); [ "$x" = 2 ]'
+	timeout 20 bash -c 'dpl-join -p v --keep='"$pid"' 2>&1 | cat' >/dev/null
+	timeout 20 bash -c 'dpl-beat --keep -p me --pid '"$pid"' 2>&1 | cat' >out.me
+	timeout 20 bash -c 'x=$(dpl-create --keep='"$pid"' -p z 2>&1); [ -n "$x" ]'
+	# Whatever else is open.
+	mkfifo fifo
+	in_background cat fifo
+	reader=$pid
+	idler
+	timeout 20 bash -c 'exec 9>fifo; dpl-join -qp u --keep='"$pid"
+	ended "$reader"
+	is "$status" 0
+	is "$(dpl-show --json | jq -c '.participants | map(.mode)')" '["held","held","held","held"]'
+}
+
+@test "standard descriptors that are closed" {
+	idler
+	dpl-join -qp w --pid "$pid"
+	dpl-beat --keep --pid "$pid" -p w -q <&- >&- 2>&-
+	wait_for '[ "$(dpl-show --json | jq -r ".participants[1].mode")" = held ]'
+	keeper=$(beatfile "$ops/beats/p-w" | sed 's/.* pid=\([0-9]*\) .*/\1/')
+	keepers+=("$keeper")
+	for fd in 0 1 2; do
+		is "$(readlink "/proc/$keeper/fd/$fd")" /dev/null
+	done
+}
+
+# --- the process ends ---
+
+@test "the process ends by itself: dead at once, by the keeper's word" {
+	cat >script <<-'END'
+		dpl-join -qp w --keep=$$
+		exit 0
+	END
+	bash script
+	wait_for '[ "$(deaths)" = 1 ]'
+	is "$(jq -r 'select(.event == "crash.detected") | [.by, .participantId] | @csv' "$ops/journal.jsonl")" '"w","w"'
+	has "$(jq -r 'select(.event == "crash.detected") | .evidence' "$ops/journal.jsonl")" 'its process' 'has ended without leaving'
+	is "$(life w)" dead
+	[ ! -e "$ops/beats/p-w" ]
+	expect 5 dpl-beat
+	has "$output" 'running, w died: its process'
+}
+
+@test "the process is killed: dead at once, and its keeper ends" {
+	kept
+	kill -9 "$pid"
+	wait_for '[ "$(deaths)" = 1 ]'
+	wait_for 'gone "$keeper"'
+	is "$(life w)" dead
+	# Its calls that nobody holds go with it.
+	whole "$op"
+}
+
+@test "a process that nobody waits for has ended all the same" {
+	command -v perl >/dev/null || skip 'no perl(1)'
+	in_background perl -e 'my $p = fork; if (!$p) { sleep 1000; exit } print "$p\n"; close STDOUT; sleep 1000' >child
+	wait_for '[ -s child ]'
+	dpl-join -qp w --keep="$(<child)"
+	kill -9 "$(<child)"
+	wait_for '[ "$(deaths w)" = 1 ]'
+	[ -e "/proc/$(<child)" ]
+	kill "$pid"
+}
+
+@test "leaving first, or completing first, is no death" {
+	cat >script <<-'END'
+		dpl-join -qp "$1" --keep=$$
+		dpl-leave -p "$1"
+	END
+	for i in 1 2 3 4 5; do
+		bash script "w$i"
+	done
+	kept
+	dpl-leave -p w
+	wait_for 'gone "$keeper"'
+	kill -0 "$pid"
+	is "$(deaths)" 0
+	kept
+	dpl-complete -q
+	wait_for 'gone "$keeper"'
+	kill -0 "$pid"
+	cat >script <<-'END'
+		op=$(dpl-create --keep=$$)
+		dpl-complete -qo "$op"
+		echo "$op"
+	END
+	op=$(bash script)
+	is "$(deaths)" 0
+	is "$(entries "$op" | paste -sd ' ')" 'operation.created operation.completed operation.archived'
+}
+
+@test "one of two sessions ends: the keeper stays" {
+	kept
+	dpl-join -qp w
+	dpl-leave -p w
+	dpl-beat -q -v -p w >/dev/null
+	is_keeper "$keeper"
+	dpl-leave -p w
+	wait_for 'gone "$keeper"'
+	is "$(deaths)" 0
+}
+
+@test "the keeper is killed, its process lives: suspect, and no more; another one can be started" {
+	kept
+	kill -9 "$keeper"
+	wait_for 'gone "$keeper"'
+	wait_for '[ "$(life w)" = suspect ]'
+	is "$(evidence w)" 'its keeper is gone, but the process that it kept runs'
+	for i in 1 2 3; do
+		expect 0 dpl-beat --json
+		holds '.crashed == false and .staleParticipants == ["w"]'
+	done
+	expect 0 dpl-beat -p w
+	# As long as it may be silent.
+	aged w 30000
+	expect 0 dpl-beat -v
+	is "$(life w)" suspect
+	keeper=$(dpl-beat --keep --pid "$pid" -p w)
+	keepers+=("$keeper")
+	is "$(life w)" alive
+	kill -9 "$pid"
+	wait_for '[ "$(deaths)" = 1 ]'
+}
+
+@test "the keeper and its process are killed: dead at the next look" {
+	kept
+	kill -9 "$keeper"
+	wait_for 'gone "$keeper"'
+	kill -9 "$pid"
+	ended "$pid"
+	is "$(life w)" dead
+	is "$(deaths)" 0
+	expect 5 dpl-beat -v
+	is "$(deaths)" 1
+	has "$(jq -r 'select(.event == "crash.detected") | .evidence' "$ops/journal.jsonl")" "its process has ended, and its keeper's lock has fallen (pid $keeper"
+	whole "$op"
+}
+
+@test "another keeper tells of it without being asked" {
+	kept
+	killed=$pid
+	first=$keeper
+	idler
+	dpl-join -qp v --keep="$pid"
+	# One that is stopped can record nothing any more.
+	kill -STOP "$first"
+	wait_for 'grep -q "^State:.T" "/proc/$first/status"'
+	kill -9 "$killed"
+	ended "$killed"
+	kill -9 "$first"
+	wait_for '[ "$(deaths w)" = 1 ]'
+	is "$(jq -r 'select(.event == "crash.detected") | .by' "$ops/journal.jsonl")" v
+}
+
+@test "a keeper that is stopped hangs, and its process is left alone" {
+	kept
+	kill -STOP "$keeper"
+	wait_for '[ "$(life w)" = hung ]'
+	has "$(evidence w)" 'its lock is held, but there was no beat'
+	for i in 1 2 3; do
+		expect 0 dpl-beat --json
+		holds '.crashed == false and .staleParticipants == ["w"]'
+	done
+	is "$(deaths)" 0
+	kill -CONT "$keeper"
+	wait_for '[ "$(life w)" = alive ]'
+	# A process that is stopped is alive.
+	kill -STOP "$pid"
+	expect 0 dpl-beat --json
+	holds '.people[1].liveness == "alive"'
+	# Of one that is killed meanwhile it tells when it goes on.
+	kill -STOP "$keeper"
+	kill -9 "$pid"
+	ended "$pid"
+	is "$(deaths)" 0
+	kill -CONT "$keeper"
+	wait_for '[ "$(deaths w)" = 1 ]'
+}
+
+@test "SIGTERM, SIGINT, SIGHUP to the keeper give the name back to a lease" {
+	for signal in TERM INT HUP; do
+		kept
+		kill -"$signal" "$keeper"
+		wait_for 'gone "$keeper"'
+		has "$(beatfile "$ops/beats/p-w")" known=1 locked=0 mode=leased "pid=$pid"
+		is "$(life w)" alive
+		expect 0 dpl-beat -v
+		dpl-leave -qp w
+	done
+	kept
+	kill "$keeper"
+	wait_for 'gone "$keeper"'
+	short_lease 300
+	wait_for '[ "$(life w)" = suspect ]'
+	is "$(deaths)" 0
+	kill -9 "$pid"
+	ended "$pid"
+	expect 5 dpl-beat -v
+	is "$(deaths)" 1
+}
+
+@test "given back to a lease, the process that was kept speaks for it, whoever joined" {
+	idler
+	other=$pid
+	dpl-join -qp w --pid "$other"
+	idler
+	keeper=$(dpl-beat --keep --pid "$pid" -p w)
+	keepers+=("$keeper")
+	kill "$keeper"
+	wait_for 'gone "$keeper"'
+	kill -9 "$other"
+	short_lease 300
+	aged w 5000
+	is "$(life w)" suspect
+	kill -9 "$pid"
+	ended "$pid"
+	is "$(life w)" stale
+}
+
+# --- whose name it is ---
+
+@test "one that left and joined again by itself is kept on" {
+	kept
+	kill -STOP "$keeper"
+	dpl-leave -p w
+	dpl-join -qp w --pid "$pid"
+	kill -CONT "$keeper"
+	wait_for 'beatfile "$ops/beats/p-w" | grep -q "locked=1 .*pid=$keeper "'
+	is "$(life w)" alive
+	kill -9 "$pid"
+	wait_for '[ "$(deaths w)" = 1 ]'
+}
+
+@test "a name that another process has now is not this keeper's any more" {
+	kept
+	first=$pid
+	kill -STOP "$keeper"
+	dpl-leave -p w
+	idler
+	dpl-join -qp w --pid "$pid"
+	kill -CONT "$keeper"
+	wait_for 'gone "$keeper"'
+	kill -9 "$first"
+	expect 0 dpl-beat -v
+	is "$(deaths)" 0
+	is "$(life w)" alive
+	# And with a keeper of its own.
+	dpl-leave -p w
+	kept
+	first=$pid
+	keeper1=$keeper
+	kill -STOP "$keeper1"
+	dpl-leave -p w
+	kept
+	kill -CONT "$keeper1"
+	wait_for 'gone "$keeper1"'
+	kill -9 "$first"
+	expect 0 dpl-beat -v
+	is "$(life w)" alive
+	has "$(beatfile "$ops/beats/p-w")" locked=1 "pid=$keeper"
+	is "$(deaths)" 0
+}
+
+@test "a process that ends just as another joins under its name" {
+	kept
+	first=$pid
+	kill -STOP "$keeper"
+	dpl-leave -p w
+	idler
+	dpl-join -qp w --pid "$pid"
+	kill -9 "$first"
+	ended "$first"
+	kill -CONT "$keeper"
+	wait_for 'gone "$keeper"'
+	is "$(deaths)" 0
+	is "$(life w)" alive
+}
+
+@test "who leaves while its keeper begins is not joined again by that" {
+	command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null || skip 'strace cannot trace here'
+	[ -z "${SANITIZED:-}" ] || skip 'the same system calls'
+	idler
+	dpl-join -qp w --pid "$pid"
+	aged w 30000
+	# Between its question whether w takes part, which is a beat, and the lock.
+	in_background strace -f -qq -o trace -e trace=fcntl -e inject=fcntl:delay_enter=1000000:when=1 dpl-beat --keep --pid "$pid" -p w >keeper 2>err
+	tracer=$pid
+	wait_for '[ "$(beatfile "$ops/beats/p-w" | sed "s/.*monoAge=\(-*[0-9]*\).*/\1/")" -lt 10000 ]'
+	dpl-leave -p w
+	ended "$tracer"
+	if [ -s keeper ]; then
+		wait_for 'gone "$(<keeper)"'
+	fi
+	[ ! -e "$ops/beats/p-w" ]
+	expect 3 dpl-beat -p w
+}
+
+# --- an abort ---
+
+@test "an abort ends the script: it has left, and did not crash" {
+	cat >script <<-'END'
+		trap 'echo term >>said; exit 3' TERM
+		dpl-join -qp w --keep=$$
+		echo ready >>said
+		while :; do sleep 0.05; done
+	END
+	in_background bash script
+	wait_for 'grep -q ready said'
+	dpl-abort -m enough
+	ended "$pid"
+	is "$status" 3
+	is "$(paste -sd ' ' said)" 'ready term'
+	wait_for '[ "$(last_entry "$op" .event)" = participant.left ]'
+	is "$(last_entry "$op" '[.by, .sessionId, .reason] | @csv')" '"w",2,"stopped by the abort"'
+	is "$(deaths)" 0
+	is "$(life w)" left
+	expect 4 dpl-beat
+}
+
+@test "SIGKILL after the grace for one that does not heed it" {
+	cat >script <<-'END'
+		trap 'echo term >>said' TERM
+		dpl-join -qp w --keep=$$ --grace 300ms
+		echo ready >>said
+		while :; do sleep 0.05; done
+	END
+	in_background bash script
+	wait_for 'grep -q ready said'
+	t=$(date +%s%3N)
+	dpl-abort
+	ended "$pid"
+	is "$status" 137
+	[ $(($(date +%s%3N) - t)) -ge 290 ]
+	grep -q term said
+	wait_for '[ "$(last_entry "$op" .event)" = participant.left ]'
+	is "$(deaths)" 0
+}
+
+@test "an abort reaches the children, and their children in other sessions" {
+	cat >script <<-'END'
+		dpl-join -qp w --keep=$$ --grace 300ms
+		sleep 1000 &
+		echo $! >>pids
+		setsid sh -c 'echo $$ >>pids; sleep 1000 & echo $! >>pids; wait' &
+		sh -c 'trap "" TERM; echo $$ >>pids; while :; do sleep 0.05; done' &
+		until [ "$(wc -l <pids)" = 4 ]; do sleep 0.01; done
+		touch ready
+		wait
+	END
+	in_background bash script
+	wait_for '[ -e ready ]'
+	is "$(wc -l <pids)" 4
+	dpl-abort
+	ended "$pid"
+	mapfile -t children <pids
+	for child in "${children[@]}"; do
+		wait_for "gone $child"
+	done
+	is "$(deaths)" 0
+}
+
+@test "an abort reaches the group that the process leads" {
+	command -v setsid >/dev/null || skip 'no setsid(1)'
+	cat >script <<-'END'
+		dpl-join -qp w --keep=$$ --grace 300ms
+		# Nobody's child any more, but of the group.
+		sh -c 'sleep 1000 & echo $! >orphan'
+		touch ready
+		sleep 1000
+	END
+	in_background setsid --wait bash script
+	wait_for '[ -e ready ]'
+	dpl-abort
+	ended "$pid"
+	wait_for 'gone "$(<orphan)"'
+	is "$(deaths)" 0
+}
+
+@test "an abort leaves the rest of the caller alone" {
+	cat >script <<-'END'
+		sleep 1000 &
+		echo $! >brother
+		(
+			dpl-join -qp w --keep="$BASHPID"
+			touch ready
+			exec sleep 1000
+		)
+		echo "child $?" >>said
+		wait
+	END
+	in_background bash script
+	wait_for '[ -e ready ]'
+	dpl-abort
+	wait_for 'grep -q "child 143" said'
+	kill -0 "$(<brother)"
+	kill -0 "$pid"
+	kill "$(<brother)"
+	ended "$pid"
+}
+
+@test "a process that is stopped is ended by an abort too" {
+	kept --grace 300ms
+	kill -STOP "$pid"
+	dpl-abort
+	ended "$pid"
+	[ "$status" -gt 128 ]
+	wait_for '[ "$(last_entry "$op" .event)" = participant.left ]'
+}
+
+@test "an abort that was there before the keeper stops its process as well" {
+	dpl-abort
+	kept --grace 300ms
+	ended "$pid"
+	wait_for '[ "$(last_entry "$op" .event)" = participant.left ]'
+	wait_for 'gone "$keeper"'
+	is "$(deaths)" 0
+}
+
+@test "a supervised call below the script has a grace of its own" {
+	# With a terminal the command stays in the group of the script, which leads one under job control.
+	command -v script >/dev/null || skip 'no script(1)'
+	cat >inner <<-'END'
+		trap 'sleep 1; echo cleaned >cleaned; exit 0' TERM
+		touch ready
+		while :; do sleep 0.05; done
+	END
+	cat >outer <<-'END'
+		trap : TERM
+		dpl-join -qp w --keep=$$ --grace 300ms
+		dpl-call -p w --grace 10s -- bash inner
+	END
+	cat >session <<-'END'
+		set -m
+		bash outer
+		until [ -e cleaned ]; do sleep 0.05; done
+	END
+	in_background script -qec 'bash session' /dev/null </dev/null >/dev/null
+	wait_for '[ -e ready ]'
+	dpl-abort
+	wait_for '[ -e cleaned ]'
+	wait_for '[ "$(entries "$op" | grep -c call.cancelled)" = 1 ]'
+	ended "$pid"
+}
+
+@test "a crash of somebody else is not the business of a keeper" {
+	kept
+	dpl-join -qp v --ttl 20s
+	over v
+	expect 5 dpl-beat -v
+	is "$(deaths)" 1
+	dpl-beat -q -v -p w >/dev/null || true
+	kill -0 "$pid"
+	is_keeper "$keeper"
+	is "$(life w)" alive
+}
+
+# --- dpl-create and dpl-join with --keep ---
+
+@test "create --export --keep in a script: kept by the line that begins it" {
+	cat >script <<-'END'
+		set -eu
+		eval "$(dpl-create --export --keep=$$ -p builder --beat 100ms --jitter 20ms --stale 500ms)"
+		echo "$DPL_OPERATION" >op
+		dpl-show --json >show
+		touch ready
+		sleep 1000
+	END
+	unset DPL_OPERATION
+	in_background bash script
+	wait_for '[ -e ready ]'
+	op=$(<op)
+	output=$(<show)
+	holds '.participants[0] | .participantId == "builder" and .mode == "held" and .liveness == "alive"'
+	holds '.sessions[0].pid == $pid' --argjson pid "$pid"
+	dpl-join -qo "$op" -p w
+	kill -9 "$pid"
+	wait_for '[ "$(deaths builder)" = 1 ]'
+}
+
+@test "join --export --keep in a script: kept, and left" {
+	cat >script <<-'END'
+		set -eu
+		eval "$(dpl-join --export --keep=$$)"
+		dpl-show --json >show
+		dpl-log "I am $DPL_PARTICIPANT, session $DPL_SESSION"
+		dpl-leave
+	END
+	unset DPL_PARTICIPANT
+	is "$(id -un)" "$(dpl-join --json | jq -r .participantId)"
+	bash script
+	output=$(<show)
+	holds '.participants[2] | .participantId == $name and .mode == "held"' --arg name "$(id -un)-2"
+	is "$(last_entry "$op" '[.event, .sessionId] | @csv')" '"participant.left",3'
+	is "$(deaths)" 0
+}
+
+@test "create and join --json --keep print one object" {
+	idler
+	expect 0 dpl-join -p w --keep="$pid" --json
+	is "$(wc -l <out)" 1
+	holds '.ok and .sessionId == 2 and .participantId == "w"'
+	expect 0 dpl-create --keep="$pid" --json --beat 100ms --jitter 1ms --stale 500ms
+	is "$(wc -l <out)" 1
+	holds '.ok and .isInitiator'
+}
+
+@test "a keeper that cannot start: the session is left again, the operation is ended" {
+	# Commands without the one that keeps.
+	mkdir bin
+	cp "$BUILD"/bin/dpl-create "$BUILD"/bin/dpl-join bin
+	idler
+	path=$PATH
+	PATH=/usr/bin:/bin
+	expect 9 bin/dpl-join -p w --keep="$pid"
+	refused dpl-join 'cannot start dpl-beat'
+	expect 9 bin/dpl-join -p w --keep="$pid" --json
+	json_error io-error
+	expect 9 bin/dpl-create --keep="$pid"
+	refused dpl-create 'cannot start dpl-beat'
+	PATH=$path
+	is "$(entries "$op" | paste -sd ' ')" 'operation.created participant.joined participant.left participant.joined participant.left'
+	ended_op=$(ls "$ledger/backup")
+	is "$(entries "$ended_op" | paste -sd ' ')" 'operation.created operation.failed operation.archived'
+	has "$(jq -r .reason "$ledger/backup/$ended_op/journal.jsonl")" 'its keeper could not be started'
+	is "$(life w)" left
+}
+
+@test "the same key again: what is there is not undone" {
+	idler
+	expect 0 dpl-create --key k --keep="$pid" --beat 100ms --jitter 1ms --stale 500ms
+	made=$output
+	expect 0 dpl-create --key k --keep="$pid" --beat 100ms --jitter 1ms --stale 500ms
+	is "$output" "$made"
+	[ -d "$ledger/$made" ]
+	expect 0 dpl-join -o "$made" -p w --key j --keep="$pid"
+	is "$output" 2
+	expect 0 dpl-join -o "$made" -p w --key j --keep="$pid"
+	is "$output" 2
+	is "$(entries "$made" | paste -sd ' ')" 'operation.created participant.joined'
+	# Another process cannot have it.
+	idler
+	expect 6 dpl-join -o "$made" -p w --key j --keep="$pid"
+	refused dpl-beat 'w is held'
+	is "$(entries "$made" | paste -sd ' ')" 'operation.created participant.joined'
+}
+
+@test "a caller that ignores SIGCHLD" {
+	command -v perl >/dev/null || skip 'no perl(1)'
+	cat >script.pl <<-'END'
+		$SIG{CHLD} = 'IGNORE';
+		exec @ARGV;
+	END
+	kept
+	# The keeper's refusal is seen.
+	idler
+	expect 6 perl script.pl dpl-join -p w --keep="$pid"
+	mkdir bin
+	cp "$BUILD"/bin/dpl-join bin
+	PATH=/usr/bin:/bin expect 9 perl script.pl bin/dpl-join -p v --keep="$pid"
+	expect 0 perl script.pl dpl-join -p v --keep="$pid"
+	# And so are the ends of the commands after a beat.
+	in_background perl script.pl dpl-beat --every 50ms --on-success 'echo x >>beats'
+	wait_for '[ "$(wc -l <beats)" -ge 3 ]'
+	dpl-complete -q
+	ended "$pid"
+	is "$status" 0
+}
+
+# --- again and again ---
+
+@test "every: a line when something changes, until the operation ends" {
+	in_background dpl-beat --every 50ms >said
+	wait_for '[ -s said ]'
+	call=$(dpl-call start)
+	# It goes on in silence.
+	aged me 30000
+	wait_for '[ "$(beatfile "$ops/beats/p-me" | sed "s/.*monoAge=\(-*[0-9]*\).*/\1/")" -lt 10000 ]'
+	is "$(<said)" running
+	dpl-call end "$call"
+	dpl-complete -q
+	ended "$pid"
+	is "$status" 0
+	is "$(paste -sd ' ' said)" 'running completed'
+}
+
+@test "every: failed 5, aborted 4, a crash 5, left 3, dead 5, gone 3" {
+	quick_operation
+	in_background dpl-beat --every 50ms >said
+	wait_for '[ -s said ]'
+	dpl-complete -q --failed
+	ended "$pid"
+	is "$status $(paste -sd ' ' said)" '5 running failed'
+	quick_operation
+	in_background dpl-beat --every 50ms >said
+	wait_for '[ -s said ]'
+	dpl-abort -m stop
+	ended "$pid"
+	is "$status $(paste -sd '|' said)" '4 running|running, aborted: stop'
+	quick_operation
+	dpl-join -qp w --ttl 20s
+	in_background dpl-beat --every 50ms >said
+	wait_for '[ -s said ]'
+	over w
+	ended "$pid"
+	is "$status" 5
+	has "$(tail -n 1 said)" 'running, w died: no sign of it'
+	is "$(deaths)" 1
+	quick_operation
+	dpl-join -qp w
+	in_background dpl-beat --every 50ms -p w >said
+	wait_for '[ -s said ]'
+	dpl-leave -qp w
+	ended "$pid"
+	is "$status" 3
+	has "$(tail -n 1 said)" 'w has not joined'
+	quick_operation
+	in_background dpl-beat --every 50ms >said
+	wait_for '[ -s said ]'
+	rm -r "$ledger"
+	ended "$pid"
+	is "$status" 3
+}
+
+@test "every --json: an object a beat; -v: the whole for people; -q: nothing" {
+	in_background dpl-beat --every 30ms --json >said
+	wait_for '[ "$(wc -l <said)" -ge 3 ]'
+	dpl-abort
+	ended "$pid"
+	is "$status" 4
+	output=$(<said)
+	holds '.ok and .operationId == $op and (.people | length) == 1 and .after.state == "running"' --arg op "$op"
+	is "$(jq -s 'map(.aborted) | [first, last] == [false, true]' said)" true
+	dpl-abort --clear
+	in_background dpl-beat --every 30ms -v >said
+	wait_for '[ "$(grep -c "^running" said)" -ge 3 ]'
+	dpl-abort
+	ended "$pid"
+	has "$(<said)" 'now ' ' me ' 'running, aborted'
+	dpl-abort --clear
+	in_background dpl-beat --every 30ms -q >said
+	t=$(date +%s%3N)
+	wait_for '[ "$(date +%s%3N)" -gt $((t + 100)) ]'
+	dpl-complete -q
+	ended "$pid"
+	is "$status$(<said)" 0
+}
+
+@test "every: a signal ends it as it would end anything" {
+	for signal in TERM INT HUP; do
+		in_background bash -c 'trap - INT; exec dpl-beat --every 50ms >said'
+		wait_for '[ -s said ]'
+		rm said
+		kill -"$signal" "$pid"
+		ended "$pid"
+		is "$status" $((128 + $(kill -l "$signal")))
+	done
+	is "$(life me)" alive
+}
+
+@test "every: not joined 3, ended 6, at once" {
+	expect 3 timeout 20 dpl-beat --every 1s -p w
+	refused dpl-beat 'w has not joined'
+	dpl-complete -q
+	expect 6 timeout 20 dpl-beat --every 1s
+	refused dpl-beat ended
+}
+
+@test "every: --jitter spreads the beats, and they come about as often as asked" {
+	[ -z "${SANITIZED:-}" ] || skip 'a matter of time'
+	in_background dpl-beat --every 40ms --jitter 40ms --json >said
+	wait_for '[ "$(wc -l <said)" -ge 21 ]'
+	kill "$pid"
+	ended "$pid"
+	# Between a beat and the next lie 40 to 80 ms, and not the same each time.
+	jq -s '[.[1:21][].heartbeatAgeMs] | (min >= 38) and (add / length < 160) and (max - min >= 5)' said >fits
+	is "$(<fits)" true
+}
+
+# --- commands after a beat ---
+
+@test "on-success: what it finds in its environment" {
+	dpl-join -qp w
+	dpl-call start -q
+	in_background dpl-beat --every 60ms -q --on-success 'env -0 | grep -z ^DPL_ >found.tmp && mv found.tmp found'
+	wait_for '[ -s found ]'
+	kill "$pid"
+	ended "$pid"
+	value() { tr '\0' '\n' <found | sed -n "s/^$1=//p"; }
+	is "$(value DPL_BEAT_STATE)" running
+	is "$(value DPL_BEAT_ABORTED)" 0
+	is "$(value DPL_BEAT_CALLS)" 1
+	is "$(value DPL_BEAT_STALE)" ''
+	is "$(value DPL_BEAT_ERROR)$(value DPL_BEAT_MESSAGE)" ''
+	[[ $(value DPL_BEAT_AGE_MS) =~ ^[0-9]+$ ]]
+	output=$(value DPL_BEAT_JSON)
+	holds '.operationId == $op and .participants == ["me", "w"] and .callFrameCount == 1' --arg op "$op"
+	is "$(value DPL_OPERATION)" "$op"
+	is "$(value DPL_PARTICIPANT)" me
+	is "$(value DPL_LEDGER)" "$ledger"
+}
+
+@test "more participants than a variable holds" {
+	for i in {1..450}; do
+		echo "{\"path\":\"/operation/join\",\"body\":{\"operationId\":\"$op\",\"participantId\":\"a-participant-with-a-long-name-$i\"}}"
+	done | dpl-batch >/dev/null
+	DPL_BEAT_ERROR=outer in_background dpl-beat --every 500ms -q --on-success 'echo "${#DPL_BEAT_JSON} ${DPL_BEAT_ERROR-unset}" >>said'
+	wait_for '[ -s said ]'
+	dpl-complete -q
+	ended "$pid"
+	is "$(head -n 1 said)" '0 unset'
+}
+
+@test "the age of the beat before, of a keeper too" {
+	idler
+	dpl-join -qp w --pid "$pid"
+	keeper=$(dpl-beat --keep --pid "$pid" -p w --every 200ms --on-success 'echo $DPL_BEAT_AGE_MS >>ages')
+	keepers+=("$keeper")
+	wait_for '[ "$(wc -l <ages)" -ge 4 ]'
+	# The first one is asked for at once.
+	[ "$(tail -n +3 ages | sort -n | tail -n 1)" -ge 150 ]
+}
+
+@test "on-error: an abort" {
+	in_background dpl-beat --every 60ms -q --on-success 'echo ok >>said' --on-error 'echo "$DPL_BEAT_ERROR|$DPL_BEAT_MESSAGE|$DPL_BEAT_ABORTED|$DPL_BEAT_STATE" >>said'
+	wait_for '[ -s said ]'
+	dpl-abort -m 'wrong branch'
+	ended "$pid"
+	is "$status" 4
+	is "$(tail -n 1 said)" 'abort-flag-set|wrong branch|1|running'
+	is "$(sort -u said | wc -l)" 2
+}
+
+@test "on-error: somebody is stale, which is shown only" {
+	idler
+	dpl-join -qp w --pid "$pid"
+	dpl-join -qp "two words" --pid "$pid"
+	sleeper=$pid
+	in_background dpl-beat --every 60ms -q --on-success 'echo ok >>said' --on-error 'echo "$DPL_BEAT_ERROR" >>said; printf "%s" "$DPL_BEAT_STALE" >stale'
+	wait_for '[ -s said ]'
+	is "$(sort -u said)" ok
+	# A keeper that is gone while its process runs.
+	k=$(dpl-beat --keep --pid "$sleeper" -p w)
+	kill -9 "$k"
+	k=$(dpl-beat --keep --pid "$sleeper" -p "two words")
+	kill -9 "$k"
+	wait_for 'grep -q "^heartbeat-stale$" said && [ "$(wc -l <stale)" = 2 ]'
+	is "$(paste -sd '|' stale)" 'w|two words'
+	kill -0 "$pid"
+	kill "$pid"
+	ended "$pid"
+}
+
+@test "on-error: the participant was declared dead, or somebody else" {
+	dpl-join -qp w --ttl 20s
+	in_background dpl-beat --every 60ms -q --on-error 'echo "$DPL_BEAT_ERROR|$DPL_BEAT_MESSAGE" >>said'
+	dpl-join -qp v
+	over w
+	ended "$pid"
+	is "$status" 5
+	has "$(tail -n 1 said)" 'heartbeat-stale|no sign of it'
+}
+
+@test "on-error: the ledger is gone" {
+	in_background dpl-beat --every 60ms -q --on-success 'touch ok' --on-error 'echo "$DPL_BEAT_ERROR|$DPL_BEAT_MESSAGE" >>said'
+	wait_for '[ -e ok ]'
+	rm -r "$ledger"
+	ended "$pid"
+	is "$status" 3
+	has "$(tail -n 1 said)" 'ledger-not-found|'
+}
+
+@test "on-error: the journal is damaged, or no longer allowed" {
+	in_background dpl-beat --every 60ms -q --on-success 'touch ok' --on-error 'echo "$DPL_BEAT_ERROR|$DPL_BEAT_MESSAGE" >>said'
+	wait_for '[ -e ok ]'
+	size=$(stat -c %s "$ops/journal.jsonl")
+	echo '{"seq":2,"what":"ever"}' >>"$ops/journal.jsonl"
+	wait_for '[ -s said ]'
+	has "$(tail -n 1 said)" "io-error|$ops/journal.jsonl:2: "
+	# It is asked again, and goes on when it is right again.
+	kill -0 "$pid"
+	rm ok
+	truncate -s "$size" "$ops/journal.jsonl"
+	wait_for '[ -e ok ]'
+	dpl-complete -q
+	ended "$pid"
+	is "$status" 0
+}
+
+@test "on-error: the lock is not to be had for what must be recorded" {
+	dpl-join -qp w --ttl 20s
+	in_background dpl-beat --every 60ms -t 100ms -q --on-success 'touch ok' --on-error 'echo "$DPL_BEAT_ERROR|$DPL_BEAT_MESSAGE" >>said'
+	beater=$pid
+	wait_for '[ -e ok ]'
+	# -o: what it runs does not have the lock.
+	in_background flock -o "$ops/journal.jsonl" sh -c 'touch locked; exec sleep 1000'
+	holder=$pid
+	wait_for '[ -e locked ]'
+	over w
+	wait_for 'grep -q "^lock-failed|" said'
+	has "$(grep lock-failed said | head -n 1)" "$ops/journal.jsonl"
+	is "$(deaths)" 0
+	child=$(tr -d ' ' <"/proc/$holder/task/$holder/children")
+	kill "$child"
+	ended "$holder"
+	ended "$beater"
+	is "$status" 5
+	is "$(deaths)" 1
+}
+
+@test "commands after a beat: one at a time, ended with the interval, and not waited for" {
+	in_background dpl-beat --every 200ms -q --on-success 'exec 9>lock; flock -n 9 || echo two at once >>wrong; echo $$ >>ran; sh -c "sleep 1000"; echo not ended >>wrong'
+	wait_for '[ -s ran ] && [ "$(wc -l <ran)" -ge 3 ]'
+	t=$(date +%s%3N)
+	dpl-complete -q
+	ended "$pid"
+	[ $(($(date +%s%3N) - t)) -lt 3000 ]
+	[ ! -e wrong ]
+	# With all that they started.
+	mapfile -t commands <ran
+	for command in "${commands[@]}"; do
+		wait_for "gone $command"
+		for child in $(group_of "$command"); do
+			wait_for "gone $child"
+		done
+	done
+}
+
+@test "the last command after a beat gets the rest of its time" {
+	in_background dpl-beat --every 2s -q --on-error 'sleep 0.3; echo "$DPL_BEAT_ERROR" >said'
+	wait_for '[ "$(deaths)" = 0 ]'
+	dpl-abort
+	ended "$pid"
+	is "$(<said)" abort-flag-set
+}
+
+@test "what ends it is told also where a command still runs then" {
+	in_background dpl-beat --every 500ms -q --on-success 'touch ran; sleep 0.3' --on-error 'echo "$DPL_BEAT_ERROR" >said'
+	wait_for '[ -e ran ]'
+	dpl-abort
+	ended "$pid"
+	is "$status" 4
+	is "$(<said)" abort-flag-set
+}
+
+@test "what the operation ended as is told to the command" {
+	in_background dpl-beat --every 60ms -q --on-success 'echo "$DPL_BEAT_STATE" >>said' --on-error 'echo "$DPL_BEAT_ERROR" >>wrong'
+	wait_for '[ -s said ]'
+	dpl-complete -q
+	ended "$pid"
+	is "$status" 0
+	is "$(sort -u said | paste -sd ' ')" 'completed running'
+	[ ! -e wrong ]
+}
+
+@test "a command after a beat keeps neither the name nor the keeper's files" {
+	idler
+	dpl-join -qp w --pid "$pid"
+	keeper=$(dpl-beat --keep --pid "$pid" -p w --every 400ms --on-success 'for f in /proc/self/fd/*; do readlink "$f"; done >fds; echo $$ >hook; sleep 1000')
+	keepers+=("$keeper")
+	wait_for '[ -s hook ]'
+	lacks "$(<fds)" beats
+	lacks "$(<fds)" journal
+	kill -9 "$keeper"
+	wait_for 'gone "$keeper"'
+	has "$(beatfile "$ops/beats/p-w")" locked=0
+	kill -9 -- "-$(<hook)" 2>/dev/null || true
+}
+
+@test "the command has the caller's umask and signals" {
+	(
+		umask 027
+		in_background dpl-beat --every 60ms -q --on-success 'umask >mask; touch made; grep -E "^Sig(Blk|Ign)" /proc/self/status >signals.tmp; mv signals.tmp signals'
+		wait_for '[ -e signals ]'
+		kill "$pid"
+		ended "$pid"
+	)
+	is "$(<mask)" 0027
+	is "$(stat -c %a made)" 640
+	has "$(<signals)" $'SigBlk:\t0000000000000000'
+}
