@@ -300,7 +300,8 @@ die_of(int sig)
 	_exit(128 + sig);
 }
 
-static _Noreturn void
+/* Kept apart, as keep is: what they need would take a page of every beat's stack. */
+static __attribute__((noinline)) _Noreturn void
 again(struct cli *c, struct keeper *k)
 {
 	static const int statuses[] = {[KEEPER_COMPLETED] = EXIT_DONE, [KEEPER_FAILED] = EXIT_FAILED, [KEEPER_GONE] = EXIT_NONE_SUCH,
@@ -358,7 +359,7 @@ keep_in_background(struct cli *c, struct keeper *k, int ready)
 	_exit(0);
 }
 
-static _Noreturn void
+static __attribute__((noinline)) _Noreturn void
 keep(struct cli *c, struct keeper *k)
 {
 	struct why why;

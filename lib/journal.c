@@ -209,7 +209,7 @@ journal_open(struct journal *j, int parent, const char *folder, const char *show
 	} else {
 		j->inode = (uint64_t)st.st_ino;
 		j->fresh = &st;
-		if (!o->keep)
+		if (!o->keep && st.st_size >= CHECKPOINT_EVERY) /* else there is none yet */
 			load_checkpoint(j);
 		if (journal_refresh(j, why) == 0)
 			return 0;

@@ -24,7 +24,9 @@ reply_nothing(struct change *c, const struct entry *e)
 	(void)c, (void)e; /* the heartbeat replies for itself */
 }
 
-static int
+/* What only some requests need is kept apart in this file: each page of stack that a beat touches costs it as much as a
+ * system call. */
+static __attribute__((noinline)) int
 put_progress(struct request *r, const char *id, const char *by, const char *call, const struct progress *p)
 {
 	struct change c;
@@ -72,7 +74,6 @@ struct heartbeat {
 	char look_at[ID_FILE_MAX + 8]; /* a beat file that was closed: look at that one */
 	char died[200];          /* its keeper says so, and why */
 	struct look look;
-	struct why unrecorded;   /* what was found could not be recorded: code is set */
 };
 
 static void
@@ -140,7 +141,7 @@ put_names(struct request *r, struct journal *j, const struct heartbeat *h)
 	json_put_bool(r->reply, "isStale", stale);
 }
 
-static void
+static __attribute__((noinline)) void
 put_whole(struct request *r, struct journal *j, const struct heartbeat *h)
 {
 	json_put_int(r->reply, "tempResourceCount", 0);
@@ -181,8 +182,9 @@ state_of_call(struct journal *j, const char *call)
 	return state;
 }
 
+/* unrecorded: why what was found could not be recorded, or NULL. */
 static void
-put_reply(struct request *r, struct journal *j, const struct heartbeat *h)
+put_reply(struct request *r, struct journal *j, const struct heartbeat *h, const struct why *unrecorded)
 {
 	struct wire_source from = journal_source(j);
 	request_common(r, j, j->op.h.seq);
@@ -199,9 +201,9 @@ put_reply(struct request *r, struct journal *j, const struct heartbeat *h)
 		json_put(r->reply, "callState", state_of_call(j, h->call));
 	if (h->look.ending)
 		json_put_int(r->reply, "endingProcesses", h->look.ending);
-	if (h->unrecorded.code) {
-		json_put(r->reply, "lookCode", err_info(h->unrecorded.code)->name);
-		json_put(r->reply, "lookError", h->unrecorded.text);
+	if (unrecorded) {
+		json_put(r->reply, "lookCode", err_info(unrecorded->code)->name);
+		json_put(r->reply, "lookError", unrecorded->text);
 	}
 	if (h->whole)
 		put_whole(r, j, h);
@@ -276,7 +278,7 @@ read_heartbeat(struct request *r, struct heartbeat *h, struct progress *p, bool 
 }
 
 /* The last request of a keeper whose process has ended. */
-static int
+static __attribute__((noinline)) int
 bury(struct request *r, const struct heartbeat *h)
 {
 	bool done = false;
@@ -289,13 +291,81 @@ bury(struct request *r, const struct heartbeat *h)
 	return 0;
 }
 
+/* How it was done: what touching the file gave, with errno; and whether all are to be looked at. */
+struct done {
+	int rc, error;
+	bool named, due;
+};
+
+static struct done
+beat(struct request *r, struct journal *j, struct heartbeat *h, bool look)
+{
+	struct done d = {.named = *h->by};
+	if (!d.named)
+		snprintf(h->by, sizeof h->by, "%.64s", j->op.h.initiator);
+	if (h->asks)
+		d.rc = request_refuse_absent(r, j, h->by);
+	else if ((d.rc = touch(j, h)) < 0)
+		d.error = errno;
+	/* The turn to look is for who beats: one that does not take part would let it pass.  Where somebody has died it is always: what
+	 * that one left running is to be ended. */
+	d.due = look || h->whole || (!h->asks && d.rc == 0 && (j->op.h.crashes || look_is_due(j)));
+	return d;
+}
+
+/* A plain beat needs the head alone, so that it costs the same however many take part.  1 where it has been answered, 0
+ * where more is to be done, or -1. */
+static __attribute__((noinline)) int
+by_head(struct request *r, struct heartbeat *h, struct done *d)
+{
+	static const struct journal_options head_only = {.head = true, .stop_seq = UINT64_MAX, .stop_ms = INT64_MAX};
+	struct journal head;
+	if (request_store(r, false) < 0 || store_get(&r->v->store, h->id, STORE_LIVE, &head_only, &head, &r->why) < 0)
+		return -1;
+	*d = beat(r, &head, h, false);
+	bool enough = d->rc == 0 && !d->due;
+	if (enough)
+		put_reply(r, &head, h, NULL);
+	journal_close(&head);
+	return enough;
+}
+
+static __attribute__((noinline)) int
+by_state(struct request *r, struct journal *j, struct heartbeat *h, const struct done *d)
+{
+	struct why why;
+	const struct why *unrecorded = NULL;
+	int rc = d->rc;
+	if (rc < 0 && d->error == ENOENT) {
+		rc = without_file(r, j, h->by);
+		/* Who names nobody asks all the same when the initiator takes part no more. */
+		if (rc < 0 && !d->named && (r->why.code == ERR_NO_PARTICIPANT || r->why.code == ERR_DEAD))
+			rc = 0;
+	} else if (rc < 0 && d->error) {
+		errno = d->error;
+		rc = why_errno(&r->why, "beat of %s in %s", h->by, h->id);
+	}
+	if (rc == 0 && (d->due || *h->look_at)) {
+		h->look = (struct look){.by = h->by, .awake_ms = h->awake_ms};
+		/* The beat itself was done; what could not be recorded is found by the next who looks. */
+		if ((*h->look_at && look_at(j, h->look_at, &h->look, &why) < 0) || (d->due && look_over(j, &h->look, &why) < 0)) {
+			notice(r->v->o.notice, "%s", why.text);
+			unrecorded = &why;
+		}
+		if (j->op.h.archived && !(j = request_live(r, h->id, true)))
+			return -1;
+	}
+	if (rc == 0)
+		put_reply(r, j, h, unrecorded);
+	return rc;
+}
+
 int
 verb_heartbeat(struct request *r)
 {
-	static const struct journal_options head_only = {.head = true, .stop_seq = UINT64_MAX, .stop_ms = INT64_MAX};
 	struct heartbeat h;
 	struct progress p;
-	struct journal head, *j = NULL;
+	struct done d;
 	bool look = false;
 	if (read_heartbeat(r, &h, &p, &look) < 0)
 		return -1;
@@ -304,52 +374,16 @@ verb_heartbeat(struct request *r)
 	verbs_unlock(r->v, NULL);
 	if (*h.died)
 		return bury(r, &h);
-	/* A plain beat needs the head alone, so that it costs the same however many take part. */
 	bool plain = !h.whole && !h.asks && !look && !*h.look_at && !r->v->opened;
-	if (plain && (request_store(r, false) < 0 || store_get(&r->v->store, h.id, STORE_LIVE, &head_only, &head, &r->why) < 0))
+	int answered = plain ? by_head(r, &h, &d) : 0;
+	if (answered)
+		return answered < 0 ? -1 : 0;
+	struct journal *j = request_live(r, h.id, true);
+	if (!j)
 		return -1;
-	if (!plain && !(j = request_live(r, h.id, true)))
-		return -1;
-	if (plain)
-		j = &head;
-	bool named = *h.by;
-	if (!named)
-		snprintf(h.by, sizeof h.by, "%.64s", j->op.h.initiator);
-	int rc = h.asks ? request_refuse_absent(r, j, h.by) : touch(j, &h), e = h.asks ? 0 : errno;
-	/* The turn to look is for who beats: one that does not take part would let it pass.  Where somebody has died it is always: what
-	 * that one left running is to be ended. */
-	bool due = look || h.whole || (!h.asks && rc == 0 && (j->op.h.crashes || look_is_due(j)));
-	if (plain && (rc < 0 || due)) {
-		journal_close(&head);
-		if (!(j = request_live(r, h.id, true)))
-			return -1;
-		plain = false;
-	}
-	if (rc < 0 && e == ENOENT) {
-		rc = without_file(r, j, h.by);
-		/* Who names nobody asks all the same when the initiator takes part no more. */
-		if (rc < 0 && !named && (r->why.code == ERR_NO_PARTICIPANT || r->why.code == ERR_DEAD))
-			rc = 0;
-	} else if (rc < 0 && e) {
-		errno = e;
-		rc = why_errno(&r->why, "beat of %s in %s", h.by, h.id);
-	}
-	if (rc == 0 && (due || *h.look_at)) {
-		struct why *why = &h.unrecorded;
-		h.look = (struct look){.by = h.by, .awake_ms = h.awake_ms};
-		/* The beat itself was done; what could not be recorded is found by the next who looks. */
-		if ((*h.look_at && look_at(j, h.look_at, &h.look, why) < 0) || (due && look_over(j, &h.look, why) < 0))
-			notice(r->v->o.notice, "%s", why->text);
-		else
-			why->code = ERR_NONE;
-		if (j->op.h.archived)
-			j = request_live(r, h.id, true);
-	}
-	if (rc == 0 && j)
-		put_reply(r, j, &h);
-	if (plain)
-		journal_close(&head);
-	return j ? rc : -1;
+	if (!plain)
+		d = beat(r, j, &h, look);
+	return by_state(r, j, &h, &d);
 }
 
 /* Look over the others without beating: for one who watches and takes no part. */
