@@ -218,12 +218,13 @@ readers_beside_a_writer(void)
 	pid_t writer = fork();
 	if (writer == 0) {
 		int fd = beat_hold(dir, FILE_NAME, &one, NULL);
-		for (int i = 0; fd >= 0; i++) {
+		if (fd < 0)
+			_exit(1);
+		for (int i = 0;; i++) {
 			(void)beat_rewrite(fd, i % 2 ? &one : &two);
 			if (i % 16 == 0)
 				usleep(200);
 		}
-		_exit(1);
 	}
 	struct beat b;
 	int unknown = 0;
