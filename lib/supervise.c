@@ -533,8 +533,10 @@ close_frame(struct run *r)
 	r->how.problem = r->stop ? r->stop_reason : *problem ? problem : NULL;
 	r->how.cancelled = r->stop == STOP_ABORT || r->stop == STOP_CANCEL || r->stop == STOP_CRASH;
 	int rc = frame_end(&r->frame, &r->how, r->s->say, r->why);
-	if (rc < 0 && r->why->code == ERR_ENDED)
+	if (rc < 0 && r->why->code == ERR_ENDED) {
 		rc = 0; /* it ended the call with the operation, perhaps just now */
+		r->why->code = ERR_NONE;
+	}
 	buf_free(&result);
 	if (rc == 0 && missing.code) {
 		*r->why = missing;
