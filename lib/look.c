@@ -486,7 +486,8 @@ look_over(struct journal *j, struct look *l, struct why *why)
 		free(names);
 		close(dir);
 	}
-	return 0;
+	/* Who was looked at just when others recorded its death had no file any more: the entry is there by now. */
+	return journal_refresh(j, why);
 }
 
 void
