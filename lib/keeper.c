@@ -250,20 +250,65 @@ end_rest(struct watchman *w)
 	kill_process(w);
 }
 
-/* It was stopped by an abort: that is no crash. */
 static void
-leave(struct watchman *w)
+leave_session(const struct keeper *k, int64_t session)
 {
 	struct buf body = {0}, reply = {0};
 	json_open(&body, NULL, '{');
-	json_put(&body, "operationId", w->k->operation);
-	json_put(&body, "participantId", w->k->participant);
-	if (w->k->session)
-		json_put_int(&body, "sessionId", w->k->session);
+	json_put(&body, "operationId", k->operation);
+	json_put(&body, "participantId", k->participant);
+	json_put_int(&body, "sessionId", session);
 	json_put_bool(&body, "cancelPendingCalls", true);
 	json_put(&body, "reason", "stopped by the abort");
 	json_close(&body, '}');
-	(void)client_call_text(w->k->client, "/operation/leave", &body, NULL, &reply); /* else its lock falls, and tells of it */
+	(void)client_call_text(k->client, "/operation/leave", &body, NULL, &reply); /* else its lock falls, and tells of it */
+	buf_free(&body);
+	buf_free(&reply);
+}
+
+/* Whether a session is the participant's and lives; *id gets its number, *pid who joined. */
+static bool
+is_session(const struct keeper *k, const struct json *j, int session, int64_t *id, int64_t *pid)
+{
+	char name[ID_NAME_MAX + 1] = "";
+	*id = *pid = 0;
+	(void)json_copy(j, json_get(j, session, "participantId"), name, sizeof name);
+	(void)json_integer(j, json_get(j, session, "sessionId"), 1, JSON_INT_MAX, id);
+	(void)json_integer(j, json_get(j, session, "pid"), 1, INT32_MAX, pid);
+	return strcmp(name, k->participant) == 0 && json_is_null(j, json_get(j, session, "leftAt"));
+}
+
+/* It was stopped by an abort: that is no crash.  Its session ends, and what else the process joined for; the newest, where
+ * none of these is known.  The name of who stays in under it becomes a lease again. */
+static void
+leave(struct watchman *w)
+{
+	const struct keeper *k = w->k;
+	struct buf body = {0}, reply = {0};
+	struct json j;
+	struct why ignored;
+	int64_t id, pid, newest = 0;
+	bool left = false;
+	json_open(&body, NULL, '{');
+	json_put(&body, "operationId", k->operation);
+	json_put(&body, "calls", "none");
+	json_close(&body, '}');
+	if (client_call_text(k->client, "/operation/show", &body, NULL, &reply) == 200 && json_parse(&j, reply.p, reply.n, &ignored) == 0) {
+		int sessions = json_get(&j, 0, "sessions");
+		for (int i = json_first(&j, sessions); i >= 0; i = json_next(&j, sessions, i)) {
+			if (!is_session(k, &j, i, &id, &pid))
+				continue;
+			newest = id;
+			if (id != k->session && pid != k->pid)
+				continue;
+			leave_session(k, id);
+			left = true;
+		}
+		json_free(&j);
+	}
+	if (!left && newest)
+		leave_session(k, newest);
+	let_go(w);
 	buf_free(&body);
 	buf_free(&reply);
 }
