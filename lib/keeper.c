@@ -37,7 +37,10 @@ keeper_find(struct keeper *k, struct why *why)
 	char path[40];
 	struct stat st;
 	k->pidfd = -1;
+	errno = 0;
 	k->start = proc_start(k->pid);
+	if (k->start < 0 && (errno == EMFILE || errno == ENFILE))
+		return why_errno(why, "look at process %lld", (long long)k->pid);
 	snprintf(path, sizeof path, "/proc/%lld", (long long)k->pid);
 	if (k->start < 0 || stat(path, &st) < 0)
 		return why_set(why, ERR_NO_PROCESS, "there is no process %lld", (long long)k->pid);
