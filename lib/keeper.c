@@ -23,6 +23,7 @@ enum {
 struct watchman {
 	struct keeper *k;
 	struct vigil v;
+	uint64_t newest;         /* the participant's newest session when its file was held */
 	bool lost;               /* its file is another one now, which could not be held yet */
 	pid_t hook;              /* the shell command that runs, 0 */
 	int64_t hook_ms;         /* until when it may */
@@ -69,10 +70,10 @@ identity(const struct keeper *k)
 }
 
 static int
-hold(struct watchman *w, bool again, struct why *why)
+hold(struct watchman *w, struct why *why)
 {
 	struct beat_id id = identity(w->k);
-	return client_hold_person(w->k->client, w->k->operation, w->k->participant, &id, again, &w->v.held, why);
+	return client_hold_person(w->k->client, w->k->operation, w->k->participant, &id, &w->newest, &w->v.held, why);
 }
 
 /* Give the name back to a lease of the kept process. */
@@ -90,7 +91,7 @@ let_go(struct watchman *w)
 	w->v.held = -1;
 }
 
-/* Where the participant has left and joined again it has a new file: hold that one.  False where the process that is kept
+/* Where the participant has left and joined again, or its file was deleted by hand, it has a new one: hold that.  False where the process that is kept
  * takes part no more: it has left, and the name is nobody's, or that of another. */
 static bool
 still_has_name(struct watchman *w)
@@ -102,8 +103,10 @@ still_has_name(struct watchman *w)
 	if (w->v.held >= 0)
 		close(w->v.held);
 	w->v.held = -1;
-	w->k->session = 0;
-	int rc = hold(w, true, &why);
+	uint64_t newest = w->newest;
+	int rc = hold(w, &why);
+	if (w->newest != newest)
+		w->k->session = 0;
 	w->lost = rc < 0 && err_info(why.code)->retryable;
 	return rc == 0 || w->lost;
 }
@@ -434,7 +437,7 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 	} else if (k->pid > 0 && w->v.beat_ms + w->v.jitter_ms >= w->v.stale_ms) {
 		why_set(why, ERR_REQUEST, "a beat every %lld ms would hang: the operation takes %lld ms of silence for that",
 			(long long)(w->v.beat_ms + w->v.jitter_ms), (long long)w->v.stale_ms);
-	} else if (k->pid <= 0 || hold(w, false, why) == 0) {
+	} else if (k->pid <= 0 || hold(w, why) == 0) {
 		rc = 0;
 		if (ready >= 0) {
 			(void)!write(ready, "", 1);

@@ -445,6 +445,25 @@ kept() {
 	wait_for '[ "$(deaths w)" = 1 ]'
 }
 
+@test "a file that was deleted by hand is made and held again" {
+	idler
+	joiner=$pid
+	dpl-join -qp w --pid "$joiner"
+	idler
+	keeper=$(dpl-beat --keep --pid "$pid" -p w)
+	keepers+=("$keeper")
+	for i in 1 2; do
+		rm "$ops/beats/p-w"
+		wait_for '[ -e "$ops/beats/p-w" ] && beatfile "$ops/beats/p-w" | grep -q "locked=1 .*pid=$keeper "'
+	done
+	is "$(life w)" alive
+	kill -9 "$joiner"
+	ended "$joiner"
+	expect 0 dpl-beat -v
+	kill -9 "$pid"
+	wait_for '[ "$(deaths w)" = 1 ]'
+}
+
 @test "a name that another process has now is not this keeper's any more" {
 	kept
 	first=$pid
