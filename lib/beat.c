@@ -306,7 +306,7 @@ static bool
 is_locked(int fd)
 {
 	struct flock lock = whole_file(F_WRLCK);
-	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+	return fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_UNLCK; /* one that cannot be asked for has not fallen */
 }
 
 /* A file's times may be anything that its filesystem can carry; what no clock will ever say is far away, and no more. */
@@ -322,7 +322,7 @@ bool
 beat_is_held(int dir, const char *file)
 {
 	int fd = open_to_look(dir, file);
-	bool held = fd >= 0 && is_locked(fd);
+	bool held = fd >= 0 ? is_locked(fd) : errno != ENOENT;
 	if (fd >= 0)
 		close(fd);
 	return held;

@@ -83,7 +83,7 @@ int beat_when(int dir, const char *file, int64_t *mono_ms);
 /* The same of an open one. */
 int beat_when_open(int fd, int64_t *mono_ms);
 
-/* Whether somebody holds the file; false also where it is not there. */
+/* Whether somebody holds the file; false also where it is not there, true where that cannot be told. */
 bool beat_is_held(int dir, const char *file);
 
 /* For messages: "pid 4711 (dpl-beat …) on HOST". */

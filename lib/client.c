@@ -172,10 +172,10 @@ client_hold(struct client *c, struct verbs_hold *hold)
 }
 
 int
-client_hold_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id, bool again, int *fd, struct why *why)
+client_hold_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id, uint64_t *newest, int *fd, struct why *why)
 {
 	*fd = -1;
-	return c->remote ? 0 : verbs_hold_person(&c->verbs, operation, participant, id, again, fd, why);
+	return c->remote ? 0 : verbs_hold_person(&c->verbs, operation, participant, id, newest, fd, why);
 }
 
 bool

@@ -44,7 +44,7 @@ bool client_hold(struct client *c, struct verbs_hold *hold);
 
 /* Hold the name of a participant of a live operation, see verbs_hold_person.  0 with the descriptor in *fd (-1: the ledger is
  * remote, nothing is held), or -1 with `why`. */
-int client_hold_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id, bool again, int *fd, struct why *why);
+int client_hold_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id, uint64_t *newest, int *fd, struct why *why);
 
 /* Whether a keeper holds that name for process `pid`; false for a remote ledger. */
 bool client_keeps(struct client *c, const char *operation, const char *participant, int64_t pid);

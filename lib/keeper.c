@@ -23,6 +23,7 @@ enum {
 struct watchman {
 	struct keeper *k;
 	struct vigil v;
+	uint64_t newest;         /* the participant's newest session when its file was held */
 	bool lost;               /* its file is another one now, which could not be held yet */
 	pid_t hook;              /* the shell command that runs, 0 */
 	int64_t hook_ms;         /* until when it may */
@@ -37,7 +38,10 @@ keeper_find(struct keeper *k, struct why *why)
 	char path[40];
 	struct stat st;
 	k->pidfd = -1;
+	errno = 0;
 	k->start = proc_start(k->pid);
+	if (k->start < 0 && (errno == EMFILE || errno == ENFILE))
+		return why_errno(why, "look at process %lld", (long long)k->pid);
 	snprintf(path, sizeof path, "/proc/%lld", (long long)k->pid);
 	if (k->start < 0 || stat(path, &st) < 0)
 		return why_set(why, ERR_NO_PROCESS, "there is no process %lld", (long long)k->pid);
@@ -66,10 +70,10 @@ identity(const struct keeper *k)
 }
 
 static int
-hold(struct watchman *w, bool again, struct why *why)
+hold(struct watchman *w, struct why *why)
 {
 	struct beat_id id = identity(w->k);
-	return client_hold_person(w->k->client, w->k->operation, w->k->participant, &id, again, &w->v.held, why);
+	return client_hold_person(w->k->client, w->k->operation, w->k->participant, &id, &w->newest, &w->v.held, why);
 }
 
 /* Give the name back to a lease of the kept process. */
@@ -87,7 +91,7 @@ let_go(struct watchman *w)
 	w->v.held = -1;
 }
 
-/* Where the participant has left and joined again it has a new file: hold that one.  False where the process that is kept
+/* Where the participant has left and joined again, or its file was deleted by hand, it has a new one: hold that.  False where the process that is kept
  * takes part no more: it has left, and the name is nobody's, or that of another. */
 static bool
 still_has_name(struct watchman *w)
@@ -99,8 +103,10 @@ still_has_name(struct watchman *w)
 	if (w->v.held >= 0)
 		close(w->v.held);
 	w->v.held = -1;
-	w->k->session = 0;
-	int rc = hold(w, true, &why);
+	uint64_t newest = w->newest;
+	int rc = hold(w, &why);
+	if (w->newest != newest)
+		w->k->session = 0;
 	w->lost = rc < 0 && err_info(why.code)->retryable;
 	return rc == 0 || w->lost;
 }
@@ -250,20 +256,65 @@ end_rest(struct watchman *w)
 	kill_process(w);
 }
 
-/* It was stopped by an abort: that is no crash. */
 static void
-leave(struct watchman *w)
+leave_session(const struct keeper *k, int64_t session)
 {
 	struct buf body = {0}, reply = {0};
 	json_open(&body, NULL, '{');
-	json_put(&body, "operationId", w->k->operation);
-	json_put(&body, "participantId", w->k->participant);
-	if (w->k->session)
-		json_put_int(&body, "sessionId", w->k->session);
+	json_put(&body, "operationId", k->operation);
+	json_put(&body, "participantId", k->participant);
+	json_put_int(&body, "sessionId", session);
 	json_put_bool(&body, "cancelPendingCalls", true);
 	json_put(&body, "reason", "stopped by the abort");
 	json_close(&body, '}');
-	(void)client_call_text(w->k->client, "/operation/leave", &body, NULL, &reply); /* else its lock falls, and tells of it */
+	(void)client_call_text(k->client, "/operation/leave", &body, NULL, &reply); /* else its lock falls, and tells of it */
+	buf_free(&body);
+	buf_free(&reply);
+}
+
+/* Whether a session is the participant's and lives; *id gets its number, *pid who joined. */
+static bool
+is_session(const struct keeper *k, const struct json *j, int session, int64_t *id, int64_t *pid)
+{
+	char name[ID_NAME_MAX + 1] = "";
+	*id = *pid = 0;
+	(void)json_copy(j, json_get(j, session, "participantId"), name, sizeof name);
+	(void)json_integer(j, json_get(j, session, "sessionId"), 1, JSON_INT_MAX, id);
+	(void)json_integer(j, json_get(j, session, "pid"), 1, INT32_MAX, pid);
+	return strcmp(name, k->participant) == 0 && json_is_null(j, json_get(j, session, "leftAt"));
+}
+
+/* It was stopped by an abort: that is no crash.  Its session ends, and what else the process joined for; the newest, where
+ * none of these is known.  The name of who stays in under it becomes a lease again. */
+static void
+leave(struct watchman *w)
+{
+	const struct keeper *k = w->k;
+	struct buf body = {0}, reply = {0};
+	struct json j;
+	struct why ignored;
+	int64_t id, pid, newest = 0;
+	bool left = false;
+	json_open(&body, NULL, '{');
+	json_put(&body, "operationId", k->operation);
+	json_put(&body, "calls", "none");
+	json_close(&body, '}');
+	if (client_call_text(k->client, "/operation/show", &body, NULL, &reply) == 200 && json_parse(&j, reply.p, reply.n, &ignored) == 0) {
+		int sessions = json_get(&j, 0, "sessions");
+		for (int i = json_first(&j, sessions); i >= 0; i = json_next(&j, sessions, i)) {
+			if (!is_session(k, &j, i, &id, &pid))
+				continue;
+			newest = id;
+			if (id != k->session && pid != k->pid)
+				continue;
+			leave_session(k, id);
+			left = true;
+		}
+		json_free(&j);
+	}
+	if (!left && newest)
+		leave_session(k, newest);
+	let_go(w);
 	buf_free(&body);
 	buf_free(&reply);
 }
@@ -386,7 +437,7 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 	} else if (k->pid > 0 && w->v.beat_ms + w->v.jitter_ms >= w->v.stale_ms) {
 		why_set(why, ERR_REQUEST, "a beat every %lld ms would hang: the operation takes %lld ms of silence for that",
 			(long long)(w->v.beat_ms + w->v.jitter_ms), (long long)w->v.stale_ms);
-	} else if (k->pid <= 0 || hold(w, false, why) == 0) {
+	} else if (k->pid <= 0 || hold(w, why) == 0) {
 		rc = 0;
 		if (ready >= 0) {
 			(void)!write(ready, "", 1);

@@ -34,10 +34,22 @@ process_of(const struct beat_id *id, int64_t pid, int64_t start)
 	struct beat_id here = beat_here();
 	if (pid <= 0 || start < 0 || strcmp(id->boot, here.boot) != 0 || id->pid_ns != here.pid_ns)
 		return PROCESS_UNKNOWN;
-	int64_t began = proc_start(pid);
-	/* Start times are shifted in another time namespace: there the pid alone has to do, which may spare somebody and kills
-	 * nobody. */
-	return began == start || (began >= 0 && id->time_ns != here.time_ns) ? PROCESS_RUNS : PROCESS_GONE;
+	struct proc p;
+	/* What cannot be looked at, as without a descriptor to be had, may be there all the same.  Start times are shifted in
+	 * another time namespace: there the pid alone has to do, which may spare somebody and kills nobody. */
+	if (proc_look(pid, &p) < 0)
+		return kill((pid_t)pid, 0) == 0 || errno == EPERM ? PROCESS_RUNS : PROCESS_GONE;
+	bool same = p.start == start || id->time_ns != here.time_ns;
+	return same && p.state != 'Z' && p.state != 'X' ? PROCESS_RUNS : PROCESS_GONE;
+}
+
+/* Its file is there and cannot be read (no descriptor to be had, a disk that fails): nothing is known of it. */
+static struct verdict
+unreadable(void)
+{
+	struct verdict v = {.life = LIFE_SUSPECT};
+	snprintf(v.why, sizeof v.why, "its beat file cannot be read: %s", strerror(errno));
+	return v;
 }
 
 /* Whether it is surely this machine: on a filesystem that several share an id proves nothing, since images are cloned with it. */
@@ -111,10 +123,12 @@ look_person(struct journal *j, const struct op_person *p, int64_t awake_ms, stru
 	struct observer now = observer(j, awake_ms);
 	beat_person_file(p->key.name, file);
 	bool there = beat_look(j->dir, file, b) == 0;
+	if (!there && errno != ENOENT)
+		return unreadable();
 	struct evidence e = from_beat(j, b);
 	if (!there || !b->known) {
-		/* Without its file there is the journal: when it joined, and its last entry. */
-		e = (struct evidence){.mono_ms = -1, .wall_ms = there ? b->wall_ms : p->seen_ms};
+		/* Without its file there is the journal: when it joined, and its last entry.  Held, it lives whatever the file says. */
+		e = (struct evidence){.mono_ms = -1, .wall_ms = there ? b->wall_ms : p->seen_ms, .held = b->locked, .locked = b->locked};
 		b->id = beat_here();
 	}
 	if (e.wall_ms < p->seen_ms && !e.held)
@@ -139,6 +153,8 @@ look_call(struct journal *j, const struct op_call *c, int64_t awake_ms, struct b
 	beat_call_file(c->key.name, file);
 	/* The file was made before the call was started and goes after it has ended: where it is not there, nobody holds it. */
 	if (beat_look(j->dir, file, b) < 0) {
+		if (errno != ENOENT)
+			return unreadable();
 		struct evidence none = {.held = true, .same_boot = true, .mono_ms = -1, .wall_ms = c->started_ms};
 		return liveness_judge(&none, &now);
 	}
@@ -486,7 +502,8 @@ look_over(struct journal *j, struct look *l, struct why *why)
 		free(names);
 		close(dir);
 	}
-	return 0;
+	/* Who was looked at just when others recorded its death had no file any more: the entry is there by now. */
+	return journal_refresh(j, why);
 }
 
 void

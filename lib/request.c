@@ -229,7 +229,7 @@ request_held(const struct journal *j, const char *participant, const struct beat
 }
 
 static int
-hold_person(struct request *r, struct journal *j, const char *participant, const struct beat_id *id, bool again)
+hold_person(struct request *r, struct journal *j, const char *participant, const struct beat_id *id, uint64_t *newest)
 {
 	struct beat other;
 	char file[BEAT_FILE_MAX];
@@ -237,7 +237,8 @@ hold_person(struct request *r, struct journal *j, const char *participant, const
 	beat_person_file(participant, file);
 	if (request_refuse_absent(r, j, participant) < 0)
 		return -1;
-	if (again && (beat_look(j->dir, file, &other) < 0 || other.id.pid != id->watched || other.id.start != id->watched_start))
+	uint64_t now = op_newest_session(&j->op, op_person(&j->op, participant))->id;
+	if (*newest && now != *newest && (beat_look(j->dir, file, &other) < 0 || other.id.pid != id->watched || other.id.start != id->watched_start))
 		return request_held(j, participant, &other, &r->why);
 	/* A beat that makes a lost file anew holds it for the moment of writing. */
 	for (int try = 0; (fd = beat_hold(j->dir, file, id, &other)) < 0; try++) {
@@ -247,18 +248,19 @@ hold_person(struct request *r, struct journal *j, const char *participant, const
 			return request_held(j, participant, &other, &r->why);
 		usleep(5000);
 	}
+	*newest = now;
 	return fd;
 }
 
 int
-verbs_hold_person(struct verbs *v, const char *operation, const char *participant, const struct beat_id *id, bool again, int *fd, struct why *why)
+verbs_hold_person(struct verbs *v, const char *operation, const char *participant, const struct beat_id *id, uint64_t *newest, int *fd, struct why *why)
 {
 	struct request r = {.v = v};
 	struct journal *j = request_live(&r, operation, false);
 	*fd = -1;
 	/* Under the lock: a file of one that leaves meanwhile would make it beat for ever. */
 	if (j && store_lock(&v->store, j, &r.why) == 0) {
-		*fd = hold_person(&r, j, participant, id, again);
+		*fd = hold_person(&r, j, participant, id, newest);
 		journal_unlock(j);
 	}
 	if (*fd < 0)

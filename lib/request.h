@@ -50,10 +50,11 @@ int verbs_flush(struct verbs *v, struct why *why);
 /* After a reply was given: leave checkpoints where they help the next. */
 void verbs_tidy(struct verbs *v);
 
-/* Hold the name of a participant of a live operation; with `again` only where it is now a lease of the process that id->watched
+/* Hold the name of a participant of a live operation.  *newest, 0 the first time, gets the number of its newest session: where that
+ * is another one than it was, the name is held again only if it is now a lease of the process that id->watched
  * names.  0 with the descriptor, or -1 with `why`: ERR_HELD says who has it, ERR_NO_PARTICIPANT and ERR_DEAD that it takes no
  * part. */
-int verbs_hold_person(struct verbs *v, const char *operation, const char *participant, const struct beat_id *id, bool again, int *fd, struct why *why);
+int verbs_hold_person(struct verbs *v, const char *operation, const char *participant, const struct beat_id *id, uint64_t *newest, int *fd, struct why *why);
 
 /* Whether a keeper holds that name for process `pid`. */
 bool verbs_keeps(struct verbs *v, const char *operation, const char *participant, int64_t pid);

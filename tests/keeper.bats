@@ -445,6 +445,25 @@ kept() {
 	wait_for '[ "$(deaths w)" = 1 ]'
 }
 
+@test "a file that was deleted by hand is made and held again" {
+	idler
+	joiner=$pid
+	dpl-join -qp w --pid "$joiner"
+	idler
+	keeper=$(dpl-beat --keep --pid "$pid" -p w)
+	keepers+=("$keeper")
+	for i in 1 2; do
+		rm "$ops/beats/p-w"
+		wait_for '[ -e "$ops/beats/p-w" ] && beatfile "$ops/beats/p-w" | grep -q "locked=1 .*pid=$keeper "'
+	done
+	is "$(life w)" alive
+	kill -9 "$joiner"
+	ended "$joiner"
+	expect 0 dpl-beat -v
+	kill -9 "$pid"
+	wait_for '[ "$(deaths w)" = 1 ]'
+}
+
 @test "a name that another process has now is not this keeper's any more" {
 	kept
 	first=$pid
@@ -654,6 +673,44 @@ kept() {
 	wait_for '[ -e cleaned ]'
 	wait_for '[ "$(entries "$op" | grep -c call.cancelled)" = 1 ]'
 	ended "$pid"
+}
+
+@test "an abort ends every session of the process, and no other's" {
+	# One that joined twice.
+	kept --grace 300ms
+	dpl-join -qp w --pid "$pid"
+	dpl-abort
+	ended "$pid"
+	wait_for 'gone "$keeper"'
+	is "$(entries "$op" | tail -n 2 | paste -sd ' ')" 'participant.left participant.left'
+	[ ! -e "$ops/beats/p-w" ]
+	dpl-abort --clear
+	# Another process under the same name works on.
+	kept --grace 300ms
+	stopped=$pid
+	idler
+	dpl-join -qp w --pid "$pid"
+	dpl-abort
+	ended "$stopped"
+	wait_for 'gone "$keeper"'
+	has "$(beatfile "$ops/beats/p-w")" locked=0 mode=leased
+	expect 4 dpl-beat -v
+	is "$(deaths)" 0
+	is "$(life w)" alive
+	short_lease 300
+	aged w 5000
+	is "$(life w)" suspect
+	dpl-leave -p w
+	dpl-abort --clear
+	# A session that there is not is no reason for a crash.
+	kept --grace 300ms --session 99
+	dpl-abort
+	ended "$pid"
+	wait_for 'gone "$keeper"'
+	is "$(last_entry "$op" '[.event, .by] | @csv')" '"participant.left","w"'
+	expect 4 dpl-beat -v
+	is "$(deaths)" 0
+	whole "$op"
 }
 
 @test "a crash of somebody else is not the business of a keeper" {

@@ -174,6 +174,9 @@ mounted() {
 }
 
 @test "held ones after a reboot of this machine, and on another machine" {
+	op=$(dpl-create --pid $$)
+	export DPL_OPERATION=$op
+	ops=$ledger/$op
 	idler
 	dpl-join -qp w --pid "$pid"
 	keeper=$(dpl-beat --keep --pid "$pid" -p w)
@@ -189,8 +192,6 @@ mounted() {
 	beatfile "$ops/beats/p-w" machineId=0123456789abcdef0123456789abcdef age=0
 	is "$(life w)" suspect
 	has "$(evidence w)" 'another machine'
-	beatfile "$ops/beats/p-w" age=400
-	is "$(life w)" suspect
 	expect 0 dpl-beat -v
 	beatfile "$ops/beats/p-w" wall=30000
 	is "$(life w)" stale
@@ -353,6 +354,43 @@ mounted() {
 	[ "$(sed -n 's/^monoAge=//p' said)" -lt 20000 ]
 	# Its file is there already and needs no more room.
 	has "$(<said)" 'keep 0'
+}
+
+# --- what the system does not give ---
+
+@test "an observer without descriptors declares nobody dead that it cannot see" {
+	command -v prlimit >/dev/null || skip 'no prlimit(1)'
+	short_lease 300
+	idler
+	sleeper=$pid
+	dpl-join -qp default --pid "$sleeper"
+	dpl-join -qp kept --ttl 20s --pid "$sleeper"
+	keeper=$(dpl-beat --keep --pid "$sleeper" -p kept)
+	in_background dpl-call -- sleep 1000
+	wait_for '[ -n "$(dpl-call list -q)" ]'
+	# A participant that lives by its call alone.
+	dpl-join -qp caller --ttl 20s
+	in_background dpl-call -p caller -- sleep 1000
+	wait_for '[ "$(dpl-call list -q | wc -l)" = 2 ]'
+	supervisor=$pid
+	kill -STOP "$supervisor"
+	wait_for 'grep -q "^State:.T" "/proc/$supervisor/status"'
+	# The journal has not heard of them for long.
+	sed 's/\("at":"\)20[0-9]*-/\12001-/' "$ops/journal.jsonl" >longago
+	dd if=longago of="$ops/journal.jsonl" conv=notrunc status=none
+	over caller
+	aged default 5000
+	beats=0
+	for n in {3..16}; do
+		status=0
+		prlimit --nofile="$n" dpl-beat -v >out 2>err || status=$?
+		[ "$status" -ne 0 ] || beats=$((beats + 1))
+		is "$(deaths)" 0
+	done
+	[ "$beats" -gt 0 ]
+	is "$(life default) $(life kept) $(life caller)" 'suspect alive alive'
+	kill -CONT "$supervisor"
+	kill "$keeper"
 }
 
 # --- no inotify ---
