@@ -21,7 +21,7 @@
 enum {
 	WATCH_AFTER_MS = 5, /* a shorter command is not worth an inotify instance */
 	TREE_AFTER_MS = 20, /* from the command's SIGTERM to that of the rest of its tree */
-	WAY_US = 50,        /* to give way to each of the other calls that are stopped at the same time … */
+	WAY_US = 80,        /* to give way to each of the other calls that are stopped at the same time … */
 	WAY_MOST_US = 5000, /* … in all */
 	PASS_MS = 50,       /* between two looks at a tree that is ending */
 	KILL_AGAIN_MS = 250,
@@ -222,23 +222,26 @@ suspend(struct run *r, int pass)
 	heed(r);
 }
 
-static void
+/* Whether a child has ended. */
+static bool
 take_signals(struct run *r)
 {
+	bool ended = false;
 	struct signalfd_siginfo info;
 	while (vigil_signal(&r->v, &info)) {
 		int sig = (int)info.ssi_signo;
 		/* From the terminal it went to the whole group, the command included; but a hangup to the leader of the session alone. */
 		bool had = !r->command.own_group && info.ssi_code == SI_KERNEL && !(sig == SIGHUP && getsid(0) == getpid());
 		if (sig == SIGCHLD)
-			continue;
-		if (sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)
+			ended = true;
+		else if (sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)
 			suspend(r, had ? 0 : sig);
 		else if (!r->reaped && !had)
 			pass_on(r, sig);
 		else if (r->reaped) /* it is the rest of the tree that is waited for */
 			r->kill_ms = 0;
 	}
+	return ended;
 }
 
 static void
@@ -384,10 +387,11 @@ run_command(struct run *r)
 	while (!r->reaped || (r->hook > 0 && !r->killed)) {
 		struct pollfd out = output_poll(&r->output);
 		bool asked = vigil_wait(&r->v, next_deadline(r), &out, 1);
-		take_signals(r);
+		bool ended = take_signals(r);
 		if (out.revents)
 			output_take(&r->output);
-		reap(r);
+		if (ended || !asked) /* a look for children that have not ended is a third of the way from a push to a SIGTERM */
+			reap(r);
 		if (asked) /* behind the reaping: what has ended by itself is not stopped any more */
 			heed(r);
 		keep_time(r);
@@ -450,7 +454,7 @@ end_tree(struct run *r)
 		(void)vigil_wait(&r->v, clock_mono_ms() + PASS_MS, &out, 1);
 		if (out.revents)
 			output_take(&r->output);
-		take_signals(r);
+		(void)take_signals(r);
 		reap(r);
 	}
 	if (clean < 2)
@@ -553,7 +557,7 @@ attend(struct run *r)
 	r->v.held = r->frame.hold.fd;
 	r->begun_ms = clock_mono_ms();
 	r->v.next_ms = r->begun_ms + r->v.beat_ms; /* the start was a beat */
-	take_signals(r); /* those of the time in which the lock was waited for: the child has them before it runs */
+	(void)take_signals(r); /* those of the time in which the lock was waited for: the child has them before it runs */
 	let_go(r);
 	run_command(r);
 	give_way(r);

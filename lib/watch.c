@@ -1,5 +1,6 @@
 /* watch: wait until something happens to a file or in a folder. */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,10 +52,14 @@ watch_next(struct watch *w, struct watch_event *e)
 {
 	for (;;) {
 		if (w->used >= w->n) {
+			/* What did not fill the room was all. */
+			bool all = w->n && w->n + sizeof(struct inotify_event) + NAME_MAX + 1 <= sizeof w->events;
+			w->used = w->n = 0;
+			if (all)
+				return false;
 			ssize_t n = w->fd < 0 ? -1 : read(w->fd, w->events, sizeof w->events);
 			if (n < 0 && w->fd >= 0 && errno == EINTR)
 				continue;
-			w->used = 0;
 			w->n = n > 0 ? (size_t)n : 0;
 			if (!w->n)
 				return false;

@@ -42,7 +42,7 @@ int watch_add(struct watch *w, int target, enum watch_for what);
 /* Stop watching one; also where its only event has come already. */
 void watch_drop(struct watch *w, int what);
 
-/* The next event that is there; never waits. */
+/* The next event; false behind the last of those that were there at the first call.  Never waits. */
 bool watch_next(struct watch *w, struct watch_event *e);
 
 /* Wait until there is an event, at most wait_ms or WATCH_LOOK_MS.  False where a signal ended it. */
