@@ -186,7 +186,7 @@ teardown() {
 	dpl-join -qp w --pid "$pid"
 	dpl-join -qp "two words" --pid "$pid"
 	sleeper=$pid
-	in_background dpl-beat --every 60ms -q --on-success 'echo ok >>said' --on-error 'echo "$DPL_BEAT_ERROR" >>said; printf "%s" "$DPL_BEAT_STALE" >stale'
+	in_background dpl-beat --every 60ms -q --on-success 'echo ok >>said' --on-error 'echo "$DPL_BEAT_ERROR" >>said; printf "%s" "$DPL_BEAT_STALE" >stale.new; mv stale.new stale'
 	wait_for '[ -s said ]'
 	is "$(sort -u said)" ok
 	# A keeper that is gone while its process runs.
