@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# beat.bash - what beat.bats and keeper.bats share; loaded after helper.bash
+# beat.bash - what the tests of beats, keepers and liveness share; loaded after helper.bash
 # shellcheck disable=SC2016,SC2034,SC2154 # jq's $; the tests read what is set here, and helper.bash sets the rest
 
 PATH=$BUILD/tools:$PATH
@@ -39,6 +39,19 @@ deaths() {
 # A process to join for, in $pid; it does nothing until it is killed.
 idler() {
 	in_background sleep 1000
+}
+
+# is_keeper PID: one of ours runs under that number.
+is_keeper() {
+	[ "$(readlink "/proc/$1/exe" 2>/dev/null)" = "$BUILD/bin/dpl-beat" ]
+}
+
+# End those whose pids are in `keepers`; the others end with the processes that they keep.
+end_keepers() {
+	local k
+	for k in "${keepers[@]}"; do
+		! is_keeper "$k" || kill -9 "$k"
+	done
 }
 
 # gone PID: it has ended; a zombie that nobody waits for counts.
