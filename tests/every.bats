@@ -259,7 +259,7 @@ teardown() {
 }
 
 @test "commands after a beat: one at a time, ended with the interval, and not waited for" {
-	in_background dpl-beat --every 200ms -q --on-success 'exec 9>lock; flock -n 9 || echo two at once >>wrong; echo $$ >>ran; sh -c "sleep 1000"; echo not ended >>wrong'
+	in_background dpl-beat --every 200ms -q --on-success 'exec 9>lock; flock -n 9 || echo two at once >>wrong; echo $$ >>ran; sh -c "sleep 1000" 9>&-; echo not ended >>wrong'
 	wait_for '[ -s ran ] && [ "$(wc -l <ran)" -ge 3 ]'
 	t=$(date +%s%3N)
 	dpl-complete -q
