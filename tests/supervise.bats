@@ -1207,6 +1207,19 @@ expect_any() {
 	exec 4>&-
 }
 
+@test "a notice that nobody reads does not keep the end back" {
+	mkfifo fifo
+	exec 4<>fifo
+	head -c 65536 /dev/zero >&4
+	supervised dpl-call --result-from stdout -- head -c 40000 /dev/zero >out 2>fifo 4<&-
+	ended "$pid"
+	exec 4<&-
+	is "$status" 0
+	is "$(stat -c %s out)" 40000
+	is "$(last_entry "$op" .event)" call.ended
+	entry '.event == "log" and (.message | contains("not kept"))'
+}
+
 @test "--result-from: what the result is" {
 	expect 0 dpl-call --result-from stdout -- printf 'a\nb\n\n\n'
 	is "$(od -An -c out | tr -d ' \n')" 'a\nb\n\n\n'
