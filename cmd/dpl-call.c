@@ -1,4 +1,5 @@
 /* dpl-call - run a command as a call; start, end, fail and list calls */
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -238,6 +239,15 @@ end_like(struct cli *c, const struct supervised *end)
 	cli_finish(c, end->status);
 }
 
+/* A supervisor has other things to do than to wait until somebody reads what it says. */
+static void
+say_if_read(void *arg, const char *text)
+{
+	struct pollfd room = {.fd = 2, .events = POLLOUT};
+	if (poll(&room, 1, 0) != 0)
+		cli_say(arg, "%s", text);
+}
+
 static _Noreturn void
 run(struct cli *c)
 {
@@ -249,6 +259,7 @@ run(struct cli *c)
 	for (int i = 1; i < c->argc && !c->failure; i++)
 		c->failure = strcmp(c->argv[i], "--") == 0 ? COMMAND_SELF : 0;
 	read_run(c, &s);
+	c->notice.say = say_if_read;
 	cli_put_operation(c, true);
 	cli_again(c);
 	cli_open(c);
