@@ -118,7 +118,7 @@ run_hook(struct run *r)
 	snprintf(pid, sizeof pid, "%d", (int)r->command.pid);
 	setenv("DPL_CALL", r->frame.call, 1);
 	setenv("DPL_CALL_PID", pid, 1);
-	setenv("DPL_ABORT_REASON", r->stop_reason, 1);
+	setenv("DPL_ABORT_REASON", r->stop == STOP_ABORT ? r->v.reason : r->stop_reason, 1);
 	command_as_started(&r->command.origin);
 	execl("/bin/sh", "sh", "-c", r->s->on_abort, (char *)NULL);
 	_exit(127);

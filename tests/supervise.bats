@@ -679,7 +679,7 @@ alike() {
 	is "$status" 122
 	is "$(<output)" $'usr1\ncleaned'
 	entry '.event == "call.cancelled" and .exitStatus == 0 and .reason == "aborted: wrong branch"'
-	has "$(<hook)" "DPL_CALL_PID=$child" 'DPL_ABORT_REASON=aborted: wrong branch' "DPL_OPERATION=$op" "DPL_LEDGER=$ledger" DPL_PARTICIPANT=me DPL_CALL=call_me_1
+	has "$(<hook)" "DPL_CALL_PID=$child" 'DPL_ABORT_REASON=wrong branch' "DPL_OPERATION=$op" "DPL_LEDGER=$ledger" DPL_PARTICIPANT=me DPL_CALL=call_me_1
 	nobody_left
 	dpl-abort --clear
 	# It hangs: SIGKILL for all after the grace, although the command has ended long ago.
