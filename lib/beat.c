@@ -198,19 +198,27 @@ beat_set_file_state(int dir, const char *file, enum beat_state state)
 	return fchmodat(dir, file, mode_of(state), 0);
 }
 
-int
-beat_rewrite(int fd, const struct beat_id *id)
+/* Write the line into a file that is `size` bytes long. */
+static int
+write_line(int fd, off_t size, const struct beat_id *id)
 {
 	struct buf b = {0};
 	put_line(&b, id);
-	/* The line ends at its newline; what an older, longer one left behind it goes after. */
 	int rc = b.failed ? -1 : (int)pwrite(fd, b.p, b.n, 0);
+	/* The line ends at its newline; what an older, longer one left behind it goes after. */
 	if (rc >= 0)
-		rc = (size_t)rc == b.n && ftruncate(fd, (off_t)b.n) == 0 ? beat_touch(fd) : -1;
+		rc = (size_t)rc == b.n && (size <= (off_t)b.n || ftruncate(fd, (off_t)b.n) == 0) ? beat_touch(fd) : -1;
 	int e = b.failed ? ENOMEM : errno;
 	buf_free(&b);
 	errno = e;
 	return rc;
+}
+
+int
+beat_rewrite(int fd, const struct beat_id *id)
+{
+	struct stat st;
+	return fstat(fd, &st) < 0 ? -1 : write_line(fd, st.st_size, id);
 }
 
 static struct flock
@@ -242,7 +250,8 @@ take(int dir, const char *file, const struct beat_id *id, struct beat *other)
 		if (fcntl(fd, F_OFD_SETLK, &lock) == 0) {
 			/* It may have been deleted, and made anew by somebody else, before it was locked. */
 			bool same = fstat(fd, &st) == 0 && fstatat(dir, file, &named, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == named.st_ino;
-			if (same && beat_rewrite(fd, id) == 0 && beat_set_state(fd, BEAT_RUNNING) == 0)
+			bool running = same && (st.st_mode & 0777) == mode_of(BEAT_RUNNING);
+			if (same && write_line(fd, st.st_size, id) == 0 && (running || beat_set_state(fd, BEAT_RUNNING) == 0))
 				return fd;
 			e = errno;
 			close(fd);
