@@ -47,6 +47,15 @@ static pid_t pids[SLOTS];
 static int noisy; /* rounds that began while others computed */
 static int patience = 10; /* how often a round is put off for that, 50 ms each */
 
+static volatile sig_atomic_t stopped;
+
+static void
+on_signal(int sig)
+{
+	(void)sig;
+	stopped = 1;
+}
+
 static _Noreturn void __attribute__((format(printf, 1, 2)))
 die(const char *fmt, ...)
 {
@@ -60,6 +69,14 @@ die(const char *fmt, ...)
 		if (pids[i] > 0)
 			kill(pids[i], SIGTERM);
 	exit(2);
+}
+
+/* What was started must not outlive us. */
+static void
+go_on(void)
+{
+	if (stopped)
+		die("stopped by a signal");
 }
 
 /* --- figures --- */
@@ -102,6 +119,7 @@ start(char *const argv[], int out)
 {
 	pid_t pid;
 	posix_spawn_file_actions_t files;
+	go_on();
 	posix_spawn_file_actions_init(&files);
 	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
 	if (out >= 0)
@@ -173,6 +191,7 @@ wait_ready(int n, int least)
 		while (!slots[i].ready || watches(pids[i]) < least) {
 			if (now_ns() > end)
 				return false;
+			go_on();
 			usleep(1000);
 		}
 	usleep(SETTLE_MS * 1000);
@@ -187,8 +206,10 @@ last_told(int from, int n)
 	int64_t last = 0, end = now_ns() + LATE_MS * INT64_C(1000000);
 	for (int i = from; i < n; i++) {
 		/* Seldom, so that looking disturbs nobody. */
-		while (!slots[i].told_ns && now_ns() < end)
+		while (!slots[i].told_ns && now_ns() < end) {
+			go_on();
 			usleep(20000);
+		}
 		if (!slots[i].told_ns)
 			return 0;
 		if (slots[i].told_ns > last)
@@ -439,6 +460,8 @@ main(int argc, char **argv)
 	argc -= optind;
 	if (rounds < 1 || rounds > ROUNDS_MAX || participants < 1 || participants >= SLOTS)
 		die("too few or too many");
+	signal(SIGTERM, on_signal);
+	signal(SIGINT, on_signal);
 	shared = memfd_create("told", 0); /* inherited by all */
 	if (shared < 0 || ftruncate(shared, sizeof *slots * SLOTS) < 0 ||
 	    (slots = mmap(NULL, sizeof *slots * SLOTS, PROT_READ | PROT_WRITE, MAP_SHARED, shared, 0)) == MAP_FAILED)
