@@ -1,6 +1,6 @@
 /* vigil: staying awake over one operation, as a supervisor or a keeper does.
  *
- * One ppoll waits for signals (signalfd), for the bell and for the death of others (inotify) and for the next beat.  What is
+ * One poll(2) waits for signals (signalfd), for the bell and for the death of others (inotify) and for the next beat.  What is
  * pushed is a hint; the truth is the heartbeat, which is asked for at each beat, every two seconds where nothing is
  * pushed, and whenever something was pushed.  Between beats it sleeps. */
 #ifndef DPL_VIGIL_H
