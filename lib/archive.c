@@ -26,6 +26,7 @@ write_state(struct store *s, struct journal *j)
 	wire_operation(&b, &j->op, journal_aborted(j), &from, j->op.h.ended_ms);
 	wire_people(&b, &j->op, &from);
 	wire_sessions(&b, &j->op);
+	wire_resources(&b, &j->op, false, &from, j->op.h.ended_ms);
 	json_close(&b, '}');
 	buf_char(&b, '\n');
 	if (!b.failed)

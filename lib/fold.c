@@ -190,6 +190,12 @@ op_host(const char *machine, const char *host)
 }
 
 uint64_t
+op_thing(enum resource_kind kind, const char *text, size_t n)
+{
+	return hash_bytes((uint64_t)kind, text, n);
+}
+
+uint64_t
 op_running(const struct op *op)
 {
 	const struct op_head *h = &op->h;
@@ -425,6 +431,10 @@ resource_added(struct op *op, const struct entry *e, const char *by, struct line
 		if (e->resource_kind.n == strlen(kinds[k - 1]) && memcmp(e->resource_kind.p, kinds[k - 1], e->resource_kind.n) == 0)
 			r->kind = k;
 	r->unmade = e->made;
+	struct slice what = r->kind == RESOURCE_COMMAND ? e->command : e->path;
+	if (r->kind == RESOURCE_PROCESS)
+		what = (struct slice){name, (size_t)snprintf(name, sizeof name, "%lld", (long long)e->pid)};
+	r->sum = op_thing(r->kind, what.p ? what.p : "", what.n);
 	return 0;
 }
 

@@ -116,6 +116,7 @@ struct op_resource {
 	uint64_t person;       /* who registered it … */
 	uint64_t call;         /* … and the call.started it is tied to, 0: to the participant */
 	uint64_t host;         /* sum of the machine it is on: only that removes it */
+	uint64_t sum;          /* op_thing of what it is */
 	int64_t added_ms;
 	struct line added, made, result; /* the newest resource.removed, which may have failed */
 	uint32_t tries;        /* how often that failed */
@@ -180,6 +181,9 @@ uint64_t op_due(const struct op *op);
 
 /* The sum by which a machine is told from others, of its id and name as resource.added holds them. */
 uint64_t op_host(const char *machine, const char *host);
+
+/* The sum by which a resource is found: of its path or command as JSON spells it, or of its pid as digits. */
+uint64_t op_thing(enum resource_kind kind, const char *text, size_t n);
 
 /* How many calls run. */
 uint64_t op_running(const struct op *op);

@@ -25,5 +25,9 @@ int verb_list(struct request *r);
 int verb_resolve(struct request *r);
 int verb_events(struct request *r);
 int verb_changes(struct request *r);
+int verb_temp_add(struct request *r);
+int verb_temp_made(struct request *r);
+int verb_temp_remove(struct request *r);
+int verb_temp_list(struct request *r);
 
 #endif

@@ -146,7 +146,7 @@ put_names(struct request *r, struct journal *j, const struct heartbeat *h)
 static __attribute__((noinline)) void
 put_whole(struct request *r, struct journal *j, const struct heartbeat *h)
 {
-	json_put_int(r->reply, "tempResourceCount", 0);
+	json_put_int(r->reply, "tempResourceCount", (int64_t)op_resources(&j->op));
 	json_put_int(r->reply, "heartbeatAgeMs", h->before_age >= 0 ? h->before_age : 0);
 	put_names(r, j, h);
 	json_open(r->reply, "people", '[');

@@ -141,6 +141,7 @@ verb_show(struct request *r)
 		json_put_time(r->reply, "shownAt", now_ms);
 		if (strcmp(calls, "none") != 0)
 			put_calls(r, &j, strcmp(calls, "all") == 0, past, "", now_ms);
+		wire_resources(r->reply, &j.op, strcmp(calls, "all") == 0, &from, now_ms);
 		rc = 0;
 	}
 	journal_close(&j);
