@@ -23,5 +23,6 @@ int verb_list(struct request *r);
 int verb_resolve(struct request *r);
 int verb_events(struct request *r);
 int verb_changes(struct request *r);
+int verb_why(struct request *r);
 
 #endif

@@ -32,6 +32,7 @@ static const struct {
 	VERB("/operation/resolve", verb_resolve, false),
 	VERB("/operation/show", verb_show, false),
 	VERB("/operation/state", verb_state, false),
+	VERB("/operation/why", verb_why, false),
 };
 
 int
