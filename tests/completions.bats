@@ -67,7 +67,7 @@ sorted() {
 	done
 	is "$(offered 'dpl-show -')" "$(sorted -a -C -j -o -p -q -v -h -V --all --ledger= --json --operation= --participant= --quiet --verbose --at= --color= \
 		--trail --tree --why --help --version)"
-	is "$(offered 'dpl-show --tr')" '--trail --tree --why'
+	is "$(offered 'dpl-show --tr')" '--trail --tree'
 }
 
 @test "bash: dpl-call has subcommands, each with its own options" {
