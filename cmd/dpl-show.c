@@ -148,6 +148,11 @@ show_head(struct cli *c, const struct picture *p)
 	for (int i = 0; i < 5; i++)
 		picture_count(&text, cli_answer_int(c, member(c, 0, "callCounts"), counts[i]), counts[i]);
 	picture_line(p, "calls", PLAIN, text.n ? text.p : "none");
+	static const char *const resources[] = {"registered", "removed", "gone", "left"};
+	buf_clear(&text);
+	for (int i = 0; i < 4; i++)
+		picture_count(&text, cli_answer_int(c, member(c, 0, "resourceCounts"), resources[i]), resources[i]);
+	picture_line(p, "resources", PLAIN, text.n ? text.p : "");
 	int logs = member(c, 0, "logCounts");
 	buf_clear(&text);
 	int64_t all = cli_answer_int(c, logs, "all"), warnings = cli_answer_int(c, logs, "warning"), errors = cli_answer_int(c, logs, "error");
@@ -162,7 +167,7 @@ show_head(struct cli *c, const struct picture *p)
 static void
 show_operation(struct cli *c, const struct picture *p)
 {
-	int people = member(c, 0, "participants"), calls = member(c, 0, "calls");
+	int people = member(c, 0, "participants"), calls = member(c, 0, "calls"), resources = member(c, 0, "resources");
 	show_head(c, p);
 	if (json_first(&c->answer, people) >= 0)
 		buf_str(&c->out, "participants\n");
@@ -170,6 +175,9 @@ show_operation(struct cli *c, const struct picture *p)
 	if (json_first(&c->answer, calls) >= 0)
 		buf_str(&c->out, "running calls\n");
 	picture_calls(p, 0, 2);
+	if (json_first(&c->answer, resources) >= 0)
+		buf_str(&c->out, "temp resources\n");
+	picture_resources(p, 0, 2);
 }
 
 /* --- the moment --- */

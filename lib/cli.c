@@ -73,6 +73,14 @@ put_next(struct cli *c, enum err code, struct buf *b)
 		argv[n++] = "--operation";
 		argv[n] = c->id;
 		break;
+	case ERR_NO_RESOURCE:
+	case ERR_REGISTERED:
+		argv[0] = "dpl-temp";
+		argv[1] = "list";
+		argv[2] = "--all";
+		argv[3] = "--operation";
+		argv[4] = c->id;
+		break;
 	case ERR_NO_PARTICIPANT:
 	case ERR_DEAD:
 		argv[0] = "dpl-join";
@@ -95,8 +103,9 @@ put_next(struct cli *c, enum err code, struct buf *b)
 	json_close(b, ']');
 }
 
-static _Noreturn void
-fail(struct cli *c, enum err code, const char *text, const char *hint)
+/* Say it: the exit status. */
+static int
+put_failure(struct cli *c, enum err code, const char *text, const char *hint)
 {
 	const struct err_info *info = err_info(code);
 	if (c->json || c->early_json) {
@@ -115,8 +124,21 @@ fail(struct cli *c, enum err code, const char *text, const char *hint)
 	} else {
 		cli_say(c, "%s%s%s", text, *hint ? "; " : "", hint);
 	}
+	return c->failure ? c->failure : info->exit;
+}
+
+static _Noreturn void
+fail(struct cli *c, enum err code, const char *text, const char *hint)
+{
+	int status = put_failure(c, code, text, hint);
 	c->verbose = false;
-	cli_finish(c, c->failure ? c->failure : info->exit);
+	cli_finish(c, status);
+}
+
+int
+cli_failed(struct cli *c, const struct why *why)
+{
+	return put_failure(c, why->code, why->text, why->hint);
 }
 
 void

@@ -120,6 +120,12 @@ op_resource(struct op *op, uint64_t id)
 	return r && (r->state == RESOURCE_HERE || r->state == RESOURCE_FAILED) ? r : NULL;
 }
 
+bool
+op_has_ended(const struct op *op)
+{
+	return op->h.archived || op->h.state >= OP_COMPLETED;
+}
+
 /* Calls are in the order of their seq, as participants are of their numbers. */
 static const struct op_call *
 call_by_seq(const struct op *op, uint64_t seq)
@@ -181,6 +187,12 @@ uint64_t
 op_host(const char *machine, const char *host)
 {
 	return hash_bytes(hash_bytes(0, machine, strlen(machine)), host, strlen(host));
+}
+
+uint64_t
+op_thing(enum resource_kind kind, const char *text, size_t n)
+{
+	return hash_bytes((uint64_t)kind, text, n);
 }
 
 uint64_t
@@ -354,6 +366,7 @@ call_started(struct op *op, const struct entry *e, const char *by, struct line l
 	c->state = CALL_RUNNING;
 	c->fail_on_crash = e->fail_on_crash;
 	c->held = e->held;
+	c->fallback = e->fallback.p != NULL;
 	p->calls++;
 	p->calls_started++;
 	if (s)
@@ -418,6 +431,10 @@ resource_added(struct op *op, const struct entry *e, const char *by, struct line
 		if (e->resource_kind.n == strlen(kinds[k - 1]) && memcmp(e->resource_kind.p, kinds[k - 1], e->resource_kind.n) == 0)
 			r->kind = k;
 	r->unmade = e->made;
+	struct slice what = r->kind == RESOURCE_COMMAND ? e->command : e->path;
+	if (r->kind == RESOURCE_PROCESS)
+		what = (struct slice){name, (size_t)snprintf(name, sizeof name, "%lld", (long long)e->pid)};
+	r->sum = op_thing(r->kind, what.p ? what.p : "", what.n);
 	return 0;
 }
 

@@ -98,7 +98,8 @@ struct op_call {
 	uint8_t state;         /* enum call_state */
 	uint8_t fail_on_crash;
 	uint8_t held;          /* by a supervisor, through its beat file */
-	uint8_t pad[5];
+	uint8_t fallback;      /* its start says what its result is when it crashes */
+	uint8_t pad[4];
 };
 
 enum resource_kind { RESOURCE_PATH, RESOURCE_PROCESS, RESOURCE_COMMAND };
@@ -115,6 +116,7 @@ struct op_resource {
 	uint64_t person;       /* who registered it … */
 	uint64_t call;         /* … and the call.started it is tied to, 0: to the participant */
 	uint64_t host;         /* sum of the machine it is on: only that removes it */
+	uint64_t sum;          /* op_thing of what it is */
 	int64_t added_ms;
 	struct line added, made, result; /* the newest resource.removed, which may have failed */
 	uint32_t tries;        /* how often that failed */
@@ -166,6 +168,9 @@ struct op_session *op_newest_session(const struct op *op, const struct op_person
 /* A temp resource that is to be removed, by number; NULL where there is none. */
 struct op_resource *op_resource(struct op *op, uint64_t id);
 
+/* Whether it has ended, though it may not be archived yet: then only what is to be removed still is. */
+bool op_has_ended(const struct op *op);
+
 /* Whether its owner is no more: the call it is tied to has ended, or its participant has no live session, or the operation
  * has ended. */
 bool op_is_due(const struct op *op, const struct op_resource *r);
@@ -176,6 +181,9 @@ uint64_t op_due(const struct op *op);
 
 /* The sum by which a machine is told from others, of its id and name as resource.added holds them. */
 uint64_t op_host(const char *machine, const char *host);
+
+/* The sum by which a resource is found: of its path or command as JSON spells it, or of its pid as digits. */
+uint64_t op_thing(enum resource_kind kind, const char *text, size_t n);
 
 /* How many calls run. */
 uint64_t op_running(const struct op *op);

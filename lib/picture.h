@@ -43,6 +43,9 @@ void picture_people(const struct picture *p, int object, int indent);
 void picture_calls(const struct picture *p, int object, int indent);
 void picture_tree(const struct picture *p, int object, int indent);
 
+/* A temp resource a line: number, state, kind, whose, how old, what it is, and why it could not be removed. */
+void picture_resources(const struct picture *p, int object, int indent);
+
 /* All of it: a line about the operation, what went wrong, its participants, its calls as a tree. */
 void picture_operation(const struct picture *p, int object);
 
