@@ -525,10 +525,12 @@ remove_these(struct cli *c, bool keep)
 	int status = EXIT_DONE;
 	int64_t number;
 	for (int i = optind; i < c->argc; i++) {
-		const char *bad = num_int(c->argv[i], strlen(c->argv[i]), 1, JSON_INT_MAX, &number) == 0 ? NULL : remove_bad_path(c->argv[i]);
-		if (bad)
-			bad_path(c, c->argv[i], bad);
-		cli_text(c, "the path", c->argv[i]);
+		const char *name = c->argv[i];
+		if (*name && name[strspn(name, "0123456789")] == '\0')
+			(void)cli_number(c, "the id", name, 1, JSON_INT_MAX);
+		else if (remove_bad_path(name))
+			bad_path(c, name, remove_bad_path(name));
+		cli_text(c, "the path", name);
 	}
 	for (int i = optind; i < c->argc; i++) {
 		if (num_int(c->argv[i], strlen(c->argv[i]), 1, JSON_INT_MAX, &number) < 0)
