@@ -5,6 +5,7 @@
 
 #include "change.h"
 #include "hash.h"
+#include "settle.h"
 
 /* The same request has the same members, in any order; who sends it may be another process. */
 void
@@ -152,6 +153,21 @@ change_nothing(struct change *c)
 	journal_unlock(c->j);
 }
 
+/* What is nobody's now, by this change or before it, goes. */
+static void
+tidy_up(struct change *c)
+{
+	struct entry e;
+	char by[ID_NAME_MAX + 1] = "";
+	if (c->line.n && !entry_parse(c->line.p, c->line.n, &e))
+		slice_copy(e.by, by, sizeof by);
+	struct cleanup all = {.removal = {.by = change_by(c, by), .limit_ms = REMOVAL_LIMIT_MS, .retry = true}, .patience_ms = SETTLE_PATIENCE_MS};
+	if (!c->thorough || (c->j->op.h.crashes && !op_has_ended(&c->j->op)))
+		settle_briefly(c->r, c->j, all.removal.by);
+	else if (settle(c->r, c->j, &all) < 0)
+		notice(c->r->v->o.notice, "%s; the next command goes on with that", c->r->why.text);
+}
+
 int
 change_end(struct change *c, int rc)
 {
@@ -168,6 +184,8 @@ change_end(struct change *c, int rc)
 	/* Also where it was refused, or failed: who asks is alive. */
 	if (c->j && !c->ended)
 		request_beat(c->r, c->j);
+	if (c->j && !c->ended && rc >= 0 && cleanup_is_due(&c->j->op))
+		tidy_up(c);
 	if (c->ended) {
 		journal_close(c->ended);
 		free(c->ended);

@@ -23,6 +23,7 @@ struct change {
 	char request[17];        /* hash of the request, with a key */
 	size_t start;            /* of the entry in j->pending … */
 	struct buf line;         /* … and its text */
+	bool thorough;           /* what is due is removed before it is answered, however long that takes, and told */
 	void (*reply)(struct change *c, const struct entry *e); /* members beyond the common ones; may be NULL */
 };
 

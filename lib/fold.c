@@ -120,6 +120,12 @@ op_resource(struct op *op, uint64_t id)
 	return r && (r->state == RESOURCE_HERE || r->state == RESOURCE_FAILED) ? r : NULL;
 }
 
+bool
+op_has_ended(const struct op *op)
+{
+	return op->h.archived || op->h.state >= OP_COMPLETED;
+}
+
 /* Calls are in the order of their seq, as participants are of their numbers. */
 static const struct op_call *
 call_by_seq(const struct op *op, uint64_t seq)
@@ -360,6 +366,7 @@ call_started(struct op *op, const struct entry *e, const char *by, struct line l
 	c->state = CALL_RUNNING;
 	c->fail_on_crash = e->fail_on_crash;
 	c->held = e->held;
+	c->fallback = e->fallback.p != NULL;
 	p->calls++;
 	p->calls_started++;
 	if (s)

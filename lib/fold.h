@@ -98,7 +98,8 @@ struct op_call {
 	uint8_t state;         /* enum call_state */
 	uint8_t fail_on_crash;
 	uint8_t held;          /* by a supervisor, through its beat file */
-	uint8_t pad[5];
+	uint8_t fallback;      /* its start says what its result is when it crashes */
+	uint8_t pad[4];
 };
 
 enum resource_kind { RESOURCE_PATH, RESOURCE_PROCESS, RESOURCE_COMMAND };
@@ -166,6 +167,9 @@ struct op_session *op_newest_session(const struct op *op, const struct op_person
 
 /* A temp resource that is to be removed, by number; NULL where there is none. */
 struct op_resource *op_resource(struct op *op, uint64_t id);
+
+/* Whether it has ended, though it may not be archived yet: then only what is to be removed still is. */
+bool op_has_ended(const struct op *op);
 
 /* Whether its owner is no more: the call it is tied to has ended, or its participant has no live session, or the operation
  * has ended. */

@@ -13,6 +13,8 @@ int verb_abort(struct request *r);
 int verb_log(struct request *r);
 int verb_heartbeat(struct request *r);
 int verb_look(struct request *r);
+int verb_cleanup(struct request *r);
+int verb_prune(struct request *r);
 int verb_call_start(struct request *r);
 int verb_call_end(struct request *r);
 int verb_call_fail(struct request *r);

@@ -180,6 +180,20 @@ lock_live(struct journal *j, struct why *why)
 	return 0;
 }
 
+/* What a contained crash gives instead of a result. */
+static void
+put_fallback(struct journal *j, const struct op_call *c, struct buf *b)
+{
+	struct buf text = {0};
+	struct entry e;
+	if (journal_line(j, c->start, &text) == 0 && !entry_parse(text.p, text.n, &e) && e.fallback.p) {
+		json_put_raw(b, "result", "\"", 1);
+		buf_add(b, e.fallback.p, e.fallback.n);
+		buf_char(b, '"');
+	}
+	buf_free(&text);
+}
+
 static void
 put_call_crashed(struct journal *j, const char *by, const struct op_call *c, const char *evidence)
 {
@@ -191,6 +205,8 @@ put_call_crashed(struct journal *j, const char *by, const struct op_call *c, con
 		json_put(b, "participantId", p->key.name);
 	json_put(b, "evidence", evidence);
 	json_put_int(b, "durationMs", duration > 0 ? duration : 0);
+	if (c->fallback)
+		put_fallback(j, c, b);
 	journal_entry_end(j);
 }
 

@@ -196,7 +196,7 @@ request_live(struct request *r, const char *id, bool fold)
 		v->open[0] = used;
 		if (fold && journal_refresh(used, &r->why) < 0)
 			return NULL;
-		if (!used->op.h.archived)
+		if (!op_has_ended(&used->op))
 			return used;
 		request_close(r, used); /* it ended meanwhile: the store says so */
 		break;

@@ -215,11 +215,10 @@ store_get(struct store *s, const char *id, enum store_want want, const struct jo
 				return -1;
 			continue;
 		}
-		bool ended = i == 1 || j->op.h.archived;
-		struct why ignored;
-		if (ended && i != 1)
-			/* Its maker died between the last line and the rename: finish that. */
-			(void)archive_move(s, j, &ignored);
+		bool ended = i == 1 || op_has_ended(&j->op);
+		if (ended && i != 1 && !s->o.hands_off && (j->op.h.archived || !shape))
+			/* Its maker died before the rename, or something could not be removed: finish that. */
+			archive_finish(s, j);
 		else if (ended && want == STORE_ANY)
 			archive_papers(s, j);
 		if (!ended || want == STORE_ANY)
@@ -276,7 +275,7 @@ store_lock(struct store *s, struct journal *j, struct why *why)
 	(void)s;
 	if (journal_lock(j, why) < 0)
 		return -1;
-	if (!j->op.h.archived)
+	if (!op_has_ended(&j->op))
 		return 0;
 	has_ended(j, j->op.h.id, why);
 	journal_unlock(j);
@@ -380,4 +379,10 @@ int
 store_archive(struct store *s, struct journal *j, struct why *why)
 {
 	return archive_move(s, j, why);
+}
+
+ssize_t
+store_prune(struct store *s, int keep, char ***ids, struct why *why)
+{
+	return archive_prune(s, keep, ids, why);
 }

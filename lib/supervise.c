@@ -25,6 +25,8 @@ enum {
 	WAY_MOST_US = 5000, /* … in all */
 	PASS_MS = 50,       /* between two looks at a tree that is ending */
 	KILL_AGAIN_MS = 250,
+	DRIVE_MS = 250,     /* after a death, while the command is still stopping: between two looks at what follows from it */
+	CLEAN_EXTRA_MS = 10000, /* to wait for others beyond their window: for what is killed then, and the removal */
 	CHASES = 500,       /* looks at our children in a pass that kills */
 	PASSES_LAST = 40,   /* of these after SIGKILL: what cannot be killed (another uid, a dead disk) is left */
 };
@@ -50,6 +52,8 @@ struct run {
 	enum stop stop;
 	char stop_reason[640];
 	pid_t hook;              /* --on-abort, while it runs */
+	struct duties duties;
+	int64_t drive_ms;        /* when to look next at what follows from a death; 0: nobody died */
 	bool killed, told_gone;
 };
 
@@ -135,6 +139,9 @@ stop(struct run *r, enum stop why, const char *fmt, ...)
 	va_end(ap);
 	r->stop = why;
 	r->kill_ms = clock_mono_ms() + r->s->grace_ms;
+	/* After a death everybody has the window, and no more. */
+	if (why == STOP_CRASH && r->v.window_ms > 0 && r->v.window_ms < r->s->grace_ms)
+		r->kill_ms = clock_mono_ms() + r->v.window_ms;
 	if (r->s->on_abort)
 		run_hook(r);
 	if (r->hook <= 0)
@@ -166,6 +173,13 @@ heed(struct run *r)
 		stop(r, STOP_CANCEL, "the operation ended");
 	if (v->crashed && !r->s->call.aborted_ok)
 		stop(r, STOP_CRASH, "somebody died: %s", v->reason);
+	if (!v->crashed || v->end != VIGIL_GOES_ON)
+		return;
+	int64_t now = clock_mono_ms();
+	if (r->drive_ms && now >= r->drive_ms)
+		(void)vigil_clean(v, false, 0);
+	if (!r->drive_ms || now >= r->drive_ms)
+		r->drive_ms = now + DRIVE_MS;
 }
 
 /* --- signals, terminal --- */
@@ -569,9 +583,13 @@ attend(struct run *r)
 	r->exec_errno = command_error(&r->command);
 	struct supervised *end = r->end;
 	end->status = status_of(r);
+	if (end->status)
+		duties_do(&r->duties, &r->v, r->v.crashed || r->v.end == VIGIL_FAILED, r->stop ? r->stop_reason : "the command failed", end->status);
 	end->signal = !r->stop && !r->exec_errno && WIFSIGNALED(r->how.wait_status) ? WTERMSIG(r->how.wait_status) : 0;
 	end->duration_ms = clock_mono_ms() - r->begun_ms;
 	int rc = close_frame(r);
+	if (r->v.crashed && r->v.end == VIGIL_GOES_ON)
+		(void)vigil_clean(&r->v, false, r->v.window_ms + CLEAN_EXTRA_MS); /* else the next who looks does it */
 	deliver_output(r);
 	if (rc < 0 && end->status == 0)
 		end->status = COMMAND_SELF;
@@ -649,6 +667,7 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 	*r = (struct run){.s = s, .c = c, .end = end, .why = why, .output = {.out = -1, .to = -1}, .frame.hold = {.fd = -1, .dog = -1}};
 	r->command = (struct command){.argv = s->argv, .origin = s->origin, .out = -1, .go = -1, .failed = -1,
 		.capture = s->result_from && strcmp(s->result_from, "stdout") == 0, .own_group = !has_terminal()};
+	r->duties = s->duties;
 	r->v = (struct vigil){.client = c, .operation = s->call.operation, .participant = s->call.participant, .verbose = s->verbose, .held = -1,
 		.signals = -1, .beat_ms = 4500, .jitter_ms = 500};
 	sigprocmask(SIG_BLOCK, &signals, &r->command.origin.mask);

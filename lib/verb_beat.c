@@ -9,6 +9,7 @@
 #include "handlers.h"
 #include "id.h"
 #include "look.h"
+#include "settle.h"
 #include "wire.h"
 
 /* --- progress --- */
@@ -68,6 +69,7 @@ struct heartbeat {
 	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1], call[ID_NAME_MAX + 1];
 	bool whole;              /* the whole result is wanted */
 	bool asks;               /* … only that: it is no beat */
+	bool settle;             /* what is found is cleaned up, as far as that goes quickly */
 	bool watchdog;           /* it comes from below a call that must beat by itself */
 	int64_t awake_ms;
 	int64_t before_age, before_wall; /* the participant's last beat before this one; -1 */
@@ -195,6 +197,7 @@ put_reply(struct request *r, struct journal *j, const struct heartbeat *h, const
 	json_put_int(r->reply, "beatMs", j->op.h.beat_ms);
 	json_put_int(r->reply, "jitterMs", j->op.h.jitter_ms);
 	json_put_int(r->reply, "staleMs", j->op.h.stale_ms);
+	json_put_int(r->reply, "windowMs", j->op.h.window_ms);
 	if (!j->op.head)
 		json_put_int(r->reply, "callFrameCount", (int64_t)op_running(&j->op));
 	if (*h->call && !j->op.head)
@@ -252,12 +255,12 @@ without_file(struct request *r, struct journal *j, const char *by)
 static int
 read_heartbeat(struct request *r, struct heartbeat *h, struct progress *p, bool *look)
 {
-	*h = (struct heartbeat){.before_age = -1, .before_wall = -1};
+	*h = (struct heartbeat){.before_age = -1, .before_wall = -1, .settle = true};
 	bool beats = true;
 	*p = (struct progress){.done = -1, .total = -1};
 	if (request_operation(r, h->id) < 0 || request_participant(r, false, h->by) < 0 || request_call(r, "callId", false, h->call) < 0 ||
 	    request_bool(r, "whole", &h->whole) < 0 || request_bool(r, "look", look) < 0 || request_bool(r, "watchdog", &h->watchdog) < 0 ||
-	    request_bool(r, "beat", &beats) < 0 ||
+	    request_bool(r, "beat", &beats) < 0 || request_bool(r, "settle", &h->settle) < 0 ||
 	    request_int(r, "awakeMs", 0, JSON_INT_MAX, &h->awake_ms) < 0 ||
 	    request_int(r, "done", 0, JSON_INT_MAX, &p->done) < 0 || request_int(r, "total", 1, JSON_INT_MAX, &p->total) < 0)
 		return -1;
@@ -352,12 +355,59 @@ by_state(struct request *r, struct journal *j, struct heartbeat *h, const struct
 			notice(r->v->o.notice, "%s", why.text);
 			unrecorded = &why;
 		}
-		if (j->op.h.archived && !(j = request_live(r, h->id, true)))
+		if (op_has_ended(&j->op) && !(j = request_live(r, h->id, true)))
 			return -1;
+		if (h->settle && cleanup_is_due(&j->op))
+			settle_briefly(r, j, h->by);
 	}
 	if (rc == 0)
 		put_reply(r, j, h, unrecorded);
 	return rc;
+}
+
+/* An operation that failed is told from one that is merely over. */
+static int
+has_failed(struct request *r, const struct heartbeat *h)
+{
+	struct journal j;
+	struct why ended = r->why, ignored;
+	static const struct journal_options head_only = {.head = true, .stop_seq = UINT64_MAX, .stop_ms = INT64_MAX};
+	if (r->why.code != ERR_ENDED || store_get(&r->v->store, h->id, STORE_ANY, &head_only, &j, &ignored) < 0)
+		return -1;
+	r->why = ended;
+	if (j.op.h.state == OP_FAILED && j.op.h.crashes) {
+		struct buf text = {0}, reason = {0};
+		struct entry e;
+		if (journal_line(&j, j.op.h.end, &text) == 0 && !entry_parse(text.p, text.n, &e) && e.reason.n)
+			json_unescape(&reason, e.reason.p, e.reason.n);
+		why_set(&r->why, ERR_FAILED, "operation %s has failed: %s", h->id, reason.n ? reason.p : "somebody died");
+		why_hint(&r->why, "dpl-show --why %s", h->id);
+		buf_free(&text);
+		buf_free(&reason);
+	}
+	journal_close(&j);
+	return -1;
+}
+
+static int
+carry_out(struct request *r, struct heartbeat *h, const struct progress *p, bool look)
+{
+	struct done d;
+	if (p->wanted && put_progress(r, h->id, h->by, h->call, p) < 0)
+		return -1;
+	verbs_unlock(r->v, NULL);
+	if (*h->died)
+		return bury(r, h);
+	bool plain = !h->whole && !h->asks && !look && !*h->look_at && !r->v->opened;
+	int answered = plain ? by_head(r, h, &d) : 0;
+	if (answered)
+		return answered < 0 ? -1 : 0;
+	struct journal *j = request_live(r, h->id, true);
+	if (!j)
+		return -1;
+	if (!plain)
+		d = beat(r, j, h, look);
+	return by_state(r, j, h, &d);
 }
 
 int
@@ -365,25 +415,10 @@ verb_heartbeat(struct request *r)
 {
 	struct heartbeat h;
 	struct progress p;
-	struct done d;
 	bool look = false;
 	if (read_heartbeat(r, &h, &p, &look) < 0)
 		return -1;
-	if (p.wanted && put_progress(r, h.id, h.by, h.call, &p) < 0)
-		return -1;
-	verbs_unlock(r->v, NULL);
-	if (*h.died)
-		return bury(r, &h);
-	bool plain = !h.whole && !h.asks && !look && !*h.look_at && !r->v->opened;
-	int answered = plain ? by_head(r, &h, &d) : 0;
-	if (answered)
-		return answered < 0 ? -1 : 0;
-	struct journal *j = request_live(r, h.id, true);
-	if (!j)
-		return -1;
-	if (!plain)
-		d = beat(r, j, &h, look);
-	return by_state(r, j, &h, &d);
+	return carry_out(r, &h, &p, look) < 0 ? has_failed(r, &h) : 0;
 }
 
 /* Look over the others without beating: for one who watches and takes no part. */
@@ -392,8 +427,8 @@ verb_look(struct request *r)
 {
 	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1];
 	struct look l = {0};
-	bool in_turn = false;
-	if (request_operation(r, id) < 0 || request_participant(r, false, by) < 0 || request_int(r, "awakeMs", 0, JSON_INT_MAX, &l.awake_ms) < 0 ||
+	bool in_turn = false, settles = true;
+	if (request_operation(r, id) < 0 || request_bool(r, "settle", &settles) < 0 || request_participant(r, false, by) < 0 || request_int(r, "awakeMs", 0, JSON_INT_MAX, &l.awake_ms) < 0 ||
 	    request_bool(r, "inTurn", &in_turn) < 0)
 		return -1;
 	verbs_unlock(r->v, NULL);
@@ -405,6 +440,8 @@ verb_look(struct request *r)
 	l.by = by;
 	if ((!in_turn || look_is_due(j)) && look_over(j, &l, &r->why) < 0)
 		return -1;
+	if (settles && cleanup_is_due(&j->op))
+		settle_briefly(r, j, by);
 	struct wire_source from = journal_source(j);
 	request_common(r, j, j->op.h.seq);
 	json_put_bool(r->reply, "success", true);

@@ -229,15 +229,18 @@ verb_call_start(struct request *r)
 {
 	char id[ID_OPERATION_MAX + 1];
 	struct start s;
-	struct buf description = {0};
-	const char *text;
+	struct buf description = {0}, instead = {0};
+	const char *text, *fallback;
 	struct change c;
 	if (request_operation(r, id) < 0 || read_start(r, &s) < 0)
 		return -1;
-	if (request_text(r, "description", false, &description, &text) < 0) {
+	if (request_text(r, "description", false, &description, &text) < 0 || request_text(r, "fallback", false, &instead, &fallback) < 0) {
 		buf_free(&description);
+		buf_free(&instead);
 		return -1;
 	}
+	/* A crash with something instead of the result is no crash of the operation. */
+	s.fail_on_crash &= !fallback;
 	int rc = change_begin(&c, r, id, reply_start);
 	if (rc == 0 && check_start(&c, &s) < 0)
 		rc = change_refuse(&c);
@@ -248,6 +251,7 @@ verb_call_start(struct request *r)
 		if (holds && hold_call(&c, s.call) < 0) {
 			unhold_call(&c, s.call);
 			buf_free(&description);
+			buf_free(&instead);
 			return change_end(&c, change_refuse(&c));
 		}
 		struct buf *b = change_entry(&c, s.by, EVENT_CALL_STARTED);
@@ -260,6 +264,8 @@ verb_call_start(struct request *r)
 			json_put(b, "description", text);
 		if (!s.fail_on_crash)
 			json_put_bool(b, "failOnCrash", false);
+		if (fallback)
+			json_put(b, "fallback", fallback);
 		put_marks(b, &s);
 		if (holds) {
 			json_put_bool(b, "held", true);
@@ -272,6 +278,7 @@ verb_call_start(struct request *r)
 			unhold_call(&c, s.call);
 	}
 	buf_free(&description);
+	buf_free(&instead);
 	return change_end(&c, rc);
 }
 
@@ -351,6 +358,7 @@ end_call(struct request *r, enum event event, const char *member)
 		buf_free(&value);
 		return not_running(&c, call);
 	}
+	c.thorough = true;
 	if (rc == 0) {
 		struct op_person *owner = op_person_no(&c.j->op, running->person);
 		bool held = running->held;

@@ -37,7 +37,7 @@ verb_state(struct request *r)
 	request_common(r, &j, j.op.h.seq);
 	json_put(r->reply, "state", op_state_name(j.op.h.state));
 	json_put_bool(r->reply, "crashed", j.op.h.crashes > 0);
-	if (!j.op.h.archived)
+	if (!op_has_ended(&j.op))
 		request_beat(r, &j); /* one that looks at the flag is alive */
 	if (brief) {
 		journal_close(&j);
@@ -137,7 +137,7 @@ verb_show(struct request *r)
 			now_ms = shape.stop_ms;
 		wire_operation(r->reply, &j.op, aborted, &from, now_ms);
 		put_people(r, &j, past);
-		json_put_bool(r->reply, "ended", j.op.h.archived);
+		json_put_bool(r->reply, "ended", op_has_ended(&j.op));
 		json_put_time(r->reply, "shownAt", now_ms);
 		if (strcmp(calls, "none") != 0)
 			put_calls(r, &j, strcmp(calls, "all") == 0, past, "", now_ms);
@@ -186,7 +186,7 @@ put_one(struct request *r, const char *id, int64_t now_ms)
 	wire_operation(r->reply, &j.op, journal_aborted(&j), &from, now_ms);
 	wire_people(r->reply, &j.op, &from);
 	wire_sessions(r->reply, &j.op);
-	json_put_bool(r->reply, "ended", j.op.h.archived);
+	json_put_bool(r->reply, "ended", op_has_ended(&j.op));
 	json_close(r->reply, '}');
 	journal_close(&j);
 	return 0;
@@ -448,7 +448,7 @@ put_events(struct request *r, struct journal *j, const struct filter *f, struct 
 	json_put_int(r->reply, "next", (int64_t)at->seq);
 	json_put_int(r->reply, "pos", (int64_t)at->pos);
 	json_put_bool(r->reply, "more", at->more && at->pos < h->offset);
-	json_put_bool(r->reply, "ended", h->archived);
+	json_put_bool(r->reply, "ended", op_has_ended(&j->op));
 	if (r->v->follow && follow_is_slow(r->v->follow))
 		json_put_bool(r->reply, "slow", true);
 	return rc;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "change.h"
-#include "cleanup.h"
+#include "removal.h"
 #include "clock.h"
 #include "handlers.h"
 #include "id.h"
@@ -497,7 +497,7 @@ remove_one(struct request *r, const char *id, const char *by, struct thing *t, i
 	request_beat(r, j);
 	char author[ID_NAME_MAX + 1];
 	snprintf(author, sizeof author, "%.64s", *by ? by : j->op.h.initiator);
-	if (cleanup_remove(j, author, (uint64_t)number, keep, &result, reason, sizeof reason, &r->why) < 0)
+	if (removal_one(j, author, (uint64_t)number, keep, &result, reason, sizeof reason, &r->why) < 0)
 		return -1;
 	/* Stopped on the way: somebody goes on with it. */
 	if (result == RESOURCE_HERE)

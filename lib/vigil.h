@@ -29,6 +29,7 @@ struct vigil {
 	int64_t beat_ms, jitter_ms; /* the operation's, once it was asked; `own_pace`: the caller's */
 	bool own_pace, own_jitter;
 	int64_t stale_ms;        /* the operation's: silent for longer hangs */
+	int64_t window_ms;       /* … and how long the held ones have to answer, when somebody has died */
 	bool whole;              /* ask for the whole result, which stays in `reply` */
 	int64_t next_ms;         /* when to ask next, monotonic */
 	int64_t awake_ms;        /* it slept or was stopped until then, and watches without a gap since; 0: it never did */
@@ -58,6 +59,10 @@ int vigil_ask(struct vigil *v);
 
 /* The process that is kept has ended: record that its participant died, unless it has left or all is over.  0 or -1. */
 int vigil_bury(struct vigil *v, const char *evidence);
+
+/* Go on with what follows a death, as one that is held; with `answer` for a keeper, which has done what it had to.  It waits for the
+ * others no longer than `patience_ms`.  1 where the operation has come to its end, 0 where not yet, -1 where that cannot be told. */
+int vigil_clean(struct vigil *v, bool answer, int64_t patience_ms);
 
 /* Sleep until a signal, a push, the next beat, `until_ms` (monotonic, INT64_MAX for none) or one of the other `n` descriptors
  * in fds, whose revents are set.  Asks where that is due; true if it did. */
