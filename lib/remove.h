@@ -48,6 +48,7 @@ struct remove_order {
 	bool made;                 /* registered before dpl-temp made it: without an identity, the newer file of the same uid is it */
 	bool by_name;              /* a newer file of the same uid and type is it, too */
 	bool look;                 /* delete nothing, only say what would become of it */
+	bool look;                 /* delete nothing, only say what would become of it */
 	bool same_boot;            /* the identity is of this boot: device numbers still mean the same */
 	int64_t added_ms;          /* wall clock of the registration */
 	struct remove_rules rules;
@@ -62,7 +63,7 @@ const char *remove_bad_path(const char *path);
 
 /* Whether a path may never be removed: "/", a mount point, /proc and /sys and all in them, /dev and what is in it but for shm and
  * mqueue, /run, /run/user/N, /tmp and /var/tmp themselves, the ledger and all in it, a home ($HOME, those of /etc/passwd), the working
- * folder, and every parent of one of these.  It need not be there.  0, or -1 with ERR_PROTECTED. */
+ * folder, and every parent of one of these; so is what remove_bad_path finds fault with.  It need not be there.  0, or -1 with ERR_PROTECTED. */
 int remove_refused(const char *path, const struct remove_rules *rules, struct why *why);
 
 /* The identity of what stands at the path now; a link is not followed.  0, or -1 with errno; ELOOP: one of its parents is a link. */
