@@ -48,7 +48,6 @@ struct remove_order {
 	bool made;                 /* registered before dpl-temp made it: without an identity, the newer file of the same uid is it */
 	bool by_name;              /* a newer file of the same uid and type is it, too */
 	bool look;                 /* delete nothing, only say what would become of it */
-	bool look;                 /* delete nothing, only say what would become of it */
 	bool same_boot;            /* the identity is of this boot: device numbers still mean the same */
 	int64_t added_ms;          /* wall clock of the registration */
 	struct remove_rules rules;
