@@ -50,6 +50,19 @@ picture_ago(const struct picture *p, struct buf *b, const char *time)
 }
 
 void
+picture_line(const struct picture *p, const char *label, enum colour colour, const char *text)
+{
+	struct buf shown = {0};
+	if (!*text)
+		return;
+	text_show(&shown, text, strlen(text));
+	buf_fmt(p->out, "%-13s", label);
+	render_text(p->out, p->colours ? colour : PLAIN, shown.n ? shown.p : "");
+	buf_char(p->out, '\n');
+	buf_free(&shown);
+}
+
+void
 picture_count(struct buf *b, int64_t n, const char *what)
 {
 	if (n > 0)
@@ -272,7 +285,11 @@ resource_row(const struct picture *p, struct render_table *t, int k)
 	render_cell(t, PLAIN, text.p ? text.p : "");
 	render_cell(t, colour, state);
 	render_cell(t, PLAIN, text_of(p, k, "kind", &b));
-	render_cell(t, PLAIN, *text_of(p, k, "callId", &b) ? b.p : text_of(p, k, "participantId", &b));
+	buf_clear(&text);
+	buf_str(&text, text_of(p, k, "participantId", &b));
+	if (*text_of(p, k, "callId", &b))
+		buf_fmt(&text, ", %s", b.p);
+	render_cell(t, PLAIN, text.p ? text.p : "");
 	buf_clear(&text);
 	render_duration(&text, json_number(p->json, k, "ageMs"));
 	render_cell(t, PLAIN, text.p ? text.p : "");

@@ -54,6 +54,16 @@ function __dpl_resources
     __dpl_ids dpl-temp list -q | string match -r '^/.*'
 end
 
+# What dpl-show is about: with --why a call, where the line has the operation already.
+function __dpl_shown
+    set -l tokens (commandline -opc)
+    if contains -- --why $tokens; and string match -qr -- '^(-o|--operation(=.*)?)$' $tokens
+        __dpl_ids dpl-call list -aq
+    else
+        __dpl_operations -aq
+    end
+end
+
 # The subcommand of dpl-call or dpl-temp that the line has, or none; options alone are those of run.
 function __dpl_call_is
     set -l tokens (commandline -opc)
@@ -130,7 +140,7 @@ for tool in abort batch beat cleanup complete create join leave log show watch
     complete -c dpl-$tool -f
     __dpl_register dpl-$tool ''
 end
-complete -c dpl-show -a '(__dpl_operations -aq)'
+complete -c dpl-show -a '(__dpl_shown)'
 complete -c dpl-watch -a '(__dpl_operations -q)'
 complete -c dpl-cleanup -a '(__dpl_operations -q)'
 
