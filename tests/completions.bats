@@ -206,6 +206,7 @@ fish_offers() {
 	is "$(fish_offers 'dpl-temp add --call ')" "$call"
 	path=$(dpl-temp make)
 	is "$(fish_offers 'dpl-temp remove ')" "$path"
+	dpl-temp remove "$path"
 	mkdir elsewhere
 	is "$(fish_offers 'dpl-show -C elsewh')" elsewhere/
 	unset DPL_LEDGER
@@ -268,6 +269,7 @@ zsh_offers() {
 	is "$(zsh_offers 'dpl-temp ')" 'add list make remove'
 	path=$(dpl-temp make)
 	is "$(zsh_offers 'dpl temp remove ')" "$path"
+	dpl-temp remove "$path"
 	is "$(zsh_offers 'dpl-watch --until ')" 'aborted call= completed failed idle left= participant='
 	for tool in dpl-show dpl-log dpl-create; do
 		is "$(zsh_offers "$tool --" | tr ' ' '\n' | grep '^--' | paste -sd ' ')" "$(all_options "$tool" | tr -d =)"
