@@ -105,7 +105,7 @@ $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
 	$(CC) $(STD) $(CPPFLAGS) $(CFLAGS) -o $@ $(filter %.c %.o,$^)
 
-$(BUILD)/tools/beatfile: $(LIB_OBJ)
+$(BUILD)/tools/beatfile $(BUILD)/tools/rm: $(LIB_OBJ)
 
 TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
 

@@ -16,10 +16,10 @@
 #include "text.h"
 
 static const char usage[] =
-	"usage: dpl-temp make [-djqv] [-C ledger] [-o operation] [-p participant]\n"
-	"                [-t timeout] [--call call] [--suffix text] [--tmpdir folder] [template]\n"
+	"usage: dpl-temp make [-djqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
+	"                [--call call] [--suffix text] [--tmpdir folder] [template]\n"
 	"       dpl-temp add [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
-	"                [--by-name] [--call call] path ...\n"
+	"                [--by-name] [--call call] [--key key] path ...\n"
 	"       dpl-temp add [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
 	"                [--call call] [--key key] --command text | --process pid\n"
 	"       dpl-temp remove [-ajqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
@@ -28,26 +28,25 @@ static const char usage[] =
 	"\n"
 	"Register what is to be removed when its owner is no more: the call in DPL_CALL, else the\n"
 	"participant.  make creates a file, registered before it exists, and prints its path, as\n"
-	"mktemp does; add registers what is there, and prints its number; remove does away with it\n"
-	"now.\n"
+	"mktemp does; add registers what is there and prints its number; remove does away with it\n"
+	"now; list shows what is registered.\n"
 	"\n"
-	"  -a, --all                  remove all of the same owner; list those that are no more, too\n"
+	"  -a, --all                  remove all of the owner; list those that are no more, too\n"
 	"  -C, --ledger=LEDGER        the ledger (DPL_LEDGER, else _ai/operation_ledger)\n"
 	"  -d, --directory            make a folder\n"
 	"  -j, --json                 print JSON, one object for each thing that was done\n"
 	"  -o, --operation=OPERATION  id, a unique part of it, @ or @@ (DPL_OPERATION)\n"
 	"  -p, --participant=NAME     who I am (DPL_PARTICIPANT, else the user)\n"
-	"  -q, --quiet                print nothing; with list what it is alone\n"
+	"  -q, --quiet                print nothing; with list the paths, commands and pids alone\n"
 	"  -t, --timeout=DURATION     the longest wait for a lock (DPL_TIMEOUT, else 10s)\n"
 	"  -v, --verbose              say on stderr what was written where\n"
 	"      --by=PARTICIPANT       list only what this one registered\n"
-	"      --by-name              remove also a newer file of that name, and one that is not there\n"
-	"                             yet\n"
+	"      --by-name              remove also a newer file of that name, or one not there yet\n"
 	"      --call=CALL            the call that owns it (DPL_CALL)\n"
-	"      --command=TEXT         run this in sh, instead of removing something\n"
+	"      --command=TEXT         an undo command: it is run by sh instead of a removal\n"
 	"      --keep                 only forget it, it stays\n"
 	"      --key=KEY              the same key is carried out once\n"
-	"      --process=PID          end this process\n"
+	"      --process=PID          a process, which is ended\n"
 	"      --suffix=TEXT          what follows the random characters\n"
 	"      --tmpdir=FOLDER        where to make it (TMPDIR, else /tmp)\n"
 	"  -h, --help                 print this\n"
@@ -457,19 +456,18 @@ remove_one(struct cli *c, const char *name, int64_t number, bool keep)
 	put_place(c);
 	if (cli_ask(c, "/temp/remove", &why))
 		return cli_failed(c, &why);
-	cli_answer(c, 0, "result", &result);
-	cli_answer(c, 0, "reason", &reason);
+	const char *became = cli_answer(c, 0, "result", &result), *because = cli_answer(c, 0, "reason", &reason);
 	int status = EXIT_DONE;
-	if (strcmp(result.p, "failed") == 0) {
-		why_set(&why, ERR_IO, "%.300s could not be removed: %.250s", name, *reason.p ? reason.p : "time was over");
+	if (strcmp(became, "failed") == 0) {
+		why_set(&why, ERR_IO, "%.300s could not be removed: %.250s", name, *because ? because : "the time for it was over");
 		status = cli_failed(c, &why);
 	} else {
-		if (strcmp(result.p, "left") == 0) {
+		if (strcmp(became, "left") == 0) {
 			status = EXIT_NO;
 			if (!c->json && !c->quiet)
-				cli_say(c, "%.400s was left alone: %s", name, reason.p);
+				cli_say(c, "%.400s was left alone: %s", name, because);
 		} else if (c->verbose && !c->quiet) {
-			cli_say(c, "%.400s: %s", name, result.p);
+			cli_say(c, "%.400s: %s", name, became);
 		}
 		put_result(c, NULL);
 	}
@@ -525,10 +523,12 @@ remove_these(struct cli *c, bool keep)
 	int status = EXIT_DONE;
 	int64_t number;
 	for (int i = optind; i < c->argc; i++) {
-		const char *bad = num_int(c->argv[i], strlen(c->argv[i]), 1, JSON_INT_MAX, &number) == 0 ? NULL : remove_bad_path(c->argv[i]);
-		if (bad)
-			bad_path(c, c->argv[i], bad);
-		cli_text(c, "the path", c->argv[i]);
+		const char *name = c->argv[i];
+		if (*name && name[strspn(name, "0123456789")] == '\0')
+			(void)cli_number(c, "the id", name, 1, JSON_INT_MAX);
+		else if (remove_bad_path(name))
+			bad_path(c, name, remove_bad_path(name));
+		cli_text(c, "the path", name);
 	}
 	for (int i = optind; i < c->argc; i++) {
 		if (num_int(c->argv[i], strlen(c->argv[i]), 1, JSON_INT_MAX, &number) < 0)
@@ -595,9 +595,11 @@ list(struct cli *c)
 		picture_resources(&p, 0, 0);
 	} else {
 		for (int k = json_first(&c->answer, resources); k >= 0; k = json_next(&c->answer, resources, k)) {
-			if (!*cli_answer(c, k, "path", &b) && !*cli_answer(c, k, "command", &b))
-				buf_int(&b, cli_answer_int(c, k, "pid"));
-			text_show(&c->out, b.p, b.n);
+			bool named = *cli_answer(c, k, "path", &b) || *cli_answer(c, k, "command", &b);
+			if (named)
+				text_show(&c->out, b.p, b.n);
+			else
+				buf_int(&c->out, cli_answer_int(c, k, "pid"));
 			buf_char(&c->out, '\n');
 		}
 	}

@@ -285,7 +285,11 @@ resource_row(const struct picture *p, struct render_table *t, int k)
 	render_cell(t, PLAIN, text.p ? text.p : "");
 	render_cell(t, colour, state);
 	render_cell(t, PLAIN, text_of(p, k, "kind", &b));
-	render_cell(t, PLAIN, *text_of(p, k, "callId", &b) ? b.p : text_of(p, k, "participantId", &b));
+	buf_clear(&text);
+	buf_str(&text, text_of(p, k, "participantId", &b));
+	if (*text_of(p, k, "callId", &b))
+		buf_fmt(&text, ", %s", b.p);
+	render_cell(t, PLAIN, text.p ? text.p : "");
 	buf_clear(&text);
 	render_duration(&text, json_number(p->json, k, "ageMs"));
 	render_cell(t, PLAIN, text.p ? text.p : "");

@@ -553,7 +553,7 @@ close_frame(struct run *r)
 	r->how.cancelled = r->stop == STOP_ABORT || r->stop == STOP_CANCEL || r->stop == STOP_CRASH;
 	r->how.oom_killed = *problem && !r->stop && r->frame.hold.cgroup.n && cgroup_was_oom_killed(r->frame.hold.cgroup.p);
 	int rc = frame_end(&r->frame, &r->how, r->s->say, r->why);
-	if (rc < 0 && r->why->code == ERR_ENDED) {
+	if (rc < 0 && err_is_end(r->why->code)) {
 		rc = 0; /* it ended the call with the operation, perhaps just now */
 		r->why->code = ERR_NONE;
 	}
