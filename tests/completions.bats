@@ -61,7 +61,7 @@ sorted() {
 
 @test "bash: the options of every command are those of its help" {
 	for tool in "${tools[@]}"; do
-		[ "$tool" != dpl-call ] || continue
+		[[ $tool != dpl-call && $tool != dpl-temp ]] || continue
 		is "$(offered "$tool --")" "$(all_options "$tool")"
 		is "$(offered "dpl ${tool#dpl-} --")" "$(all_options "$tool")"
 	done
@@ -84,6 +84,21 @@ sorted() {
 	is "$(offered 'dpl-call end --re')" '--result='
 	has "$(offered 'dpl-call start --')" --aborted-ok --no-fail-on-crash --parent=
 	is "$(offered 'dpl-call list --aborted')" ''
+}
+
+@test "bash: dpl-temp has subcommands, and what is registered" {
+	is "$(offered 'dpl-temp ')" '--help --version add list make remove'
+	is "$(offered 'dpl temp re')" remove
+	is "$(offered 'dpl-temp make --')" '--call= --directory --help --json --ledger= --operation= --participant= --quiet --suffix= --timeout= --tmpdir= --verbose --version'
+	has "$(offered 'dpl-temp add --')" --by-name --command= --process= --key=
+	is "$(offered 'dpl-temp remove --key')" ''
+	is "$(offered 'dpl-temp add --call ')" "$call"
+	mkdir -p folder
+	is "$(offered 'dpl-temp make --tmpdir fo')" folder
+	dpl-temp add -q --by-name "$PWD/one" "$PWD/two"
+	is "$(offered 'dpl-temp remove ')" "$(sorted "$PWD/one" "$PWD/two")"
+	is "$(offered "dpl temp remove -o $op $PWD/t")" "$PWD/two"
+	is "$(offered 'dpl-cleanup ')" "$(sorted @ @@ "$op")"
 }
 
 @test "bash: operations: live ones behind -o, ended ones too for dpl-show" {
@@ -155,7 +170,7 @@ fish_offers() {
 	fish --no-config --no-execute "$files/dpl.fish"
 	is "$(fish_offers 'dpl ')" "$(sorted "${tools[@]#dpl-}" help)"
 	for tool in "${tools[@]}"; do
-		[ "$tool" != dpl-call ] || continue
+		[[ $tool != dpl-call && $tool != dpl-temp ]] || continue
 		is "$(fish_offers "$tool --")" "$(all_options "$tool" | tr -d =)"
 	done
 	is "$(fish_offers 'dpl-show ')" "$(sorted @ @@ "$op" "$old")"
@@ -168,6 +183,10 @@ fish_offers() {
 	is "$(DPL_OPERATION='' fish_offers "dpl-call end --operation=$op ")" "$call"
 	is "$(fish_offers 'dpl call list --')" '--all --by --help --json --ledger --operation --quiet --verbose --version'
 	is "$(fish_offers 'dpl-log -l w')" warning
+	is "$(fish_offers 'dpl-temp ')" 'add list make remove'
+	has "$(fish_offers 'dpl temp add --')" --by-name --command --process
+	dpl-temp add -q --by-name "$PWD/one"
+	is "$(fish_offers 'dpl-temp remove ')" "$PWD/one"
 	is "$(fish_offers 'dpl-watch ')" "$(sorted @ @@ "$op")"
 	is "$(fish_offers 'dpl-watch --until i')" idle
 	mkdir elsewhere
@@ -224,6 +243,10 @@ zsh_offers() {
 	is "$(zsh_offers 'dpl-log -o ')" "$(sorted @ @@ "$op")"
 	is "$(zsh_offers 'dpl call end ')" "$call"
 	is "$(zsh_offers 'dpl-call ')" 'end fail list run start'
+	is "$(zsh_offers 'dpl-temp ')" 'add list make remove'
+	has "$(zsh_offers 'dpl-temp add --')" --by-name --command --process
+	dpl-temp add -q --by-name "$PWD/one"
+	is "$(zsh_offers 'dpl-temp remove ')" "$PWD/one"
 	is "$(zsh_offers 'dpl-log -l ')" 'debug error info warning'
 	is "$(zsh_offers 'dpl-watch ')" "$(sorted @ @@ "$op")"
 	is "$(zsh_offers 'dpl-watch --until ')" 'aborted call= completed failed idle left= participant='

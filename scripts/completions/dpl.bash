@@ -38,7 +38,7 @@ _dpl_ids() {
 			[[ ${value:0:2} != \~/ ]] || value=$HOME/${value:2}
 			options+=(-C "$value")
 			;;
-		-o | --operation) [[ $1 != dpl-call ]] || options+=(-o "$value") ;;
+		-o | --operation) [[ $1 == dpl-show ]] || options+=(-o "$value") ;;
 		esac
 	done
 	command "$@" "${options[@]}" 2>/dev/null
@@ -61,7 +61,7 @@ _dpl_offer() {
 _dpl_value() {
 	local ids
 	case $1 in
-	LEDGER)
+	LEDGER | FOLDER)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		;;
@@ -77,6 +77,11 @@ _dpl_value() {
 		# --id makes a new one.
 		[[ $2 != --id ]] || return
 		mapfile -t ids < <(_dpl_ids dpl-call list -q)
+		_dpl_offer "${ids[@]}"
+		;;
+	RESOURCE)
+		compopt -o filenames 2>/dev/null # for its quoting
+		mapfile -t ids < <(_dpl_ids dpl-temp list -q)
 		_dpl_offer "${ids[@]}"
 		;;
 	LEVEL) _dpl_offer debug info warning error ;;
@@ -131,6 +136,12 @@ _dpl() {
 		-*) sub=run ;;
 		*) sub=${words[first]} first=$((first + 1)) ;;
 		esac
+	elif [[ $tool == dpl-temp ]]; then
+		if [[ $COMP_CWORD == "$first" ]]; then
+			_dpl_offer make add remove list --help --version
+			return
+		fi
+		sub=${words[first]} first=$((first + 1))
 	fi
 	mapfile -t options < <(_dpl_options "$tool" "$sub")
 
@@ -179,9 +190,11 @@ _dpl() {
 		return
 	fi
 	case $tool-$sub in
-	dpl-show- | dpl-watch-) _dpl_value OPERATION '' ;;
+	dpl-cleanup- | dpl-show- | dpl-watch-) _dpl_value OPERATION '' ;;
 	dpl-call-end | dpl-call-fail) _dpl_value CALL '' ;;
+	dpl-temp-remove) _dpl_value RESOURCE '' ;;
+	dpl-temp-add) compopt -o default 2>/dev/null ;;
 	esac
 }
 
-complete -F _dpl dpl dpl-abort dpl-batch dpl-beat dpl-call dpl-complete dpl-create dpl-join dpl-leave dpl-log dpl-show dpl-watch
+complete -F _dpl dpl dpl-abort dpl-batch dpl-beat dpl-call dpl-cleanup dpl-complete dpl-create dpl-join dpl-leave dpl-log dpl-show dpl-temp dpl-watch
