@@ -41,7 +41,7 @@ FUZZ_SECONDS ?= 20
 STD      = -std=c11 $(WARN) -MMD -MP -include lib/banned.h
 
 # What only the commands use; heap.c replaces malloc in the static ones.
-FACE     = board cli cli_keeper picture reader render timeline until
+FACE     = board cli cli_keeper explain phrase picture reader render timeline until
 LIB_SRC  = $(filter-out $(FACE:%=lib/%.c) lib/heap.c,$(wildcard lib/*.c))
 CLI_SRC  = $(filter-out lib/dpl.c lib/heap.c,$(wildcard lib/*.c)) $(CMD_HEAP)
 TOOLS    = $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
@@ -105,7 +105,7 @@ $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
 	$(CC) $(STD) $(CPPFLAGS) $(CFLAGS) -o $@ $(filter %.c %.o,$^)
 
-$(BUILD)/tools/beatfile: $(LIB_OBJ)
+$(BUILD)/tools/beatfile $(BUILD)/tools/rm: $(LIB_OBJ)
 
 TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
 

@@ -171,6 +171,7 @@ send_end(struct cli *c, const char *path, const char *call)
 		why_set(&why, ERR_CALL_ENDED, "call %s has ended before in %s", call, c->id);
 		cli_die(c, &why);
 	}
+	cli_say_resources(c, false);
 	if (c->json)
 		cli_out_json(c);
 }

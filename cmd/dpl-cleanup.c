@@ -8,9 +8,9 @@
 #include "text.h"
 
 static const char usage[] =
-	"usage: dpl-cleanup [-njqv] [-C ledger] [-o operation] [-t timeout] [--forget]\n"
+	"usage: dpl-cleanup [-jnqv] [-C ledger] [-o operation] [-t timeout] [--forget]\n"
 	"                   [operation ...]\n"
-	"       dpl-cleanup --sweep [-njqv] [-C ledger] [-t timeout] [--forget]\n"
+	"       dpl-cleanup --sweep [-jnqv] [-C ledger] [-t timeout] [--forget]\n"
 	"       dpl-cleanup --prune [-jqv] [-C ledger] [--keep number]\n"
 	"\n"
 	"Look over an operation, with --sweep over all that are live: record who died, end what\n"

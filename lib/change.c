@@ -85,14 +85,14 @@ change_begin(struct change *c, struct request *r, const char *id, void (*reply)(
 	c->j = request_live(r, id, false);
 	verbs_unlock(r->v, c->j);
 	if (!c->j)
-		return r->key && r->why.code == ERR_ENDED ? from_backup(c, id) : -1;
+		return r->key && err_is_end(r->why.code) ? from_backup(c, id) : -1;
 	/* The long search without the lock, the rest under it. */
 	uint64_t searched = c->j->op.h.offset;
 	int rc = r->key ? find_key(c, 0) : 0;
 	if (rc != 0)
 		return rc;
 	if (store_lock(&r->v->store, c->j, &r->why) < 0) {
-		if (r->why.code != ERR_ENDED)
+		if (!err_is_end(r->why.code))
 			return -1;
 		request_close(r, c->j);
 		c->j = NULL;

@@ -108,6 +108,9 @@ void cli_open(struct cli *c);
 /* A line on stderr, behind the tool's name, whatever -q says. */
 void cli_say(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Say on stderr which temp resources the answer tells of that stayed, and with `went` how many were removed; not with -q. */
+void cli_say_resources(struct cli *c, bool went);
+
 /* Begin the next request. */
 void cli_again(struct cli *c);
 

@@ -55,6 +55,12 @@ err_info(enum err code)
 	return &table[code < ERR_COUNT ? code : ERR_IO];
 }
 
+bool
+err_is_end(enum err code)
+{
+	return code == ERR_ENDED || code == ERR_FAILED;
+}
+
 enum err
 err_by_name(const char *name)
 {

@@ -73,6 +73,9 @@ struct err_info {
 	bool retryable;   /* the same request may succeed later */
 };
 
+/* Whether it says that the operation is over: it has ended, or has failed of a death. */
+bool err_is_end(enum err code);
+
 /* The row of a code. */
 const struct err_info *err_info(enum err code);
 

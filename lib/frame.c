@@ -194,6 +194,8 @@ try_end(struct frame *f, const struct frame_end *e, const struct notice *say, st
 	if (e->problem) {
 		put_text(&body, "error", e->problem);
 		json_put_bool(&body, "cancelled", e->cancelled);
+		if (e->oom_killed)
+			json_put_bool(&body, "oomKilled", true);
 	} else if (e->result) {
 		json_put(&body, "result", e->result);
 	}

@@ -34,6 +34,7 @@ struct frame_end {
 	struct rusage usage;
 	const char *problem;     /* it failed, and why; NULL: it ended well */
 	bool cancelled;          /* … no: it was stopped */
+	bool oom_killed;         /* it failed because the kernel killed it, or a process of its tree, when memory was out */
 	const char *result;      /* NULL: none */
 };
 

@@ -27,6 +27,12 @@ fsx_open(int dir, const char *name, int flags, mode_t mode)
 	return fd;
 }
 
+int
+fsx_statx(int dir, const char *name, unsigned wanted, struct statx *x)
+{
+	return (int)syscall(SYS_statx, dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, wanted, x);
+}
+
 void
 fsx_close(int *fd)
 {

@@ -25,6 +25,7 @@ int verb_list(struct request *r);
 int verb_resolve(struct request *r);
 int verb_events(struct request *r);
 int verb_changes(struct request *r);
+int verb_why(struct request *r);
 int verb_temp_add(struct request *r);
 int verb_temp_made(struct request *r);
 int verb_temp_remove(struct request *r);

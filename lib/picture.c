@@ -50,6 +50,19 @@ picture_ago(const struct picture *p, struct buf *b, const char *time)
 }
 
 void
+picture_line(const struct picture *p, const char *label, enum colour colour, const char *text)
+{
+	struct buf shown = {0};
+	if (!*text)
+		return;
+	text_show(&shown, text, strlen(text));
+	buf_fmt(p->out, "%-13s", label);
+	render_text(p->out, p->colours ? colour : PLAIN, shown.n ? shown.p : "");
+	buf_char(p->out, '\n');
+	buf_free(&shown);
+}
+
+void
 picture_count(struct buf *b, int64_t n, const char *what)
 {
 	if (n > 0)

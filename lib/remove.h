@@ -62,7 +62,7 @@ const char *remove_bad_path(const char *path);
 
 /* Whether a path may never be removed: "/", a mount point, /proc and /sys and all in them, /dev and what is in it but for shm and
  * mqueue, /run, /run/user/N, /tmp and /var/tmp themselves, the ledger and all in it, a home ($HOME, those of /etc/passwd), the working
- * folder, and every parent of one of these.  It need not be there.  0, or -1 with ERR_PROTECTED. */
+ * folder, and every parent of one of these; so is what remove_bad_path finds fault with.  It need not be there.  0, or -1 with ERR_PROTECTED. */
 int remove_refused(const char *path, const struct remove_rules *rules, struct why *why);
 
 /* The identity of what stands at the path now; a link is not followed.  0, or -1 with errno; ELOOP: one of its parents is a link. */

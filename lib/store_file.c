@@ -12,6 +12,7 @@
 #include "archive.h"
 #include "fsx.h"
 #include "id.h"
+#include "json.h"
 #include "lock.h"
 #include "remove.h"
 #include "store.h"
@@ -192,9 +193,20 @@ open_in(struct store *s, const char *place, const char *id, const struct journal
 }
 
 static int
-has_ended(const struct journal *j, const char *id, struct why *why)
+has_ended(struct journal *j, const char *id, struct why *why)
 {
 	const struct op_head *h = &j->op.h;
+	if (h->state == OP_FAILED && h->crashes) {
+		struct buf text = {0}, reason = {0};
+		struct entry e;
+		if (journal_line(j, h->end, &text) == 0 && !entry_parse(text.p, text.n, &e))
+			json_unescape(&reason, e.reason.p ? e.reason.p : "", e.reason.n);
+		why_set(why, ERR_FAILED, "operation %s has failed: %s", id, reason.n ? reason.p : "somebody died");
+		why_hint(why, "dpl-show --why %s", id);
+		buf_free(&text);
+		buf_free(&reason);
+		return -1;
+	}
 	why_set(why, ERR_ENDED, "operation %s has ended (%s%s)", id, op_state_name(h->state), h->aborted && h->state == OP_COMPLETED ? ", aborted" : "");
 	why_hint(why, "dpl-show %s", id);
 	return -1;

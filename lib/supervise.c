@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "clock.h"
 #include "fsx.h"
 #include "output.h"
@@ -550,8 +551,9 @@ close_frame(struct run *r)
 	}
 	r->how.problem = r->stop ? r->stop_reason : *problem ? problem : NULL;
 	r->how.cancelled = r->stop == STOP_ABORT || r->stop == STOP_CANCEL || r->stop == STOP_CRASH;
+	r->how.oom_killed = *problem && !r->stop && r->frame.hold.cgroup.n && cgroup_was_oom_killed(r->frame.hold.cgroup.p);
 	int rc = frame_end(&r->frame, &r->how, r->s->say, r->why);
-	if (rc < 0 && r->why->code == ERR_ENDED) {
+	if (rc < 0 && err_is_end(r->why->code)) {
 		rc = 0; /* it ended the call with the operation, perhaps just now */
 		r->why->code = ERR_NONE;
 	}

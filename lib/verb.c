@@ -34,6 +34,7 @@ static const struct {
 	VERB("/operation/resolve", verb_resolve, false),
 	VERB("/operation/show", verb_show, false),
 	VERB("/operation/state", verb_state, false),
+	VERB("/operation/why", verb_why, false),
 	VERB("/temp/add", verb_temp_add, true),
 	VERB("/temp/list", verb_temp_list, false),
 	VERB("/temp/made", verb_temp_made, true),

@@ -365,60 +365,30 @@ by_state(struct request *r, struct journal *j, struct heartbeat *h, const struct
 	return rc;
 }
 
-/* An operation that failed is told from one that is merely over. */
-static int
-has_failed(struct request *r, const struct heartbeat *h)
-{
-	struct journal j;
-	struct why ended = r->why, ignored;
-	static const struct journal_options head_only = {.head = true, .stop_seq = UINT64_MAX, .stop_ms = INT64_MAX};
-	if (r->why.code != ERR_ENDED || store_get(&r->v->store, h->id, STORE_ANY, &head_only, &j, &ignored) < 0)
-		return -1;
-	r->why = ended;
-	if (j.op.h.state == OP_FAILED && j.op.h.crashes) {
-		struct buf text = {0}, reason = {0};
-		struct entry e;
-		if (journal_line(&j, j.op.h.end, &text) == 0 && !entry_parse(text.p, text.n, &e) && e.reason.n)
-			json_unescape(&reason, e.reason.p, e.reason.n);
-		why_set(&r->why, ERR_FAILED, "operation %s has failed: %s", h->id, reason.n ? reason.p : "somebody died");
-		why_hint(&r->why, "dpl-show --why %s", h->id);
-		buf_free(&text);
-		buf_free(&reason);
-	}
-	journal_close(&j);
-	return -1;
-}
-
-static int
-carry_out(struct request *r, struct heartbeat *h, const struct progress *p, bool look)
-{
-	struct done d;
-	if (p->wanted && put_progress(r, h->id, h->by, h->call, p) < 0)
-		return -1;
-	verbs_unlock(r->v, NULL);
-	if (*h->died)
-		return bury(r, h);
-	bool plain = !h->whole && !h->asks && !look && !*h->look_at && !r->v->opened;
-	int answered = plain ? by_head(r, h, &d) : 0;
-	if (answered)
-		return answered < 0 ? -1 : 0;
-	struct journal *j = request_live(r, h->id, true);
-	if (!j)
-		return -1;
-	if (!plain)
-		d = beat(r, j, h, look);
-	return by_state(r, j, h, &d);
-}
-
 int
 verb_heartbeat(struct request *r)
 {
 	struct heartbeat h;
 	struct progress p;
+	struct done d;
 	bool look = false;
 	if (read_heartbeat(r, &h, &p, &look) < 0)
 		return -1;
-	return carry_out(r, &h, &p, look) < 0 ? has_failed(r, &h) : 0;
+	if (p.wanted && put_progress(r, h.id, h.by, h.call, &p) < 0)
+		return -1;
+	verbs_unlock(r->v, NULL);
+	if (*h.died)
+		return bury(r, &h);
+	bool plain = !h.whole && !h.asks && !look && !*h.look_at && !r->v->opened;
+	int answered = plain ? by_head(r, &h, &d) : 0;
+	if (answered)
+		return answered < 0 ? -1 : 0;
+	struct journal *j = request_live(r, h.id, true);
+	if (!j)
+		return -1;
+	if (!plain)
+		d = beat(r, j, &h, look);
+	return by_state(r, j, &h, &d);
 }
 
 /* Look over the others without beating: for one who watches and takes no part. */

@@ -342,9 +342,10 @@ end_call(struct request *r, enum event event, const char *member)
 	const char *text;
 	struct change c;
 	int64_t outcome[OUTCOMES];
-	bool cancelled = false;
+	bool cancelled = false, oom_killed = false;
 	if (request_operation(r, id) < 0 || request_call(r, "callId", true, call) < 0 || request_participant(r, false, by) < 0 ||
-	    read_outcome(r, outcome) < 0 || (event == EVENT_CALL_FAILED && request_bool(r, "cancelled", &cancelled) < 0))
+	    read_outcome(r, outcome) < 0 ||
+	    (event == EVENT_CALL_FAILED && (request_bool(r, "cancelled", &cancelled) < 0 || request_bool(r, "oomKilled", &oom_killed) < 0)))
 		return -1;
 	if (cancelled)
 		event = EVENT_CALL_CANCELLED;
@@ -369,6 +370,8 @@ end_call(struct request *r, enum event event, const char *member)
 		for (int i = 0; i < OUTCOMES; i++)
 			if (outcome[i] >= 0)
 				json_put_int(b, outcomes[i], outcome[i]);
+		if (oom_killed)
+			json_put_bool(b, "oomKilled", true);
 		if (text)
 			json_put(b, cancelled ? "reason" : member, text);
 		rc = change_commit(&c);

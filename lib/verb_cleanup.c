@@ -38,7 +38,7 @@ find(struct request *r, const struct asked *a, struct journal **own)
 	struct verbs *v = r->v;
 	struct journal *j = a->dry ? NULL : request_live(r, a->id, true);
 	*own = NULL;
-	if (j || (!a->dry && r->why.code != ERR_ENDED))
+	if (j || (!a->dry && !err_is_end(r->why.code)))
 		return j;
 	if (request_store(r, false) < 0)
 		return NULL;

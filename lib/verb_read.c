@@ -467,7 +467,7 @@ verb_events(struct request *r)
 	/* One that lives stays open between requests: who follows it folds only what is new. */
 	j = request_live(r, id, false);
 	if (!j) {
-		if (r->why.code != ERR_ENDED || store_get(&r->v->store, id, STORE_ANY, NULL, &ended, &r->why) < 0)
+		if (!err_is_end(r->why.code) || store_get(&r->v->store, id, STORE_ANY, NULL, &ended, &r->why) < 0)
 			return -1;
 		j = &ended;
 	}

@@ -226,6 +226,8 @@ put_outcome(struct buf *b, const struct entry *e)
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++)
 		if (members[i].value >= 0)
 			json_put_int(b, members[i].name, members[i].value);
+	if (e->oom_killed)
+		json_put_bool(b, "oomKilled", true);
 }
 
 void

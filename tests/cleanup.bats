@@ -368,7 +368,7 @@ $(<made)"
 
 @test "a second Ctrl-C does not cut the cleanup short" {
 	local i
-	supervised dpl-call --on-cleanup 'sleep 0.5; echo done >>hook' -- sh -c 'dpl-temp make -d >made; mkdir -p "$(cat made)/a/b/c"; exec sleep 60'
+	supervised env --default-signal=INT dpl-call --on-cleanup 'sleep 0.5; echo done >>hook' -- sh -c 'dpl-temp make -d >made; mkdir -p "$(cat made)/a/b/c"; exec sleep 60'
 	wait_for '[ -e made ] && [ -e "$(<made)/a/b/c" ]'
 	for ((i = 0; i < 20; i++)); do
 		kill -INT "$pid" 2>/dev/null || break

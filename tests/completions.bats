@@ -66,7 +66,7 @@ sorted() {
 		is "$(offered "dpl ${tool#dpl-} --")" "$(all_options "$tool")"
 	done
 	is "$(offered 'dpl-show -')" "$(sorted -a -C -j -o -p -q -v -h -V --all --ledger= --json --operation= --participant= --quiet --verbose --at= --color= \
-		--trail --tree --help --version)"
+		--trail --tree --why --help --version)"
 	is "$(offered 'dpl-show --tr')" '--trail --tree'
 }
 
@@ -111,6 +111,9 @@ sorted() {
 	is "$(offered 'dpl-show --trail ')" "$(sorted @ @@ "$op" "$old")"
 	is "$(offered 'dpl show -o ')" "$(sorted @ @@ "$op" "$old")"
 	is "$(offered "dpl-show $old")" "$old"
+	is "$(offered 'dpl-show --why ')" "$(sorted @ @@ "$op" "$old")"
+	is "$(offered "dpl-show --why -o $op ")" "$(sorted "$call" over)"
+	is "$(offered "dpl show --operation=$op --why o")" over
 	is "$(offered 'dpl-show -- -')" ''
 	is "$(offered 'dpl-log ')" ''
 	is "$(offered 'dpl-watch ')" "$(sorted @ @@ "$op")"
@@ -175,6 +178,8 @@ fish_offers() {
 	done
 	is "$(fish_offers 'dpl-show ')" "$(sorted @ @@ "$op" "$old")"
 	is "$(fish_offers 'dpl show ')" "$(sorted @ @@ "$op" "$old")"
+	is "$(fish_offers 'dpl-show --why ')" "$(sorted @ @@ "$op" "$old")"
+	is "$(fish_offers "dpl-show --why --operation=$op ")" "$(sorted "$call" over)"
 	is "$(fish_offers 'dpl-log -o ')" "$(sorted @ @@ "$op")"
 	is "$(fish_offers 'dpl-show -o ')" "$(sorted @ @@ "$op" "$old")"
 	is "$(fish_offers 'dpl-call ')" 'end fail list run start'
@@ -240,6 +245,8 @@ zsh_offers() {
 	is "$(head -n 1 "$files/_dpl")" "#compdef dpl ${tools[*]}"
 	is "$(zsh_offers 'dpl ')" "$(sorted "${tools[@]#dpl-}" help)"
 	is "$(zsh_offers 'dpl-show ')" "$(sorted @ @@ "$op" "$old")"
+	is "$(zsh_offers 'dpl-show --why ')" "$(sorted @ @@ "$op" "$old")"
+	is "$(zsh_offers "dpl-show --why -o $op ")" "$(sorted "$call" over)"
 	is "$(zsh_offers 'dpl-log -o ')" "$(sorted @ @@ "$op")"
 	is "$(zsh_offers 'dpl call end ')" "$call"
 	is "$(zsh_offers 'dpl-call ')" 'end fail list run start'

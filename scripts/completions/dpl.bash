@@ -44,6 +44,15 @@ _dpl_ids() {
 	command "$@" "${options[@]}" 2>/dev/null
 }
 
+# _dpl_has WORD...: whether the line has one of them
+_dpl_has() {
+	local word
+	for word; do
+		[[ " ${words[*]:first} " != *" $word "* ]] || return 0
+	done
+	return 1
+}
+
 # _dpl_offer WORD...: those that begin with what is typed
 _dpl_offer() {
 	local word typed=$cur skip=''
@@ -190,7 +199,16 @@ _dpl() {
 		return
 	fi
 	case $tool-$sub in
-	dpl-cleanup- | dpl-show- | dpl-watch-) _dpl_value OPERATION '' ;;
+	dpl-show-)
+		# A call, where --why has its operation already.
+		if _dpl_has --why && _dpl_has -o --operation; then
+			mapfile -t ids < <(_dpl_ids dpl-call list -aq)
+			_dpl_offer "${ids[@]}"
+		else
+			_dpl_value OPERATION ''
+		fi
+		;;
+	dpl-cleanup- | dpl-watch-) _dpl_value OPERATION '' ;;
 	dpl-call-end | dpl-call-fail) _dpl_value CALL '' ;;
 	dpl-temp-remove) _dpl_value RESOURCE '' ;;
 	dpl-temp-add) compopt -o default 2>/dev/null ;;

@@ -49,6 +49,16 @@ function __dpl_operations -a which
     __dpl_ids dpl-show $which
 end
 
+# What dpl-show is about: with --why a call, where the line has the operation already.
+function __dpl_shown
+    set -l tokens (commandline -opc)
+    if contains -- --why $tokens; and string match -qr -- '^(-o|--operation(=.*)?)$' $tokens
+        __dpl_ids dpl-call list -aq
+    else
+        __dpl_operations -aq
+    end
+end
+
 # The subcommand that the line has, or none; options alone are those of run.
 function __dpl_call_is
     set -l tokens (commandline -opc)
@@ -125,7 +135,7 @@ for tool in abort batch beat cleanup complete create join leave log show watch
     complete -c dpl-$tool -f
     __dpl_register dpl-$tool ''
 end
-complete -c dpl-show -a '(__dpl_operations -aq)'
+complete -c dpl-show -a '(__dpl_shown)'
 complete -c dpl-watch -a '(__dpl_operations -q)'
 complete -c dpl-cleanup -a '(__dpl_operations -q)'
 
