@@ -155,7 +155,7 @@ protect_homes(const struct question *q)
 	if (!own || (!is_home(q, own) && (own[0] != '/' || !is_folder_found(q, own))))
 		return PROTECT_NOT;
 	refuse(q, "is your home ($HOME), or holds it");
-	return PROTECT_NOW;
+	return PROTECT_HOME;
 }
 
 enum protection
@@ -183,7 +183,7 @@ protect_path(const char *path, const char *ledger, const struct protect_found *f
 	/* Linux says "(unreachable)…" where it is not below the root folder. */
 	if (getcwd(here, sizeof here) && here[0] == '/' && holds(&q, here)) {
 		refuse(&q, "holds the working folder");
-		return PROTECT_NOW;
+		return PROTECT_HERE;
 	}
 	return PROTECT_NOT;
 }

@@ -70,7 +70,7 @@ int remove_identify(const char *path, struct remove_identity *id);
 
 /* Delete what the order names if it is still that.  *entries is how many names were deleted, with those in folders.  `reason` gets
  * one line of text for people: empty when DONE or GONE, else why, and of what the first that could not be deleted.  A folder of which
- * some could not be deleted is emptied as far as possible.  Who stands in the folder (its working folder is there) gets FAILED. */
+ * some could not be deleted is emptied as far as possible.  The working folder may be in it; $HOME only where dpl-temp made it. */
 enum remove_result remove_path(const struct remove_order *order, uint64_t *entries, char *reason, size_t size);
 
 /* Delete the file or folder `name` in `dir` and all below it, asking nothing of the above; what is mounted below stays, and gives EXDEV.

@@ -93,14 +93,20 @@ ends() {
 	[ -d b/hidden/op ] && [ ! -e b/x ]
 }
 
-@test "the working folder and its parents stay for who stands there" {
+@test "the working folder and its parents may not be registered, but go when they are what was" {
 	mkdir -p a/b/c
 	cd a/b
-	ends failed "$here/a"
-	ends failed "$here/a/b"
+	"$rm" refused "$here/a" && return 1
 	ends removed "$here/a/b/c"
-	cd "$here"
+	ends failed "$here/a" -m -i - -a 0
 	ends removed "$here/a"
+	cd "$here"
+}
+
+@test "the home of the environment goes where dpl-temp made it" {
+	mkdir -p a/home
+	HOME=$here/a/home ends failed "$here/a"
+	HOME=$here/a/home ends removed "$here/a" -m
 }
 
 @test "a mount point, and what is mounted below: the rest goes" {
