@@ -210,7 +210,7 @@ ends() {
 
 @test "a wide folder, in little memory, and stopped on the way" {
 	mkdir wide
-	(cd wide && seq 30000 | xargs touch && seq 30001 30100 | xargs mkdir)
+	(cd wide && seq 8000 | xargs touch && seq 8001 8100 | xargs mkdir)
 	ends stopped "$here/wide" -c 5
 	has "$output" 'it was told to stop'
 	ends stopped "$here/wide" -t 1
