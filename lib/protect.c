@@ -80,6 +80,8 @@ is_of_the_system(const struct question *q)
 	for (size_t i = 0; i < sizeof only / sizeof *only; i++)
 		if (covers(q->path, only[i]))
 			return refuse(q, "belongs to the system");
+	if (!strchr(q->path + 1, '/'))
+		return refuse(q, "stands directly below /");
 	if (strncmp(q->path, "/run/user/", 10) == 0 && !strchr(q->path + 10, '/'))
 		return refuse(q, "belongs to the system");
 	if (covers("/dev", q->path) && !covers("/dev/shm", q->path) && !covers("/dev/mqueue", q->path))

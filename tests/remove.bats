@@ -216,7 +216,7 @@ ends() {
 
 @test "a wide folder, in little memory, and stopped on the way" {
 	mkdir wide
-	(cd wide && seq 30000 | xargs touch && seq 30001 30100 | xargs mkdir)
+	(cd wide && seq 8000 | xargs touch && seq 8001 8100 | xargs mkdir)
 	ends stopped "$here/wide" -c 5
 	has "$output" 'it was told to stop'
 	ends stopped "$here/wide" -t 1
@@ -325,7 +325,7 @@ ends() {
 	mkdir tree
 	touch tree/kept file
 	for path in tree file; do
-		strace -f -o /dev/null -e trace=openat2 -e inject=openat2:error=ENOSYS "$rm" remove -i "$("$rm" identify "$here/$path")" "$here/$path" >said && return 1
+		ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 strace -f -o /dev/null -e trace=openat2 -e inject=openat2:error=ENOSYS "$rm" remove -i "$("$rm" identify "$here/$path")" "$here/$path" >said && return 1
 		has "$(<said)" 'failed 0 ' 'openat2'
 	done
 	[ -e tree/kept ] && [ -e file ]
