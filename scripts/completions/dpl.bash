@@ -38,7 +38,7 @@ _dpl_ids() {
 			[[ ${value:0:2} != \~/ ]] || value=$HOME/${value:2}
 			options+=(-C "$value")
 			;;
-		-o | --operation) [[ $1 == dpl-show ]] || options+=(-o "$value") ;;
+		-o | --operation) [[ $1 != dpl-call && $1 != dpl-temp ]] || options+=(-o "$value") ;;
 		esac
 	done
 	command "$@" "${options[@]}" 2>/dev/null
@@ -89,8 +89,8 @@ _dpl_value() {
 		_dpl_offer "${ids[@]}"
 		;;
 	RESOURCE)
-		compopt -o filenames 2>/dev/null # for its quoting
-		mapfile -t ids < <(_dpl_ids dpl-temp list -q)
+		# The paths among them; commands are removed by their number.
+		mapfile -t ids < <(_dpl_ids dpl-temp list -q | grep '^/')
 		_dpl_offer "${ids[@]}"
 		;;
 	LEVEL) _dpl_offer debug info warning error ;;
@@ -135,9 +135,12 @@ _dpl() {
 		fi
 		tool=dpl-${words[1]} first=2
 	fi
-	if [[ $tool == dpl-call ]]; then
-		if [[ $COMP_CWORD == "$first" && $cur != -* ]]; then
-			_dpl_offer run start end fail list -- --help --version
+	if [[ $tool == dpl-call || $tool == dpl-temp ]]; then
+		if [[ $COMP_CWORD == "$first" && ($cur != -* || $tool == dpl-temp) ]]; then
+			case $tool in
+			dpl-call) _dpl_offer run start end fail list -- --help --version ;;
+			dpl-temp) _dpl_offer make add remove list --help --version ;;
+			esac
 			return
 		fi
 		# Options alone are those of run.
@@ -145,12 +148,6 @@ _dpl() {
 		-*) sub=run ;;
 		*) sub=${words[first]} first=$((first + 1)) ;;
 		esac
-	elif [[ $tool == dpl-temp ]]; then
-		if [[ $COMP_CWORD == "$first" ]]; then
-			_dpl_offer make add remove list --help --version
-			return
-		fi
-		sub=${words[first]} first=$((first + 1))
 	fi
 	mapfile -t options < <(_dpl_options "$tool" "$sub")
 
@@ -208,10 +205,14 @@ _dpl() {
 			_dpl_value OPERATION ''
 		fi
 		;;
-	dpl-cleanup- | dpl-watch-) _dpl_value OPERATION '' ;;
+	dpl-watch-) _dpl_value OPERATION '' ;;
+	dpl-cleanup-) _dpl_value OPERATION '' ;;
 	dpl-call-end | dpl-call-fail) _dpl_value CALL '' ;;
+	dpl-temp-add)
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		;;
 	dpl-temp-remove) _dpl_value RESOURCE '' ;;
-	dpl-temp-add) compopt -o default 2>/dev/null ;;
 	esac
 }
 

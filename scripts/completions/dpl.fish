@@ -36,9 +36,9 @@ function __dpl_ids
             case '--ledger=*'
                 set -a options -C (string replace -r '^--ledger=' '' -- $tokens[$i])
             case -o --operation
-                test $argv[1] = dpl-show; or set -a options -o $value
+                contains $argv[1] dpl-call dpl-temp; and set -a options -o $value
             case '--operation=*'
-                test $argv[1] = dpl-show; or set -a options -o (string replace -r '^--operation=' '' -- $tokens[$i])
+                contains $argv[1] dpl-call dpl-temp; and set -a options -o (string replace -r '^--operation=' '' -- $tokens[$i])
         end
     end
     command $argv $options 2>/dev/null
@@ -47,6 +47,11 @@ end
 function __dpl_operations -a which
     printf '%s\n' @ @@
     __dpl_ids dpl-show $which
+end
+
+# The paths among the temp resources; commands are removed by their number.
+function __dpl_resources
+    __dpl_ids dpl-temp list -q | string match -r '^/.*'
 end
 
 # What dpl-show is about: with --why a call, where the line has the operation already.
@@ -59,7 +64,7 @@ function __dpl_shown
     end
 end
 
-# The subcommand that the line has, or none; options alone are those of run.
+# The subcommand of dpl-call or dpl-temp that the line has, or none; options alone are those of run.
 function __dpl_call_is
     set -l tokens (commandline -opc)
     set -l verb "$tokens[2]"
@@ -152,12 +157,12 @@ complete -c dpl-call -n '__dpl_call_is run; and __dpl_has_command' -a '(__dpl_co
 complete -c dpl-call -n '__dpl_call_is end fail' -a '(__dpl_ids dpl-call list -q)'
 
 complete -c dpl-temp -f
-complete -c dpl-temp -n 'test (count (commandline -opc)) = 1' -a make -d 'make a file that is removed'
-complete -c dpl-temp -n 'test (count (commandline -opc)) = 1' -a add -d 'register what is to be removed'
+complete -c dpl-temp -n 'test (count (commandline -opc)) = 1' -a make -d 'make a file and print its path'
+complete -c dpl-temp -n 'test (count (commandline -opc)) = 1' -a add -d 'register what is there'
 complete -c dpl-temp -n 'test (count (commandline -opc)) = 1' -a remove -d 'do away with it now'
 complete -c dpl-temp -n 'test (count (commandline -opc)) = 1' -a list -d 'show what is registered'
 for verb in make add remove list
     __dpl_register dpl-temp $verb
 end
 complete -c dpl-temp -n '__dpl_call_is add' -F
-complete -c dpl-temp -n '__dpl_call_is remove' -a '(__dpl_ids dpl-temp list -q)'
+complete -c dpl-temp -n '__dpl_call_is remove' -a '(__dpl_resources)'

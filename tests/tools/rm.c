@@ -18,7 +18,7 @@
 #include "num.h"
 #include "remove.h"
 
-static const char *const results[] = {"done", "gone", "left", "failed", "stopped"};
+static const char *const results[] = {"removed", "gone", "left", "failed", "stopped"};
 
 static _Noreturn void
 misuse(const char *what)
