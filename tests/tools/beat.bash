@@ -2,7 +2,7 @@
 # beat.bash - what the tests of beats, keepers and liveness share; loaded after helper.bash
 # shellcheck disable=SC2016,SC2034,SC2154 # jq's $; the tests read what is set here, and helper.bash sets the rest
 
-PATH=$BUILD/tools:$PATH
+PATH=$PATH:$BUILD/tools # behind: one of them is called rm
 
 # quick_operation [OPTION ...]: an operation of this shell that beats every 100 ms, whose held ones hang after 500.
 quick_operation() {
