@@ -106,7 +106,7 @@ $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
 	$(CC) $(STD) $(CPPFLAGS) $(CFLAGS) -o $@ $(filter %.c %.o,$^)
 
-$(BUILD)/tools/beatfile $(BUILD)/tools/rm: $(LIB_OBJ)
+$(BUILD)/tools/beatfile $(BUILD)/tools/removing: $(LIB_OBJ)
 
 TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
 

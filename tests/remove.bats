@@ -7,7 +7,7 @@ load helper
 
 setup() {
 	fresh_ledger
-	rm=$BUILD/tools/rm
+	rm=$BUILD/tools/removing
 	here=$(pwd -P)
 	export rm here
 }
