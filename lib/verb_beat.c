@@ -131,7 +131,7 @@ put_names(struct request *r, struct journal *j, const struct heartbeat *h)
 	json_open(r->reply, "staleParticipants", '[');
 	for (uint32_t i = 0; i < j->op.people.n; i++) {
 		const struct op_person *p = table_at(&j->op.people, i);
-		if (p->key.gone || (!p->sessions && !p->death.len) || strcmp(p->key.name, h->by) == 0)
+		if (p->key.gone || (!p->sessions && !p->death.len) || strcmp(p->key.name, h->by) == 0 || (p->sessions && op_has_ended(&j->op)))
 			continue;
 		enum life life = p->sessions ? look_person(j, p, h->awake_ms, &b).life : LIFE_DEAD;
 		if (life == LIFE_ALIVE || life == LIFE_SUSPENDED)

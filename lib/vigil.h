@@ -20,6 +20,7 @@ struct vigil {
 	struct client *client;
 	const char *operation, *participant;
 	const char *call;        /* the supervised call, or NULL */
+	const char *outer;       /* … and the call that it is part of, or NULL */
 	const struct notice *verbose; /* what is said at -v; may be NULL */
 	int held;                /* the beat file, -1 for none */
 	int signals;             /* signalfd */
