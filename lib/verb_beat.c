@@ -105,7 +105,7 @@ put_before(struct request *r, const struct heartbeat *h)
 	struct journal_options then = {.keep = true, .stop_seq = UINT64_MAX, .stop_ms = h->before_wall};
 	struct journal j;
 	struct why ignored;
-	if (h->before_wall < 0 || store_get(&r->v->store, h->id, STORE_LIVE, &then, &j, &ignored) < 0) {
+	if (h->before_wall < 0 || store_get(&r->v->store, h->id, STORE_ANY, &then, &j, &ignored) < 0) {
 		json_put(r->reply, "before", NULL);
 		return;
 	}

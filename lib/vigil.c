@@ -100,6 +100,7 @@ take_error(struct vigil *v, struct json *j)
 	switch (v->error) {
 	case ERR_ENDED:
 	case ERR_FAILED:
+		v->ended = v->error;
 		find_end(v);
 		v->error = ERR_NONE;
 		return 0;
