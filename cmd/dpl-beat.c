@@ -25,7 +25,8 @@ static const char usage[] =
 	"                [--on-success command]\n"
 	"       dpl-beat --keep --pid pid [-jqv] [-C ledger] [-o operation] [-p participant]\n"
 	"                [--every duration] [--grace duration] [--jitter duration]\n"
-	"                [--on-error command] [--on-success command] [--session number]\n"
+	"                [--on-cleanup command] [--on-error command] [--on-failure command]\n"
+	"                [--on-success command] [--session number]\n"
 	"\n"
 	"Say that the participant is alive, and print the state: once, again and again with\n"
 	"--every, or in the background as the keeper of a process with --keep.\n"
@@ -44,7 +45,10 @@ static const char usage[] =
 	"      --jitter=DURATION      add up to so much to each interval at random\n"
 	"      --keep                 stay in the background and beat while --pid lives; print the\n"
 	"                             keeper's pid\n"
+	"      --on-cleanup=COMMAND   with --keep: run this in sh when the process was stopped or has\n"
+	"                             died, or somebody else has\n"
 	"      --on-error=COMMAND     run this in sh after a beat that found something wrong\n"
+	"      --on-failure=COMMAND   with --keep: run this in sh when the operation fails\n"
 	"      --on-success=COMMAND   run this in sh after each other beat\n"
 	"      --pid=PID              the process to keep\n"
 	"      --progress=DONE/TOTAL  record how far it is; DONE alone where TOTAL is unknown\n"
@@ -56,7 +60,7 @@ static const char usage[] =
 	"  dpl-beat --progress 40/100 -m 'read 40 files' || exit\n"
 	"  dpl-beat --keep --pid $$\n";
 
-enum { CALL = CLI_OWN, EVERY, GRACE, JITTER, KEEP, ON_ERROR, ON_SUCCESS, PID, PROGRESS, SESSION };
+enum { CALL = CLI_OWN, EVERY, GRACE, JITTER, KEEP, ON_CLEANUP, ON_ERROR, ON_FAILURE, ON_SUCCESS, PID, PROGRESS, SESSION };
 
 static const struct option options[] = {
 	CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_TIMEOUT, CLI_OUTPUT, CLI_HELP,
@@ -67,6 +71,8 @@ static const struct option options[] = {
 	{"jitter", required_argument, NULL, JITTER},
 	{"keep", no_argument, NULL, KEEP},
 	{"on-error", required_argument, NULL, ON_ERROR},
+	{"on-cleanup", required_argument, NULL, ON_CLEANUP},
+	{"on-failure", required_argument, NULL, ON_FAILURE},
 	{"on-success", required_argument, NULL, ON_SUCCESS},
 	{"pid", required_argument, NULL, PID},
 	{"progress", required_argument, NULL, PROGRESS},
@@ -114,10 +120,10 @@ put_count(struct cli *c, const char *name, int object)
 	struct buf text = {0};
 	if (object < 0)
 		return;
-	buf_fmt(&c->out, "%-8s %s%s, %lld participants, %lld calls, entry %lld\n", name, cli_answer(c, object, "state", &text),
+	int64_t people = cli_answer_int(c, object, "participantCount"), calls = cli_answer_int(c, object, "callFrameCount");
+	buf_fmt(&c->out, "%-8s %s%s, %lld participant%s, %lld call%s, entry %lld\n", name, cli_answer(c, object, "state", &text),
 		json_get(&c->answer, object, "aborted") >= 0 && *json_raw(&c->answer, json_get(&c->answer, object, "aborted"), &(size_t){0}) == 't' ? ", aborted" : "",
-		(long long)cli_answer_int(c, object, "participantCount"), (long long)cli_answer_int(c, object, "callFrameCount"),
-		(long long)cli_answer_int(c, object, "seq"));
+		(long long)people, people == 1 ? "" : "s", (long long)calls, calls == 1 ? "" : "s", (long long)cli_answer_int(c, object, "seq"));
 	buf_free(&text);
 }
 
@@ -414,6 +420,8 @@ check(struct cli *c, const struct wanted *w)
 		cli_misuse(c, "--pid goes with --keep");
 	if (w->grace && !w->keep)
 		cli_misuse(c, "--grace goes with --keep");
+	if ((k->duties.on_cleanup || k->duties.on_failure) && !w->keep)
+		cli_misuse(c, "--on-cleanup and --on-failure go with --keep");
 	if (w->session && !w->keep)
 		cli_misuse(c, "--session goes with --keep");
 	if (!w->keep && !w->every && (w->jitter || k->on_error || k->on_success))
@@ -445,6 +453,8 @@ main(int argc, char **argv)
 		case JITTER: k->jitter_ms = cli_duration(&c, "--jitter", w.jitter = optarg); break;
 		case KEEP: w.keep = true; break;
 		case ON_ERROR: k->on_error = cli_text(&c, "--on-error", optarg); break;
+		case ON_CLEANUP: k->duties.on_cleanup = cli_text(&c, "--on-cleanup", optarg); break;
+		case ON_FAILURE: k->duties.on_failure = cli_text(&c, "--on-failure", optarg); break;
 		case ON_SUCCESS: k->on_success = cli_text(&c, "--on-success", optarg); break;
 		case PID:
 			w.pid = true;
@@ -465,7 +475,7 @@ main(int argc, char **argv)
 	k->client = &c.client;
 	k->operation = c.id;
 	k->participant = cli_participant(&c);
-	k->umask = c.umask;
+	k->umask = k->duties.umask = c.umask;
 	k->verbose = c.verbose ? &c.notice : NULL;
 	if (w.keep) {
 		if (!w.session)

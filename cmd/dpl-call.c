@@ -12,14 +12,16 @@
 
 static const char usage[] =
 	"usage: dpl-call [run] [-jqv] [-C ledger] [-d description] [-o operation]\n"
-	"                [-p participant] [-t timeout] [--aborted-ok] [--grace duration]\n"
-	"                [--id call] [--leave-orphans] [--no-fail-on-crash]\n"
-	"                [--on-abort command] [--parent call] [--result-from source]\n"
+	"                [-p participant] [-t timeout] [--aborted-ok] [--fallback text]\n"
+	"                [--grace duration] [--id call] [--leave-orphans]\n"
+	"                [--no-fail-on-crash] [--on-abort command] [--on-cleanup command]\n"
+	"                [--on-failure command] [--parent call] [--result-from source]\n"
 	"                [--session number] [--timeout duration] [--watchdog duration]\n"
 	"                -- command [argument ...]\n"
 	"       dpl-call start [-jqv] [-C ledger] [-d description] [-o operation]\n"
-	"                [-p participant] [-t timeout] [--aborted-ok] [--id call] [--key key]\n"
-	"                [--no-fail-on-crash] [--parent call] [--pid pid] [--session number]\n"
+	"                [-p participant] [-t timeout] [--aborted-ok] [--fallback text] [--id call]\n"
+	"                [--key key] [--no-fail-on-crash] [--parent call] [--pid pid]\n"
+	"                [--session number]\n"
 	"       dpl-call end [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
 	"                [--key key] [--result text] [call]\n"
 	"       dpl-call fail [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
@@ -43,6 +45,7 @@ static const char usage[] =
 	"  -v, --verbose              say on stderr what was written where\n"
 	"      --aborted-ok           start it although the operation is aborted\n"
 	"      --by=PARTICIPANT       list only this one's calls\n"
+	"      --fallback=TEXT        its result when it crashes, and the operation goes on\n"
 	"      --grace=DURATION       from SIGTERM to SIGKILL when it is stopped (5s)\n"
 	"      --id=CALL              the id, instead of a new one\n"
 	"      --key=KEY              the same key is carried out once\n"
@@ -50,6 +53,9 @@ static const char usage[] =
 	"                             end them\n"
 	"      --no-fail-on-crash     when it crashes, the operation goes on\n"
 	"      --on-abort=COMMAND     run this in sh on an abort, instead of SIGTERM\n"
+	"      --on-cleanup=COMMAND   run this in sh when the command did not succeed, before its\n"
+	"                             temp resources are removed\n"
+	"      --on-failure=COMMAND   run this in sh when the operation fails\n"
 	"      --parent=CALL          the call that it is part of (DPL_CALL)\n"
 	"      --pid=PID              the process that does the work\n"
 	"      --result=TEXT          the result; - reads it from stdin\n"
@@ -66,7 +72,7 @@ static const char usage[] =
 	"  dpl-call --timeout 10m -- make check\n"
 	"  call=$(dpl-call start -d 'compress a.txt'); gzip a.txt; dpl-call end \"$call\"\n";
 
-enum { ABORTED_OK = CLI_OWN, BY, GRACE, ID, LEAVE_ORPHANS, NO_FAIL_ON_CRASH, ON_ABORT, PARENT, PID, RESULT, RESULT_FROM, SESSION, TIMEOUT, WATCHDOG };
+enum { ABORTED_OK = CLI_OWN, BY, FALLBACK, GRACE, ID, LEAVE_ORPHANS, NO_FAIL_ON_CRASH, ON_ABORT, ON_CLEANUP, ON_FAILURE, PARENT, PID, RESULT, RESULT_FROM, SESSION, TIMEOUT, WATCHDOG };
 
 static const struct option options[] = {
 	CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_TIMEOUT, CLI_OUTPUT, CLI_HELP, CLI_KEY_OPTION,
@@ -75,6 +81,7 @@ static const struct option options[] = {
 	{"message", required_argument, NULL, 'm'},
 	{"aborted-ok", no_argument, NULL, ABORTED_OK},
 	{"by", required_argument, NULL, BY},
+	{"fallback", required_argument, NULL, FALLBACK},
 	{"id", required_argument, NULL, ID},
 	{"no-fail-on-crash", no_argument, NULL, NO_FAIL_ON_CRASH},
 	{"parent", required_argument, NULL, PARENT},
@@ -114,6 +121,7 @@ start(struct cli *c)
 		switch (o) {
 		case 'd': json_put(&c->body, "description", cli_text(c, "-d", optarg)); break;
 		case ABORTED_OK: unless_aborted = false; break;
+		case FALLBACK: json_put(&c->body, "fallback", cli_text(c, "--fallback", optarg)); break;
 		case ID: json_put(&c->body, "callId", call_id(c, "--id", optarg)); break;
 		case NO_FAIL_ON_CRASH: json_put_bool(&c->body, "failOnCrash", false); break;
 		case PARENT:
@@ -163,6 +171,7 @@ send_end(struct cli *c, const char *path, const char *call)
 		why_set(&why, ERR_CALL_ENDED, "call %s has ended before in %s", call, c->id);
 		cli_die(c, &why);
 	}
+	cli_say_resources(c, false);
 	if (c->json)
 		cli_out_json(c);
 }
@@ -173,11 +182,14 @@ static const struct option run_options[] = {
 	CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_OUTPUT, CLI_HELP,
 	{"description", required_argument, NULL, 'd'},
 	{"aborted-ok", no_argument, NULL, ABORTED_OK},
+	{"fallback", required_argument, NULL, FALLBACK},
 	{"grace", required_argument, NULL, GRACE},
 	{"id", required_argument, NULL, ID},
 	{"leave-orphans", no_argument, NULL, LEAVE_ORPHANS},
 	{"no-fail-on-crash", no_argument, NULL, NO_FAIL_ON_CRASH},
 	{"on-abort", required_argument, NULL, ON_ABORT},
+	{"on-cleanup", required_argument, NULL, ON_CLEANUP},
+	{"on-failure", required_argument, NULL, ON_FAILURE},
 	{"parent", required_argument, NULL, PARENT},
 	{"result-from", required_argument, NULL, RESULT_FROM},
 	{"session", required_argument, NULL, SESSION},
@@ -193,11 +205,14 @@ read_run(struct cli *c, struct supervise *s)
 		switch (o) {
 		case 'd': s->call.description = cli_text(c, "-d", optarg); break;
 		case ABORTED_OK: s->call.aborted_ok = true; break;
+		case FALLBACK: s->call.fallback = cli_text(c, "--fallback", optarg); break;
 		case GRACE: s->grace_ms = cli_duration(c, "--grace", optarg); break;
 		case ID: s->call.id = call_id(c, "--id", optarg); break;
 		case LEAVE_ORPHANS: s->leave_orphans = true; break;
 		case NO_FAIL_ON_CRASH: s->call.fail_on_crash = false; break;
 		case ON_ABORT: s->on_abort = cli_text(c, "--on-abort", optarg); break;
+		case ON_CLEANUP: s->duties.on_cleanup = cli_text(c, "--on-cleanup", optarg); break;
+		case ON_FAILURE: s->duties.on_failure = cli_text(c, "--on-failure", optarg); break;
 		case PARENT:
 			s->call.parent = call_id(c, "--parent", optarg);
 			s->call.parent_must_exist = true;
@@ -274,6 +289,7 @@ run(struct cli *c)
 		(void)cli_number(c, "the session", s.call.session, 1, JSON_INT_MAX);
 	if (s.watchdog_ms && c->client.remote)
 		cli_misuse(c, "--watchdog needs a ledger that is a folder");
+	s.duties.umask = c->umask;
 	s.say = c->quiet ? NULL : &c->notice;
 	s.verbose = c->verbose ? &c->notice : NULL;
 	int rc = supervise(&c->client, &s, &end, &why);

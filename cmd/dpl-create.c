@@ -4,8 +4,8 @@
 static const char usage[] =
 	"usage: dpl-create [-ejqv] [-C ledger] [-d description] [-p participant] [-t timeout]\n"
 	"                  [--beat duration] [--grace duration] [--jitter duration] [--keep pid]\n"
-	"                  [--key key] [--pid pid] [--stale duration] [--ttl duration]\n"
-	"                  [--window duration]\n"
+	"                  [--key key] [--on-cleanup command] [--on-failure command] [--pid pid]\n"
+	"                  [--stale duration] [--ttl duration] [--window duration]\n"
 	"\n"
 	"Begin an operation, with the participant as its initiator, and print its id.\n"
 	"\n"
@@ -22,6 +22,9 @@ static const char usage[] =
 	"      --jitter=DURATION      what is added at random to that (0.5s)\n"
 	"      --keep=PID             start a keeper for this process, as dpl-beat --keep does\n"
 	"      --key=KEY              the same key gives the same operation again\n"
+	"      --on-cleanup=COMMAND   with --keep: run this in sh when that process was stopped or has\n"
+	"                             died, or somebody else has\n"
+	"      --on-failure=COMMAND   with --keep: run this in sh when the operation fails\n"
 	"      --pid=PID              the process that takes part (the caller)\n"
 	"      --stale=DURATION       a beat that is older is stale (10s)\n"
 	"      --ttl=DURATION         how long a lease lasts without a command (15m)\n"
@@ -33,7 +36,7 @@ static const char usage[] =
 	"  op=$(dpl-create -d 'nightly build')\n"
 	"  eval \"$(dpl-create --export -p builder)\"\n";
 
-enum { BEAT = CLI_OWN, JITTER, GRACE, KEEP, PID, STALE, TTL, WINDOW };
+enum { BEAT = CLI_OWN, JITTER, GRACE, KEEP, ON_CLEANUP, ON_FAILURE, PID, STALE, TTL, WINDOW };
 
 int
 main(int argc, char **argv)
@@ -46,6 +49,8 @@ main(int argc, char **argv)
 		{"jitter", required_argument, NULL, JITTER},
 		{"grace", required_argument, NULL, GRACE},
 		{"keep", required_argument, NULL, KEEP},
+		{"on-cleanup", required_argument, NULL, ON_CLEANUP},
+		{"on-failure", required_argument, NULL, ON_FAILURE},
 		{"pid", required_argument, NULL, PID},
 		{"stale", required_argument, NULL, STALE},
 		{"ttl", required_argument, NULL, TTL},
@@ -54,8 +59,8 @@ main(int argc, char **argv)
 	};
 	struct cli c;
 	bool exports = false;
-	const char *grace = NULL;
-	int64_t pid = 0, kept = 0;
+	int64_t pid = 0;
+	struct cli_kept kept = {0};
 	cli_begin(&c, argc, argv, usage);
 	for (int o; (o = cli_getopt(&c, ":C:d:ehjp:qt:vV", options)) != -1;)
 		switch (o) {
@@ -63,23 +68,22 @@ main(int argc, char **argv)
 		case 'e': exports = true; break;
 		case BEAT: json_put_int(&c.body, "beatMs", cli_duration(&c, "--beat", optarg)); break;
 		case JITTER: json_put_int(&c.body, "jitterMs", cli_duration(&c, "--jitter", optarg)); break;
-		case GRACE: (void)cli_duration(&c, "--grace", grace = optarg); break;
-		case KEEP: kept = cli_number(&c, "--keep", optarg, 1, INT32_MAX); break;
+		case GRACE: (void)cli_duration(&c, "--grace", kept.grace = optarg); break;
+		case KEEP: kept.pid = cli_number(&c, "--keep", optarg, 1, INT32_MAX); break;
+		case ON_CLEANUP: kept.on_cleanup = cli_text(&c, "--on-cleanup", optarg); break;
+		case ON_FAILURE: kept.on_failure = cli_text(&c, "--on-failure", optarg); break;
 		case PID: pid = cli_number(&c, "--pid", optarg, 1, INT32_MAX); break;
 		case STALE: json_put_int(&c.body, "staleMs", cli_duration(&c, "--stale", optarg)); break;
 		case TTL: json_put_int(&c.body, "ttlMs", cli_duration(&c, "--ttl", optarg)); break;
 		case WINDOW: json_put_int(&c.body, "windowMs", cli_duration(&c, "--window", optarg)); break;
 		}
 	cli_no_more(&c, optind);
-	if (grace && !kept)
-		cli_misuse(&c, "--grace goes with --keep");
-	if (kept)
-		cli_check_kept(&c, kept);
+	cli_check_kept(&c, &kept);
 	cli_put_participant(&c);
-	cli_put_origin(&c, pid ? pid : kept);
+	cli_put_origin(&c, pid ? pid : kept.pid);
 	cli_request(&c, "/operation/create");
-	if (kept)
-		cli_keep(&c, kept, grace, "/operation/complete");
+	if (kept.pid)
+		cli_keep(&c, &kept, "/operation/complete");
 	if (c.json)
 		cli_out_json(&c);
 	else if (exports)

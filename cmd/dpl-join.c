@@ -3,7 +3,8 @@
 
 static const char usage[] =
 	"usage: dpl-join [-ejqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
-	"                [--grace duration] [--keep pid] [--key key] [--pid pid] [--ttl duration]\n"
+	"                [--grace duration] [--keep pid] [--key key] [--on-cleanup command]\n"
+	"                [--on-failure command] [--pid pid] [--ttl duration]\n"
 	"\n"
 	"Join an operation, a new session each time, and print the session's number.\n"
 	"\n"
@@ -19,6 +20,9 @@ static const char usage[] =
 	"      --grace=DURATION       with --keep: from SIGTERM to SIGKILL on an abort (5s)\n"
 	"      --keep=PID             start a keeper for this process, as dpl-beat --keep does\n"
 	"      --key=KEY              the same key gives the same session again\n"
+	"      --on-cleanup=COMMAND   with --keep: run this in sh when that process was stopped or has\n"
+	"                             died, or somebody else has\n"
+	"      --on-failure=COMMAND   with --keep: run this in sh when the operation fails\n"
 	"      --pid=PID              the process that takes part (the caller)\n"
 	"      --ttl=DURATION         how long this lease lasts without a command\n"
 	"  -h, --help                 print this\n"
@@ -28,7 +32,7 @@ static const char usage[] =
 	"  session=$(dpl-join -o \"$op\" -p worker-1)\n"
 	"  eval \"$(dpl-join --export -o @@)\"\n";
 
-enum { GRACE = CLI_OWN, KEEP, PID, TTL };
+enum { GRACE = CLI_OWN, KEEP, ON_CLEANUP, ON_FAILURE, PID, TTL };
 
 int
 main(int argc, char **argv)
@@ -38,38 +42,39 @@ main(int argc, char **argv)
 		{"export", no_argument, NULL, 'e'},
 		{"grace", required_argument, NULL, GRACE},
 		{"keep", required_argument, NULL, KEEP},
+		{"on-cleanup", required_argument, NULL, ON_CLEANUP},
+		{"on-failure", required_argument, NULL, ON_FAILURE},
 		{"pid", required_argument, NULL, PID},
 		{"ttl", required_argument, NULL, TTL},
 		{0},
 	};
 	struct cli c;
 	bool exports = false;
-	const char *grace = NULL;
-	int64_t pid = 0, kept = 0;
+	int64_t pid = 0;
+	struct cli_kept kept = {0};
 	cli_begin(&c, argc, argv, usage);
 	for (int o; (o = cli_getopt(&c, ":C:ehjo:p:qt:vV", options)) != -1;)
 		switch (o) {
 		case 'e': exports = true; break;
-		case GRACE: (void)cli_duration(&c, "--grace", grace = optarg); break;
-		case KEEP: kept = cli_number(&c, "--keep", optarg, 1, INT32_MAX); break;
+		case GRACE: (void)cli_duration(&c, "--grace", kept.grace = optarg); break;
+		case KEEP: kept.pid = cli_number(&c, "--keep", optarg, 1, INT32_MAX); break;
+		case ON_CLEANUP: kept.on_cleanup = cli_text(&c, "--on-cleanup", optarg); break;
+		case ON_FAILURE: kept.on_failure = cli_text(&c, "--on-failure", optarg); break;
 		case PID: pid = cli_number(&c, "--pid", optarg, 1, INT32_MAX); break;
 		case TTL: json_put_int(&c.body, "ttlMs", cli_duration(&c, "--ttl", optarg)); break;
 		}
 	cli_no_more(&c, optind);
-	if (grace && !kept)
-		cli_misuse(&c, "--grace goes with --keep");
-	if (kept)
-		cli_check_kept(&c, kept);
+	cli_check_kept(&c, &kept);
 	if (exports && !cli_participant_given(&c))
 		json_put_bool(&c.body, "mint", true);
 	cli_put_operation(&c, true);
 	cli_put_participant(&c);
-	cli_put_origin(&c, pid ? pid : kept);
-	if (kept)
+	cli_put_origin(&c, pid ? pid : kept.pid);
+	if (kept.pid)
 		json_put_bool(&c.body, "keep", true);
 	cli_request(&c, "/operation/join");
-	if (kept)
-		cli_keep(&c, kept, grace, "/operation/leave");
+	if (kept.pid)
+		cli_keep(&c, &kept, "/operation/leave");
 	if (c.json)
 		cli_out_json(&c);
 	else if (exports)

@@ -51,6 +51,7 @@ main(int argc, char **argv)
 	if (session)
 		json_put_int(&c.body, "sessionId", cli_number(&c, from, session, 1, JSON_INT_MAX));
 	cli_request(&c, "/operation/leave");
+	cli_say_resources(&c, false);
 	if (cli_answer_true(&c, "unknownSession")) {
 		struct why why;
 		if (session)

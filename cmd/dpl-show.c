@@ -5,6 +5,7 @@
 #include "cli.h"
 #include "clock.h"
 #include "entry.h"
+#include "explain.h"
 #include "num.h"
 #include "picture.h"
 #include "render.h"
@@ -14,6 +15,8 @@
 static const char usage[] =
 	"usage: dpl-show [-ajqv] [-C ledger] [-o operation] [-p participant] [--at moment]\n"
 	"                [--color when] [--trail | --tree] [operation]\n"
+	"       dpl-show --why [-jqv] [-C ledger] [-o operation] [-p participant] [--color when]\n"
+	"                [operation | call]\n"
 	"\n"
 	"Show an operation, live or ended; without one, list those that are live.\n"
 	"\n"
@@ -29,15 +32,17 @@ static const char usage[] =
 	"      --color=WHEN           auto, always or never\n"
 	"      --trail                its history: who did what, when, and how long it took\n"
 	"      --tree                 its calls as a tree\n"
+	"      --why                  what it, or a call of it, died of or waits for\n"
 	"  -h, --help                 print this\n"
 	"  -V, --version              print the version\n"
 	"\n"
 	"Examples:\n"
 	"  dpl-show --all\n"
 	"  dpl-show --trail @@\n"
+	"  dpl-show --why @@\n"
 	"  dpl-show --at 10m \"$op\"\n";
 
-enum { AT = CLI_OWN, COLOUR, TRAIL, TREE };
+enum { AT = CLI_OWN, COLOUR, TRAIL, TREE, WHY };
 
 static bool colours;
 
@@ -107,62 +112,54 @@ list(struct cli *c, bool all)
 /* --- one operation --- */
 
 static void
-line(struct cli *c, const char *label, enum colour colour, const char *text)
-{
-	struct buf shown = {0};
-	if (!*text)
-		return;
-	text_show(&shown, text, strlen(text));
-	buf_fmt(&c->out, "%-13s", label);
-	render_text(&c->out, colours ? colour : PLAIN, shown.n ? shown.p : "");
-	buf_char(&c->out, '\n');
-	buf_free(&shown);
-}
-
-static void
 show_head(struct cli *c, const struct picture *p)
 {
 	enum colour colour;
 	struct buf b = {0}, text = {0};
-	line(c, "operation", BOLD, cli_answer(c, 0, "operationId", &b));
-	line(c, "description", PLAIN, cli_answer(c, 0, "description", &b));
+	picture_line(p, "operation", BOLD, cli_answer(c, 0, "operationId", &b));
+	picture_line(p, "description", PLAIN, cli_answer(c, 0, "description", &b));
 	const char *state = picture_state(p, 0, &b, &colour);
-	line(c, "state", colour, state);
+	picture_line(p, "state", colour, state);
 	if (cli_answer_true(c, "aborted")) {
 		picture_who(p, &text, 0, "abortedBy", "abortedAt", "abortReason");
-		line(c, "aborted by", RED, text.p ? text.p : "");
+		picture_line(p, "aborted by", RED, text.p ? text.p : "");
 		buf_clear(&text);
 	}
 	if (cli_answer_true(c, "crashed")) {
 		picture_who(p, &text, 0, "crashedParticipantId", "crashedAt", "crashEvidence");
-		line(c, "crashed", RED, text.p ? text.p : "");
+		picture_line(p, "crashed", RED, text.p ? text.p : "");
 	}
-	line(c, "reason", PLAIN, cli_answer(c, 0, "endReason", &b));
-	line(c, "initiator", PLAIN, cli_answer(c, 0, "initiatorId", &b));
+	picture_line(p, "reason", PLAIN, cli_answer(c, 0, "endReason", &b));
+	picture_line(p, "initiator", PLAIN, cli_answer(c, 0, "initiatorId", &b));
 	buf_clear(&text);
 	const char *start = cli_answer(c, 0, "startTime", &b);
 	buf_fmt(&text, "%s, ", start);
 	picture_ago(p, &text, start);
-	line(c, "started", PLAIN, text.p);
+	picture_line(p, "started", PLAIN, text.p);
 	const char *end = cli_answer(c, 0, "endTime", &b);
 	if (*end) {
 		buf_clear(&text);
 		buf_fmt(&text, "%s, after ", end);
 		render_duration(&text, cli_answer_int(c, 0, "durationMs"));
-		line(c, "ended", PLAIN, text.p);
+		picture_line(p, "ended", PLAIN, text.p);
 	}
 	static const char *const counts[] = {"running", "ended", "failed", "crashed", "cancelled"};
 	buf_clear(&text);
 	for (int i = 0; i < 5; i++)
 		picture_count(&text, cli_answer_int(c, member(c, 0, "callCounts"), counts[i]), counts[i]);
-	line(c, "calls", PLAIN, text.n ? text.p : "none");
+	picture_line(p, "calls", PLAIN, text.n ? text.p : "none");
+	static const char *const resources[] = {"registered", "removed", "gone", "left"};
+	buf_clear(&text);
+	for (int i = 0; i < 4; i++)
+		picture_count(&text, cli_answer_int(c, member(c, 0, "resourceCounts"), resources[i]), resources[i]);
+	picture_line(p, "resources", PLAIN, text.n ? text.p : "");
 	int logs = member(c, 0, "logCounts");
 	buf_clear(&text);
 	int64_t all = cli_answer_int(c, logs, "all"), warnings = cli_answer_int(c, logs, "warning"), errors = cli_answer_int(c, logs, "error");
 	picture_count(&text, all, all == 1 ? "entry" : "entries");
 	picture_count(&text, warnings, warnings == 1 ? "warning" : "warnings");
 	picture_count(&text, errors, errors == 1 ? "error" : "errors");
-	line(c, "log", PLAIN, text.n ? text.p : "");
+	picture_line(p, "log", PLAIN, text.n ? text.p : "");
 	buf_free(&b);
 	buf_free(&text);
 }
@@ -170,7 +167,7 @@ show_head(struct cli *c, const struct picture *p)
 static void
 show_operation(struct cli *c, const struct picture *p)
 {
-	int people = member(c, 0, "participants"), calls = member(c, 0, "calls");
+	int people = member(c, 0, "participants"), calls = member(c, 0, "calls"), resources = member(c, 0, "resources");
 	show_head(c, p);
 	if (json_first(&c->answer, people) >= 0)
 		buf_str(&c->out, "participants\n");
@@ -178,6 +175,9 @@ show_operation(struct cli *c, const struct picture *p)
 	if (json_first(&c->answer, calls) >= 0)
 		buf_str(&c->out, "running calls\n");
 	picture_calls(p, 0, 2);
+	if (json_first(&c->answer, resources) >= 0)
+		buf_str(&c->out, "temp resources\n");
+	picture_resources(p, 0, 2);
 }
 
 /* --- the moment --- */
@@ -274,6 +274,30 @@ trail(struct cli *c, const char *at)
 	render_table(&c->out, &t, 0, colours);
 }
 
+/* --- why --- */
+
+static void
+why(struct cli *c, const char *call)
+{
+	cli_put_operation(c, false);
+	if (call)
+		json_put(&c->body, "callId", call);
+	cli_request(c, "/operation/why");
+	struct buf b = {0};
+	if (c->json)
+		cli_out_json(c);
+	else if (c->quiet)
+		buf_fmt(&c->out, "%s\n", cli_answer(c, 0, "verdict", &b));
+	else {
+		struct picture p = picture_of(c, 0);
+		if (call)
+			explain_call(&p);
+		else
+			explain_operation(&p);
+	}
+	buf_free(&b);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -284,10 +308,11 @@ main(int argc, char **argv)
 		{"color", required_argument, NULL, COLOUR},
 		{"trail", no_argument, NULL, TRAIL},
 		{"tree", no_argument, NULL, TREE},
+		{"why", no_argument, NULL, WHY},
 		{0},
 	};
 	struct cli c;
-	const char *at = NULL, *when = NULL;
+	const char *at = NULL, *when = NULL, *call = NULL;
 	bool all = false;
 	int how = 0;
 	cli_begin(&c, argc, argv, usage);
@@ -298,8 +323,9 @@ main(int argc, char **argv)
 		case COLOUR: when = optarg; break;
 		case TRAIL:
 		case TREE:
+		case WHY:
 			if (how && how != o)
-				cli_misuse(&c, "--trail and --tree exclude each other");
+				cli_misuse(&c, "--trail, --tree and --why exclude each other");
 			how = o;
 			break;
 		}
@@ -307,7 +333,12 @@ main(int argc, char **argv)
 	if (wanted < 0)
 		cli_misuse(&c, "--color: '%.40s' is not auto, always or never", when);
 	colours = wanted > 0;
-	if (optind < argc) {
+	if (at && how == WHY)
+		cli_misuse(&c, "--at goes with no --why");
+	if (how == WHY && optind < argc && (c.operation || strncmp(argv[optind], "call_", 5) == 0)) {
+		call = argv[optind];
+		cli_no_more(&c, optind + 1);
+	} else if (optind < argc) {
 		if (c.operation)
 			cli_misuse(&c, "-o and the operand both name an operation");
 		c.operation = argv[optind];
@@ -315,11 +346,13 @@ main(int argc, char **argv)
 	}
 	const char *variable = getenv("DPL_OPERATION");
 	if (all && (c.operation || how || at))
-		cli_misuse(&c, "--all lists operations: it goes with no operation, --at, --trail or --tree");
+		cli_misuse(&c, "--all lists operations: it goes with no operation, --at, --trail, --tree or --why");
 	if (all || (!c.operation && !(variable && *variable) && !how && !at))
 		list(&c, all);
 	else if (how == TRAIL)
 		trail(&c, at);
+	else if (how == WHY)
+		why(&c, call);
 	else
 		show(&c, at, how == TREE);
 	c.quiet = false; /* -q chose what is printed, it does not silence it */

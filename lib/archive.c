@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "archive.h"
+#include "cleanup.h"
 #include "fsx.h"
 #include "id.h"
 #include "json.h"
@@ -25,6 +26,7 @@ write_state(struct store *s, struct journal *j)
 	wire_operation(&b, &j->op, journal_aborted(j), &from, j->op.h.ended_ms);
 	wire_people(&b, &j->op, &from);
 	wire_sessions(&b, &j->op);
+	wire_resources(&b, &j->op, false, &from, j->op.h.ended_ms);
 	json_close(&b, '}');
 	buf_char(&b, '\n');
 	if (!b.failed)
@@ -82,7 +84,7 @@ static void
 drop_leftovers(struct journal *j)
 {
 	char **names;
-	ssize_t n = fsx_list(j->dir, &names);
+	ssize_t n = fsx_list(j->dir, ".", &names);
 	for (ssize_t i = 0; i < n; i++)
 		/* Another who archives at this moment loses its file too: it is made again when first read. */
 		if (strncmp(names[i], ".checkpoint.", 12) == 0 || strncmp(names[i], ".operation.", 11) == 0)
@@ -136,18 +138,17 @@ drop_key_of(struct store *s, int backup, const char *id)
 	buf_free(&text);
 }
 
-/* Delete the oldest of what is more than to be kept; only folders with an id of ours. */
-static void
-retain(struct store *s)
+/* Delete the oldest of what is more than to be kept; only folders with an id of ours.  *ids gets those that went, newest first. */
+ssize_t
+archive_prune(struct store *s, int keep, char ***list, struct why *why)
 {
 	char **ids;
-	struct why ignored;
-	ssize_t n = store_list(s, true, &ids, &ignored);
-	int backup = n > s->o.keep ? fsx_open(s->dir, "backup", O_RDONLY | O_DIRECTORY, 0) : -1;
-	int longer = 0;
+	ssize_t n = store_list(s, true, &ids, why), gone = 0;
+	int backup = n > keep ? fsx_open(s->dir, "backup", O_RDONLY | O_DIRECTORY, 0) : -1;
+	int64_t longer = 0;
 	for (ssize_t i = n - 1; backup >= 0 && i >= 0; i--) {
-		bool kept = n - i <= s->o.keep;
-		if (kept_longer(backup, ids[i]) && ++longer <= s->o.keep * STORE_KEEP_FAILED)
+		bool kept = n - i <= keep;
+		if (kept_longer(backup, ids[i]) && ++longer <= (int64_t)keep * STORE_KEEP_FAILED)
 			kept = true;
 		if (kept)
 			continue;
@@ -155,12 +156,18 @@ retain(struct store *s)
 		drop_key_of(s, backup, ids[i]);
 		/* First out of sight, so that nobody finds half of it. */
 		snprintf(old, sizeof old, ".old-%s", ids[i]);
-		if (renameat(backup, ids[i], backup, old) == 0)
-			(void)remove_tree(backup, old);
+		if (renameat(backup, ids[i], backup, old) < 0)
+			continue;
+		(void)remove_tree(backup, old);
+		/* In the room that those behind it have left: they were looked at. */
+		ids[n - ++gone] = ids[i];
 	}
 	if (backup >= 0)
 		close(backup);
-	free(ids);
+	for (ssize_t i = 0; i < gone; i++)
+		ids[i] = ids[n - 1 - i];
+	*list = ids;
+	return n < 0 ? -1 : gone;
 }
 
 /* What died between its first and its last step, here or in backup/. */
@@ -171,7 +178,7 @@ drop_dead_folders(struct store *s)
 	for (int i = 0; i < 2; i++) {
 		char **names;
 		int dir = fsx_open(s->dir, places[i], O_RDONLY | O_DIRECTORY, 0);
-		ssize_t n = dir < 0 ? 0 : fsx_list(dir, &names);
+		ssize_t n = dir < 0 ? 0 : fsx_list(dir, ".", &names);
 		for (ssize_t k = 0; k < n; k++) {
 			struct stat st;
 			if (strncmp(names[k], ".old-", 5) == 0)
@@ -217,7 +224,19 @@ archive_move(struct store *s, struct journal *j, struct why *why)
 		}
 		close(backup);
 	}
-	retain(s);
+	char **gone;
+	struct why ignored;
+	if (archive_prune(s, s->o.keep, &gone, &ignored) >= 0)
+		free(gone);
 	drop_dead_folders(s);
 	return 0;
+}
+
+void
+archive_finish(struct store *s, struct journal *j)
+{
+	struct cleanup c = {.removal = {.by = j->op.h.initiator, .limit_ms = REMOVAL_QUICK_MS}};
+	struct why ignored;
+	if (j->op.h.archived || (cleanup_run(j, &c, &ignored) == 0 && j->op.h.archived))
+		(void)archive_move(s, j, &ignored);
 }

@@ -9,6 +9,13 @@
 /* What store_archive promises. */
 int archive_move(struct store *s, struct journal *j, struct why *why);
 
+/* An operation that has ended and is still in the live place: remove what is still to be removed and can be, and move it when nothing
+ * is left.  What cannot be done is left for the next. */
+void archive_finish(struct store *s, struct journal *j);
+
+/* What store_prune promises. */
+ssize_t archive_prune(struct store *s, int keep, char ***ids, struct why *why);
+
 /* Write operation.json and operation.log beside an ended journal where they are missing.  On a full disk that
  * fails, and is done when the operation is looked at again. */
 void archive_papers(struct store *s, struct journal *j);

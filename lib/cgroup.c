@@ -112,6 +112,22 @@ cgroup_each(const char *path, void (*each)(void *arg, int64_t pid), void *arg)
 	return rc;
 }
 
+bool
+cgroup_was_oom_killed(const char *path)
+{
+	static const char member[] = "\noom_kill ";
+	struct buf file = {0}, b = {0};
+	buf_fmt(&file, ROOT "%s/memory.events", path);
+	bool killed = false;
+	if (!file.failed && fsx_read_file(AT_FDCWD, file.p, &b, 4096) == 0 && b.n) {
+		const char *count = strstr(b.p, member);
+		killed = count && count[sizeof member - 1] != '0';
+	}
+	buf_free(&file);
+	buf_free(&b);
+	return killed;
+}
+
 static void
 move_up(void *arg, int64_t pid)
 {

@@ -23,6 +23,9 @@ int cgroup_enter(const char *path, pid_t pid);
 /* The pids in it, not of groups below it: calls `each` for every one.  -1 where there is no such group. */
 int cgroup_each(const char *path, void (*each)(void *arg, int64_t pid), void *arg);
 
+/* Whether the kernel killed one of it because its memory was out; false also where that is not counted. */
+bool cgroup_was_oom_killed(const char *path);
+
 /* Remove it; who is still in it goes to the group above. */
 void cgroup_remove(const char *path);
 

@@ -5,12 +5,13 @@
 
 #include "change.h"
 #include "hash.h"
+#include "settle.h"
 
 /* The same request has the same members, in any order; who sends it may be another process. */
 void
 change_hash(const struct request *r, char text[17])
 {
-	static const char *const passing[] = {"participantPid", "participantPidStart", "bootId", "host"};
+	static const char *const passing[] = {"participantPid", "participantPidStart", "bootId", "host", "machineId", "mountNs", "pidNs"};
 	uint64_t sum = hash_bytes(0, r->path, strlen(r->path));
 	for (int k = json_first(r->json, r->body); k >= 0; k = json_next(r->json, r->body, k)) {
 		size_t n, length;
@@ -84,14 +85,14 @@ change_begin(struct change *c, struct request *r, const char *id, void (*reply)(
 	c->j = request_live(r, id, false);
 	verbs_unlock(r->v, c->j);
 	if (!c->j)
-		return r->key && r->why.code == ERR_ENDED ? from_backup(c, id) : -1;
+		return r->key && err_is_end(r->why.code) ? from_backup(c, id) : -1;
 	/* The long search without the lock, the rest under it. */
 	uint64_t searched = c->j->op.h.offset;
 	int rc = r->key ? find_key(c, 0) : 0;
 	if (rc != 0)
 		return rc;
 	if (store_lock(&r->v->store, c->j, &r->why) < 0) {
-		if (r->why.code != ERR_ENDED)
+		if (!err_is_end(r->why.code))
 			return -1;
 		request_close(r, c->j);
 		c->j = NULL;
@@ -152,6 +153,21 @@ change_nothing(struct change *c)
 	journal_unlock(c->j);
 }
 
+/* What is nobody's now, by this change or before it, goes. */
+static void
+tidy_up(struct change *c)
+{
+	struct entry e;
+	char by[ID_NAME_MAX + 1] = "";
+	if (c->line.n && !entry_parse(c->line.p, c->line.n, &e))
+		slice_copy(e.by, by, sizeof by);
+	struct cleanup all = {.removal = {.by = change_by(c, by), .limit_ms = REMOVAL_LIMIT_MS, .retry = true}, .patience_ms = SETTLE_PATIENCE_MS};
+	if (!c->thorough || (c->j->op.h.crashes && !op_has_ended(&c->j->op)))
+		settle_briefly(c->r, c->j, all.removal.by);
+	else if (settle(c->r, c->j, &all) < 0)
+		notice(c->r->v->o.notice, "%s; the next command goes on with that", c->r->why.text);
+}
+
 int
 change_end(struct change *c, int rc)
 {
@@ -168,6 +184,8 @@ change_end(struct change *c, int rc)
 	/* Also where it was refused, or failed: who asks is alive. */
 	if (c->j && !c->ended)
 		request_beat(c->r, c->j);
+	if (c->j && !c->ended && rc >= 0 && cleanup_is_due(&c->j->op))
+		tidy_up(c);
 	if (c->ended) {
 		journal_close(c->ended);
 		free(c->ended);
@@ -198,6 +216,19 @@ int
 change_refuse_dead(struct change *c, const char *participant)
 {
 	return request_refuse_dead(c->r, c->j, participant);
+}
+
+int
+change_refuse_failing(struct change *c)
+{
+	struct buf reason = {0};
+	if (!c->j->op.h.crashes)
+		return 0;
+	cleanup_reason(c->j, &reason);
+	why_set(&c->r->why, ERR_FAILED, "operation %s is failing: %s", c->j->op.h.id, reason.n ? reason.p : "somebody died");
+	why_hint(&c->r->why, "dpl-show --why %s", c->j->op.h.id);
+	buf_free(&reason);
+	return -1;
 }
 
 const char *

@@ -23,6 +23,7 @@ struct change {
 	char request[17];        /* hash of the request, with a key */
 	size_t start;            /* of the entry in j->pending … */
 	struct buf line;         /* … and its text */
+	bool thorough;           /* what is due is removed before it is answered, however long that takes, and told */
 	void (*reply)(struct change *c, const struct entry *e); /* members beyond the common ones; may be NULL */
 };
 
@@ -55,6 +56,9 @@ void change_hash(const struct request *r, char text[17]);
 
 /* Refuse a participant that was declared dead and has not joined again: -1 with r->why.  0 for any other. */
 int change_refuse_dead(struct change *c, const char *participant);
+
+/* Refuse where somebody has died and that was not contained: -1 with r->why, which says who; 0 otherwise. */
+int change_refuse_failing(struct change *c);
 
 /* Where the request names no participant it is the initiator's, as old clients of the wire expect. */
 const char *change_by(const struct change *c, const char *participant);

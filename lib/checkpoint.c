@@ -11,7 +11,7 @@
 #include "hash.h"
 
 enum {
-	TABLES = 3,
+	TABLES = 4,
 	MAPPED_FROM = 16 * 1024, /* bytes; a smaller file is read */
 	ROOM_READ = 2048,        /* room behind the records, for calls that start after them: in memory … */
 	ROOM_MAPPED = 64 * 1024, /* … and behind a mapping, where what is not touched costs nothing */
@@ -29,14 +29,15 @@ struct file_head {
 	struct op_head op;
 };
 
-static const char magic[8] = "dplckp2";
+static const char magic[8] = "dplckp3";
 
 static void
 tables(struct op *op, struct table *t[TABLES])
 {
 	t[0] = &op->people;
 	t[1] = &op->sessions;
-	t[2] = &op->calls;
+	t[2] = &op->resources;
+	t[3] = &op->calls; /* the last: it may grow in place */
 }
 
 /* Whether the header's sizes are this build's and add up to the file's length. */

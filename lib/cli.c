@@ -73,6 +73,14 @@ put_next(struct cli *c, enum err code, struct buf *b)
 		argv[n++] = "--operation";
 		argv[n] = c->id;
 		break;
+	case ERR_NO_RESOURCE:
+	case ERR_REGISTERED:
+		argv[0] = "dpl-temp";
+		argv[1] = "list";
+		argv[2] = "--all";
+		argv[3] = "--operation";
+		argv[4] = c->id;
+		break;
 	case ERR_NO_PARTICIPANT:
 	case ERR_DEAD:
 		argv[0] = "dpl-join";
@@ -95,8 +103,9 @@ put_next(struct cli *c, enum err code, struct buf *b)
 	json_close(b, ']');
 }
 
-static _Noreturn void
-fail(struct cli *c, enum err code, const char *text, const char *hint)
+/* Say it: the exit status. */
+static int
+put_failure(struct cli *c, enum err code, const char *text, const char *hint)
 {
 	const struct err_info *info = err_info(code);
 	if (c->json || c->early_json) {
@@ -115,8 +124,21 @@ fail(struct cli *c, enum err code, const char *text, const char *hint)
 	} else {
 		cli_say(c, "%s%s%s", text, *hint ? "; " : "", hint);
 	}
+	return c->failure ? c->failure : info->exit;
+}
+
+static _Noreturn void
+fail(struct cli *c, enum err code, const char *text, const char *hint)
+{
+	int status = put_failure(c, code, text, hint);
 	c->verbose = false;
-	cli_finish(c, c->failure ? c->failure : info->exit);
+	cli_finish(c, status);
+}
+
+int
+cli_failed(struct cli *c, const struct why *why)
+{
+	return put_failure(c, why->code, why->text, why->hint);
 }
 
 void
@@ -419,6 +441,36 @@ cli_put_origin(struct cli *c, int64_t pid)
 }
 
 /* --- request and answer --- */
+
+void
+cli_say_resources(struct cli *c, bool went)
+{
+	struct buf what = {0}, reason = {0}, line = {0};
+	int list = json_get(&c->answer, 0, "resources"), removed = 0;
+	for (int i = json_first(&c->answer, list); i >= 0 && !c->quiet; i = json_next(&c->answer, list, i)) {
+		const char *decision = cli_answer(c, i, "decision", &what);
+		if (strcmp(decision, "removed") == 0 || strcmp(decision, "gone") == 0) {
+			removed += *decision == 'r';
+			continue;
+		}
+		const char *thing = cli_answer(c, i, "path", &what);
+		if (!*thing)
+			thing = cli_answer(c, i, "command", &what);
+		buf_clear(&line);
+		text_show(&line, thing, strlen(thing));
+		if (!*thing)
+			buf_fmt(&line, "process %lld", (long long)cli_answer_int(c, i, "pid"));
+		buf_str(&line, " was not removed: ");
+		thing = cli_answer(c, i, "reason", &reason);
+		text_show(&line, thing, strlen(thing));
+		cli_say(c, "%s", line.p ? line.p : "");
+	}
+	if (went && removed && !c->quiet)
+		cli_say(c, "removed %d temp resource%s", removed, removed == 1 ? "" : "s");
+	buf_free(&what);
+	buf_free(&reason);
+	buf_free(&line);
+}
 
 void
 cli_again(struct cli *c)

@@ -63,6 +63,9 @@ int cli_getopt(struct cli *c, const char *letters, const struct option *options)
 
 /* Misuse: one line, how to get help, exit 2. */
 _Noreturn void cli_misuse(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A failure of one thing of many: it is said as any other, but the command goes on.  Its exit status. */
+int cli_failed(struct cli *c, const struct why *why);
+
 /* Any failure. */
 _Noreturn void cli_die(struct cli *c, const struct why *why);
 
@@ -104,6 +107,9 @@ void cli_open(struct cli *c);
 
 /* A line on stderr, behind the tool's name, whatever -q says. */
 void cli_say(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Say on stderr which temp resources the answer tells of that stayed, and with `went` how many were removed; not with -q. */
+void cli_say_resources(struct cli *c, bool went);
 
 /* Begin the next request. */
 void cli_again(struct cli *c);

@@ -11,10 +11,14 @@
 #include "keeper.h"
 
 void
-cli_check_kept(struct cli *c, int64_t pid)
+cli_check_kept(struct cli *c, const struct cli_kept *kept)
 {
-	struct keeper k = {.pid = pid};
+	struct keeper k = {.pid = kept->pid};
 	struct why why;
+	if (!kept->pid && (kept->grace || kept->on_cleanup || kept->on_failure))
+		cli_misuse(c, "%s goes with --keep", kept->grace ? "--grace" : kept->on_cleanup ? "--on-cleanup" : "--on-failure");
+	if (!kept->pid)
+		return;
 	if (keeper_find(&k, &why) < 0)
 		cli_die(c, &why);
 	close(k.pidfd);
@@ -22,19 +26,26 @@ cli_check_kept(struct cli *c, int64_t pid)
 
 /* 0, or the exit status of the keeper that could not begin. */
 static int
-start_keeper(struct cli *c, int64_t pid, const char *grace)
+start_keeper(struct cli *c, const struct cli_kept *k)
 {
 	static char name[] = "dpl-beat", keep[] = "--keep", json[] = "--json", quiet[] = "--quiet";
 	char path[PATH_MAX];
-	struct buf words[6] = {{0}};
+	struct buf words[8] = {{0}};
 	struct buf id = {0};
-	buf_fmt(&words[0], "--pid=%lld", (long long)pid);
+	buf_fmt(&words[0], "--pid=%lld", (long long)k->pid);
 	buf_fmt(&words[1], "--ledger=%s", c->client.ledger);
 	buf_fmt(&words[2], "--operation=%s", cli_answer(c, 0, "operationId", &id));
 	buf_fmt(&words[3], "--participant=%s", cli_answer(c, 0, "participantId", &id));
 	buf_fmt(&words[4], "--session=%lld", (long long)cli_answer_int(c, 0, "sessionId"));
-	buf_fmt(&words[5], "--grace=%s", grace ? grace : "5s");
-	char *argv[] = {name, keep, c->json ? json : quiet, words[0].p, words[1].p, words[2].p, words[3].p, words[4].p, words[5].p, NULL};
+	buf_fmt(&words[5], "--grace=%s", k->grace ? k->grace : "5s");
+	int n = 6;
+	if (k->on_cleanup)
+		buf_fmt(&words[n++], "--on-cleanup=%s", k->on_cleanup);
+	if (k->on_failure)
+		buf_fmt(&words[n++], "--on-failure=%s", k->on_failure);
+	char *argv[12] = {name, keep, c->json ? json : quiet};
+	for (int i = 0; i < n; i++)
+		argv[3 + i] = words[i].p;
 	client_program(name, path, sizeof path);
 	/* With --json what it says of a failure is our object; what it says of success is not. */
 	int status = EXIT_SYSTEM, out[2] = {-1, -1};
@@ -59,10 +70,10 @@ start_keeper(struct cli *c, int64_t pid, const char *grace)
 	if (child > 0) {
 		struct buf said = {0};
 		while (buf_reserve(&said, 4096) == 0) {
-			ssize_t n = read(out[0], said.p + said.n, 4096);
-			if (n <= 0)
+			ssize_t got = read(out[0], said.p + said.n, 4096);
+			if (got <= 0)
 				break;
-			said.n += (size_t)n;
+			said.n += (size_t)got;
 		}
 		while (waitpid(child, &how, 0) < 0 && errno == EINTR)
 			;
@@ -72,19 +83,19 @@ start_keeper(struct cli *c, int64_t pid, const char *grace)
 		buf_free(&said);
 	}
 	close(out[0]);
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < n; i++)
 		buf_free(&words[i]);
 	buf_free(&id);
 	return status;
 }
 
 void
-cli_keep(struct cli *c, int64_t pid, const char *grace, const char *undo)
+cli_keep(struct cli *c, const struct cli_kept *k, const char *undo)
 {
 	struct buf body = {0}, text = {0}, name = {0};
 	bool before = cli_answer_true(c, "replayed");
-	bool there = before && client_keeps(&c->client, cli_answer(c, 0, "operationId", &text), cli_answer(c, 0, "participantId", &name), pid);
-	int status = there ? 0 : start_keeper(c, pid, grace);
+	bool there = before && client_keeps(&c->client, cli_answer(c, 0, "operationId", &text), cli_answer(c, 0, "participantId", &name), k->pid);
+	int status = there ? 0 : start_keeper(c, k);
 	if (!status) {
 		buf_free(&text);
 		buf_free(&name);

@@ -83,7 +83,8 @@ struct entry {
 	struct slice key, request;
 	struct slice participant_id; /* of crash.detected and call.crashed: the victim */
 	struct slice evidence;
-	struct slice boot_id, host, cgroup;
+	struct slice boot_id, machine_id, host, cgroup;
+	struct slice resource_kind, path, command, folder, type, birth, fallback; /* of resource.* and call.started */
 	int64_t format;
 	int64_t session_id;
 	int64_t pid, pid_start, process_group, process_session, supervisor_pid;
@@ -91,7 +92,11 @@ struct entry {
 	int64_t done, total;
 	int64_t duration_ms, cancelled_calls;
 	int64_t beat_ms, jitter_ms, stale_ms, ttl_ms, window_ms;
+	int64_t resource_id, device, inode, mount_ns, pid_ns, entries, left_resources, epoch;
+	int64_t removed, gone, left, failed;
 	bool fail_on_crash; /* true */
+	bool made, by_name; /* false */
+	bool oom_killed;    /* false */
 	bool aborted;       /* false */
 	bool held;          /* false */
 	bool ttl_given;     /* false */

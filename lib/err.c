@@ -20,6 +20,9 @@ static const struct err_info table[ERR_COUNT] = {
 	[ERR_NO_PARTICIPANT] = {"participant-not-found", 404, EXIT_NONE_SUCH, false},
 	[ERR_NO_SESSION] = {"session-not-found", 404, EXIT_NONE_SUCH, false},
 	[ERR_NO_PROCESS] = {"process-not-found", 404, EXIT_NONE_SUCH, false},
+	/* Not ERR_NO_PATH, which is a request for a verb that is not there. */
+	[ERR_NO_FILE] = {"no-such-file", 404, EXIT_NONE_SUCH, false},
+	[ERR_NO_RESOURCE] = {"no-such-resource", 404, EXIT_NONE_SUCH, false},
 	[ERR_NO_LEDGER] = {"ledger-not-found", 404, EXIT_NONE_SUCH, false},
 	[ERR_NOT_SET] = {"not-aborted", 409, EXIT_NO, false},
 	[ERR_ABORTED] = {"operation-aborted", 409, EXIT_ABORTED, false},
@@ -32,10 +35,12 @@ static const struct err_info table[ERR_COUNT] = {
 	[ERR_CALLS_RUNNING] = {"calls-running", 409, EXIT_STATE, false},
 	[ERR_NOT_INITIATOR] = {"not-initiator", 409, EXIT_STATE, false},
 	[ERR_HELD] = {"name-held", 409, EXIT_STATE, false},
+	[ERR_REGISTERED] = {"registered", 409, EXIT_STATE, false},
 	[ERR_KEY_REUSED] = {"key-reused", 422, EXIT_STATE, false},
 	[ERR_BUSY] = {"ledger-busy", 503, EXIT_BUSY, true},
 	[ERR_UNREACHABLE] = {"unreachable", 503, EXIT_BUSY, true},
 	[ERR_PERMISSION] = {"permission-denied", 403, EXIT_REFUSED, false},
+	[ERR_PROTECTED] = {"protected-path", 403, EXIT_REFUSED, false},
 	[ERR_DAMAGED] = {"damaged-journal", 500, EXIT_SYSTEM, false},
 	[ERR_DISK_FULL] = {"disk-full", 507, EXIT_SYSTEM, true},
 	[ERR_NOT_DURABLE] = {"not-durable", 500, EXIT_SYSTEM, false},
@@ -48,6 +53,12 @@ const struct err_info *
 err_info(enum err code)
 {
 	return &table[code < ERR_COUNT ? code : ERR_IO];
+}
+
+bool
+err_is_end(enum err code)
+{
+	return code == ERR_ENDED || code == ERR_FAILED;
 }
 
 enum err

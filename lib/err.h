@@ -14,7 +14,7 @@ enum {
 	EXIT_DONE = 0,
 	EXIT_NO = 1,          /* a well-formed no */
 	EXIT_MISUSE = 2,      /* option, operand, environment, bad id */
-	EXIT_NONE_SUCH = 3,   /* no such operation, call or participant */
+	EXIT_NONE_SUCH = 3,   /* no such operation, call, participant, resource or file */
 	EXIT_ABORTED = 4,     /* the operation is aborted */
 	EXIT_FAILED = 5,      /* the operation failed, or a participant died */
 	EXIT_STATE = 6,       /* the state forbids it */
@@ -38,6 +38,8 @@ enum err {
 	ERR_NO_PARTICIPANT,
 	ERR_NO_SESSION,
 	ERR_NO_PROCESS,
+	ERR_NO_FILE,
+	ERR_NO_RESOURCE,
 	ERR_NO_LEDGER,
 	ERR_NOT_SET,
 	ERR_ABORTED,
@@ -49,10 +51,12 @@ enum err {
 	ERR_CALLS_RUNNING,
 	ERR_NOT_INITIATOR,
 	ERR_HELD,
+	ERR_REGISTERED,
 	ERR_KEY_REUSED,
 	ERR_BUSY,
 	ERR_UNREACHABLE,
 	ERR_PERMISSION,
+	ERR_PROTECTED,
 	ERR_DAMAGED,
 	ERR_DISK_FULL,
 	ERR_NOT_DURABLE,
@@ -68,6 +72,9 @@ struct err_info {
 	int exit;
 	bool retryable;   /* the same request may succeed later */
 };
+
+/* Whether it says that the operation is over: it has ended, or has failed of a death. */
+bool err_is_end(enum err code);
 
 /* The row of a code. */
 const struct err_info *err_info(enum err code);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fold.h"
+#include "hash.h"
 
 const char *
 op_state_name(enum op_state state)
@@ -18,6 +19,21 @@ call_state_name(enum call_state state)
 	return names[state];
 }
 
+const char *
+resource_kind_name(enum resource_kind kind)
+{
+	static const char *const names[] = {"path", "process", "command"};
+	return names[kind];
+}
+
+static const char *const results[] = {"", "removed", "gone", "kept", "left", "forgotten", "failed"};
+
+const char *
+resource_result_name(enum resource_result result)
+{
+	return results[result];
+}
+
 void
 op_init(struct op *op, bool keep)
 {
@@ -26,6 +42,7 @@ op_init(struct op *op, bool keep)
 		.people = {.size = sizeof(struct op_person)},
 		.sessions = {.size = sizeof(struct op_session)},
 		.calls = {.size = sizeof(struct op_call)},
+		.resources = {.size = sizeof(struct op_resource)},
 		.keep = keep,
 		.stop_seq = UINT64_MAX,
 		.stop_ms = INT64_MAX,
@@ -38,6 +55,7 @@ op_free(struct op *op)
 	table_free(&op->people);
 	table_free(&op->sessions);
 	table_free(&op->calls);
+	table_free(&op->resources);
 	if (op->held)
 		op->give_back(op->held, op->held_size);
 	op->held = NULL;
@@ -91,6 +109,90 @@ op_newest_session(const struct op *op, const struct op_person *person)
 			return s;
 	}
 	return NULL;
+}
+
+struct op_resource *
+op_resource(struct op *op, uint64_t id)
+{
+	char name[TABLE_NAME];
+	snprintf(name, sizeof name, "%llu", (unsigned long long)id);
+	struct op_resource *r = table_find(&op->resources, name);
+	return r && (r->state == RESOURCE_HERE || r->state == RESOURCE_FAILED) ? r : NULL;
+}
+
+bool
+op_has_ended(const struct op *op)
+{
+	return op->h.archived || op->h.state >= OP_COMPLETED;
+}
+
+/* Calls are in the order of their seq, as participants are of their numbers. */
+static const struct op_call *
+call_by_seq(const struct op *op, uint64_t seq)
+{
+	uint32_t low = 0, high = op->calls.n;
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		const struct op_call *c = table_at(&op->calls, mid);
+		if (c->seq == seq)
+			return c;
+		if (c->seq < seq)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
+bool
+op_is_due(const struct op *op, const struct op_resource *r)
+{
+	if (op->h.state >= OP_COMPLETED)
+		return true;
+	if (r->call) {
+		const struct op_call *c = call_by_seq(op, r->call);
+		return !c || c->key.gone || c->state != CALL_RUNNING;
+	}
+	const struct op_person *p = op_person_no(op, r->person);
+	return !p || p->key.gone || !p->sessions;
+}
+
+static bool
+is_here(const struct op_resource *r)
+{
+	return !r->key.gone && (r->state == RESOURCE_HERE || r->state == RESOURCE_FAILED);
+}
+
+uint64_t
+op_resources(const struct op *op)
+{
+	uint64_t n = 0;
+	for (uint32_t i = 0; i < op->resources.n; i++)
+		n += is_here(table_at(&op->resources, i));
+	return n;
+}
+
+uint64_t
+op_due(const struct op *op)
+{
+	uint64_t n = 0;
+	for (uint32_t i = 0; i < op->resources.n; i++) {
+		const struct op_resource *r = table_at(&op->resources, i);
+		n += is_here(r) && op_is_due(op, r);
+	}
+	return n;
+}
+
+uint64_t
+op_host(const char *machine, const char *host)
+{
+	return hash_bytes(hash_bytes(0, machine, strlen(machine)), host, strlen(host));
+}
+
+uint64_t
+op_thing(enum resource_kind kind, const char *text, size_t n)
+{
+	return hash_bytes((uint64_t)kind, text, n);
 }
 
 uint64_t
@@ -264,6 +366,7 @@ call_started(struct op *op, const struct entry *e, const char *by, struct line l
 	c->state = CALL_RUNNING;
 	c->fail_on_crash = e->fail_on_crash;
 	c->held = e->held;
+	c->fallback = e->fallback.p != NULL;
 	p->calls++;
 	p->calls_started++;
 	if (s)
@@ -297,6 +400,94 @@ call_over(struct op *op, const struct entry *e, enum call_state state, struct li
 		table_compact(&op->calls);
 	}
 	forget_idle(op, p);
+}
+
+/* --- temp resources --- */
+
+static int
+resource_added(struct op *op, const struct entry *e, const char *by, struct line line)
+{
+	static const char *const kinds[] = {"process", "command"};
+	char name[TABLE_NAME], call[TABLE_NAME], machine[TABLE_NAME], host[TABLE_NAME];
+	uint64_t id = e->resource_id > 0 ? (uint64_t)e->resource_id : op->h.resources + 1;
+	snprintf(name, sizeof name, "%llu", (unsigned long long)id);
+	struct op_person *p = arrive(op, by, e->at_ms);
+	struct op_resource *r = p ? table_add(&op->resources, name) : NULL;
+	if (!r)
+		return -1;
+	if (id > op->h.resources)
+		op->h.resources = id;
+	slice_copy(e->call_id, call, sizeof call);
+	slice_copy(e->machine_id, machine, sizeof machine);
+	slice_copy(e->host, host, sizeof host);
+	const struct op_call *c = *call ? op_call(op, call) : NULL;
+	r->id = id;
+	r->person = p->no;
+	r->call = c ? c->seq : *call ? UINT64_MAX : 0; /* a call that does not run: due at once */
+	r->host = op_host(machine, host);
+	r->added_ms = e->at_ms;
+	r->added = line;
+	for (uint8_t k = RESOURCE_PROCESS; k <= RESOURCE_COMMAND; k++)
+		if (e->resource_kind.n == strlen(kinds[k - 1]) && memcmp(e->resource_kind.p, kinds[k - 1], e->resource_kind.n) == 0)
+			r->kind = k;
+	r->unmade = e->made;
+	struct slice what = r->kind == RESOURCE_COMMAND ? e->command : e->path;
+	if (r->kind == RESOURCE_PROCESS)
+		what = (struct slice){name, (size_t)snprintf(name, sizeof name, "%lld", (long long)e->pid)};
+	r->sum = op_thing(r->kind, what.p ? what.p : "", what.n);
+	return 0;
+}
+
+static void
+resource_made(struct op *op, const struct entry *e, struct line line)
+{
+	struct op_resource *r = e->resource_id > 0 ? op_resource(op, (uint64_t)e->resource_id) : NULL;
+	if (!r)
+		return;
+	r->made = line;
+	r->unmade = 0;
+}
+
+static void
+resource_over(struct op *op, const struct entry *e, struct line line)
+{
+	struct op_resource *r = e->resource_id > 0 ? op_resource(op, (uint64_t)e->resource_id) : NULL;
+	if (!r)
+		return;
+	r->result = line;
+	r->state = RESOURCE_FAILED;
+	for (uint8_t k = RESOURCE_REMOVED; k < RESOURCE_FAILED; k++)
+		if (e->result.n == strlen(results[k]) && memcmp(e->result.p, results[k], e->result.n) == 0)
+			r->state = k;
+	r->tries += r->state == RESOURCE_FAILED;
+	op->h.removed += r->state == RESOURCE_REMOVED;
+	op->h.gone += r->state == RESOURCE_GONE;
+	op->h.left += r->state == RESOURCE_LEFT || r->state == RESOURCE_FORGOTTEN;
+	if (op->keep || r->state == RESOURCE_FAILED)
+		return;
+	table_remove(&op->resources, r);
+	table_compact(&op->resources);
+}
+
+/* --- the operation as a whole --- */
+
+static void
+cleanup_started(struct op *op, const struct entry *e, struct line line)
+{
+	if (op->h.state == OP_RUNNING)
+		op->h.state = OP_CLEANUP;
+	op->h.cleanup = line;
+	op->h.epoch = e->epoch > 0 ? (uint64_t)e->epoch : op->h.epoch + 1;
+}
+
+static void
+answered(struct op *op, const struct entry *e)
+{
+	char name[TABLE_NAME];
+	slice_copy(e->participant_id, name, sizeof name);
+	struct op_person *p = op_person(op, name);
+	if (p)
+		p->answered = op->h.epoch;
 }
 
 static void
@@ -339,6 +530,9 @@ apply_head(struct op *op, const struct entry *e, struct line line)
 	case EVENT_CRASH_DETECTED:
 		crashed(op, e, line);
 		break;
+	case EVENT_CLEANUP_STARTED:
+		cleanup_started(op, e, line);
+		break;
 	default:
 		break; /* about one participant or call, or kept in the journal without a meaning for the state */
 	}
@@ -376,6 +570,18 @@ apply_rest(struct op *op, const struct entry *e, struct line line)
 		break;
 	case EVENT_CALL_CANCELLED:
 		call_over(op, e, CALL_CANCELLED, line);
+		break;
+	case EVENT_RESOURCE_ADDED:
+		rc = resource_added(op, e, by, line);
+		break;
+	case EVENT_RESOURCE_MADE:
+		resource_made(op, e, line);
+		break;
+	case EVENT_RESOURCE_REMOVED:
+		resource_over(op, e, line);
+		break;
+	case EVENT_CLEANUP_ACKNOWLEDGED:
+		answered(op, e);
 		break;
 	case EVENT_LOG:
 		h->logs++;

@@ -46,6 +46,10 @@ struct op_head {
 	uint64_t people;    /* number of the newest participant */
 	uint64_t logs, warnings, errors;
 	uint64_t crashes;   /* uncontained ones */
+	struct line cleanup;  /* the cleanup.started of the newest epoch */
+	uint64_t epoch;     /* of the newest coordinator, 0: there was none */
+	uint64_t resources; /* number of the newest temp resource */
+	uint64_t removed, gone, left; /* how many of them were removed, were not there any more, were left alone for good */
 	uint32_t format;
 	uint8_t state;      /* enum op_state */
 	uint8_t aborted;    /* the flag is set, or was when it ended */
@@ -65,6 +69,7 @@ struct op_person {
 	uint64_t calls_started;
 	struct line death;     /* the crash.detected that says it died; len 0 while it has not, or has joined again */
 	struct line progress;  /* the newest of its own */
+	uint64_t answered;     /* the cleanup epoch that it has acknowledged */
 };
 
 struct op_session {
@@ -93,12 +98,37 @@ struct op_call {
 	uint8_t state;         /* enum call_state */
 	uint8_t fail_on_crash;
 	uint8_t held;          /* by a supervisor, through its beat file */
-	uint8_t pad[5];
+	uint8_t fallback;      /* its start says what its result is when it crashes */
+	uint8_t pad[4];
+};
+
+enum resource_kind { RESOURCE_PATH, RESOURCE_PROCESS, RESOURCE_COMMAND };
+enum resource_result { RESOURCE_HERE, RESOURCE_REMOVED, RESOURCE_GONE, RESOURCE_KEPT, RESOURCE_LEFT, RESOURCE_FORGOTTEN, RESOURCE_FAILED };
+/* "path" and so on; "" for RESOURCE_HERE. */
+const char *resource_kind_name(enum resource_kind kind);
+const char *resource_result_name(enum resource_result result);
+
+/* A temp resource: what is to be removed when its owner is no more.  It stays until that was done, or given up; RESOURCE_FAILED is
+ * tried again. */
+struct op_resource {
+	struct table_key key;  /* the number as text */
+	uint64_t id;
+	uint64_t person;       /* who registered it … */
+	uint64_t call;         /* … and the call.started it is tied to, 0: to the participant */
+	uint64_t host;         /* sum of the machine it is on: only that removes it */
+	uint64_t sum;          /* op_thing of what it is */
+	int64_t added_ms;
+	struct line added, made, result; /* the newest resource.removed, which may have failed */
+	uint32_t tries;        /* how often that failed */
+	uint8_t kind;          /* enum resource_kind */
+	uint8_t state;         /* enum resource_result */
+	uint8_t unmade;        /* dpl-temp make is about to create it, or died before it could say that it had */
+	uint8_t pad;
 };
 
 struct op {
 	struct op_head h;
-	struct table people, sessions, calls;
+	struct table people, sessions, calls, resources;
 	bool keep;             /* keep what has ended */
 	bool head;             /* fold into h alone, without counting; the tables stay empty */
 	uint64_t stop_seq;     /* fold no line with a higher seq … */
@@ -134,6 +164,26 @@ struct op_call *op_call(struct op *op, const char *id);
 
 /* The newest live session of a participant, or NULL. */
 struct op_session *op_newest_session(const struct op *op, const struct op_person *person);
+
+/* A temp resource that is to be removed, by number; NULL where there is none. */
+struct op_resource *op_resource(struct op *op, uint64_t id);
+
+/* Whether it has ended, though it may not be archived yet: then only what is to be removed still is. */
+bool op_has_ended(const struct op *op);
+
+/* Whether its owner is no more: the call it is tied to has ended, or its participant has no live session, or the operation
+ * has ended. */
+bool op_is_due(const struct op *op, const struct op_resource *r);
+
+/* How many temp resources are registered; how many of them are due. */
+uint64_t op_resources(const struct op *op);
+uint64_t op_due(const struct op *op);
+
+/* The sum by which a machine is told from others, of its id and name as resource.added holds them. */
+uint64_t op_host(const char *machine, const char *host);
+
+/* The sum by which a resource is found: of its path or command as JSON spells it, or of its pid as digits. */
+uint64_t op_thing(enum resource_kind kind, const char *text, size_t n);
 
 /* How many calls run. */
 uint64_t op_running(const struct op *op);

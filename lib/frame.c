@@ -89,6 +89,8 @@ put_asked(const struct frame_asked *a, struct buf *b)
 		json_put_int(b, "sessionId", session);
 	if (!a->fail_on_crash)
 		json_put_bool(b, "failOnCrash", false);
+	if (a->fallback)
+		json_put(b, "fallback", a->fallback);
 	json_put_bool(b, "unlessAborted", !a->aborted_ok);
 }
 
@@ -160,8 +162,29 @@ frame_has_room(const char *result)
 	return fits;
 }
 
+/* Its temp resources went with the call; what did not is said. */
+static void
+say_left(const struct json *j, const struct notice *say)
+{
+	struct buf what = {0}, reason = {0};
+	char decision[16];
+	int list = json_get(j, 0, "resources");
+	for (int i = json_first(j, list); i >= 0; i = json_next(j, list, i)) {
+		if (json_copy(j, json_get(j, i, "decision"), decision, sizeof decision) < 0 || strcmp(decision, "removed") == 0 || strcmp(decision, "gone") == 0)
+			continue;
+		buf_clear(&what);
+		buf_clear(&reason);
+		if (json_string(j, json_get(j, i, "path"), &what) < 0)
+			(void)json_string(j, json_get(j, i, "command"), &what);
+		(void)json_string(j, json_get(j, i, "reason"), &reason);
+		notice(say, "not removed: %s%s%s", what.n ? what.p : "a process", reason.n ? ": " : "", reason.n ? reason.p : "");
+	}
+	buf_free(&what);
+	buf_free(&reason);
+}
+
 static int
-try_end(struct frame *f, const struct frame_end *e, struct why *why)
+try_end(struct frame *f, const struct frame_end *e, const struct notice *say, struct why *why)
 {
 	struct buf body = {0}, reply = {0};
 	struct json j;
@@ -171,12 +194,16 @@ try_end(struct frame *f, const struct frame_end *e, struct why *why)
 	if (e->problem) {
 		put_text(&body, "error", e->problem);
 		json_put_bool(&body, "cancelled", e->cancelled);
+		if (e->oom_killed)
+			json_put_bool(&body, "oomKilled", true);
 	} else if (e->result) {
 		json_put(&body, "result", e->result);
 	}
 	int rc = request(f, e->problem ? "/call/fail" : "/call/end", &body, &reply, &j, why);
-	if (rc == 0)
+	if (rc == 0) {
+		say_left(&j, say);
 		json_free(&j);
+	}
 	buf_free(&body);
 	buf_free(&reply);
 	return rc;
@@ -186,7 +213,7 @@ int
 frame_end(struct frame *f, const struct frame_end *e, const struct notice *say, struct why *why)
 {
 	int rc;
-	for (int try = 1; (rc = try_end(f, e, why)) < 0 && err_info(why->code)->retryable && try < END_TRIES; try++) {
+	for (int try = 1; (rc = try_end(f, e, say, why)) < 0 && err_info(why->code)->retryable && try < END_TRIES; try++) {
 		notice(say, "%s; trying again", why->text);
 		sleep(1);
 	}

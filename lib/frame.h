@@ -14,6 +14,7 @@ struct frame_asked {
 	const char *operation, *participant;
 	const char *description; /* NULL: the command line */
 	const char *id, *parent, *session; /* or NULL; session is a number as text */
+	const char *fallback;    /* its result when it crashes, which then is no crash of the operation; or NULL */
 	bool parent_must_exist, fail_on_crash, aborted_ok, watchdog;
 };
 
@@ -33,6 +34,7 @@ struct frame_end {
 	struct rusage usage;
 	const char *problem;     /* it failed, and why; NULL: it ended well */
 	bool cancelled;          /* … no: it was stopped */
+	bool oom_killed;         /* it failed because the kernel killed it, or a process of its tree, when memory was out */
 	const char *result;      /* NULL: none */
 };
 

@@ -8,11 +8,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
+#ifndef STATX_TYPE /* musl before 1.2.4 */
+#include <linux/stat.h>
+#endif
+#ifndef STATX_ATTR_MOUNT_ROOT
+#define STATX_ATTR_MOUNT_ROOT 0x2000
+#endif
 
 #include "buf.h"
 
 int fsx_open(int dir, const char *name, int flags, mode_t mode);
+
+/* statx(2) of `name` in `dir`, following no link and mounting nothing; `wanted` is of STATX_…. */
+int fsx_statx(int dir, const char *name, unsigned wanted, struct statx *x);
 
 /* Close it if it is open; it is -1 then. */
 void fsx_close(int *fd);
@@ -44,8 +54,8 @@ int fsx_rename_new(int from_dir, const char *from, int to_dir, const char *to);
  * do. */
 bool fsx_is_remote(int fd);
 
-/* The names in a folder, without `.` and `..`, sorted by bytes.  *names is one block that the
- * caller frees; the count, or -1. */
-ssize_t fsx_list(int dir, char ***names);
+/* The names in the folder `name` of `dir` (no link), without `.` and `..`, sorted by bytes.  *names is one block that
+ * the caller frees, NULL for none; the count, or -1. */
+ssize_t fsx_list(int dir, const char *name, char ***names);
 
 #endif

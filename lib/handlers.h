@@ -13,6 +13,8 @@ int verb_abort(struct request *r);
 int verb_log(struct request *r);
 int verb_heartbeat(struct request *r);
 int verb_look(struct request *r);
+int verb_cleanup(struct request *r);
+int verb_prune(struct request *r);
 int verb_call_start(struct request *r);
 int verb_call_end(struct request *r);
 int verb_call_fail(struct request *r);
@@ -23,5 +25,10 @@ int verb_list(struct request *r);
 int verb_resolve(struct request *r);
 int verb_events(struct request *r);
 int verb_changes(struct request *r);
+int verb_why(struct request *r);
+int verb_temp_add(struct request *r);
+int verb_temp_made(struct request *r);
+int verb_temp_remove(struct request *r);
+int verb_temp_list(struct request *r);
 
 #endif

@@ -175,7 +175,7 @@ load_checkpoint(struct journal *j)
 int
 journal_open(struct journal *j, int parent, const char *folder, const char *shown, const struct journal_options *o, struct why *why)
 {
-	*j = (struct journal){.dir = -1, .fd = -1, .o = *o};
+	*j = (struct journal){.dir = -1, .fd = -1, .drive = -1, .o = *o};
 	op_init(&j->op, o->keep);
 	j->op.head = o->head;
 	if (o->keep) {
@@ -262,6 +262,7 @@ journal_close(struct journal *j)
 		journal_tidy(j);
 		close(j->fd);
 	}
+	fsx_close(&j->drive);
 	if (j->dir >= 0)
 		close(j->dir);
 	op_free(&j->op);

@@ -60,6 +60,9 @@ struct journal {
 	bool torn;               /* bytes behind op.h.offset are a torn tail */
 	bool pending_flush, pending_vital, ring;
 	char drop[BEAT_FILE_MAX]; /* a file of the folder that goes with these entries, "" none */
+	int drive;               /* the coordinator file, locked at `epoch`: this process drives the cleanup (cleanup.h); -1 */
+	uint64_t epoch;
+	int64_t window_end_ms;   /* monotonic: until then the held ones have time to answer */
 	bool owed;               /* a deferred flush is due */
 	bool changed;            /* something was appended through this struct */
 };

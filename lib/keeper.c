@@ -18,6 +18,7 @@ enum {
 	TEXT_MAX = 100 * 1024, /* bytes of a variable: the kernel takes no program with one of more than 128 KiB */
 	REST_MS = 20,    /* between two looks at what an aborted process left */
 	AGAIN_MS = 1000, /* to kill again what does not end */
+	CLEAN_EXTRA_MS = 10000, /* to wait for others beyond their window: for what is killed then, and the removal */
 };
 
 struct watchman {
@@ -330,6 +331,12 @@ heed(struct watchman *w, enum keeper_end *end)
 	if (w->k->beaten)
 		w->k->beaten(w->k->arg, v);
 	run_hook(w);
+	if (v->crashed && v->end == VIGIL_GOES_ON) {
+		if (keeps)
+			duties_do(&w->k->duties, v, true, v->reason, -1);
+		if (vigil_clean(v, keeps, keeps ? 0 : AGAIN_MS) == 1)
+			(void)vigil_ask(v); /* it says how it ended */
+	}
 	if (v->end != VIGIL_GOES_ON) {
 		*end = v->end == VIGIL_COMPLETED ? KEEPER_COMPLETED : v->end == VIGIL_FAILED ? KEEPER_FAILED : KEEPER_GONE;
 		return true;
@@ -363,14 +370,18 @@ process_ended(struct watchman *w)
 	}
 	bool has_name = still_has_name(w);
 	if (w->kill_ms) {
-		if (has_name)
-			leave(w);
 		end_rest(w);
+		if (has_name) {
+			duties_do(&w->k->duties, &w->v, false, w->v.reason, -1);
+			leave(w);
+		}
 	}
 	if (w->kill_ms || !has_name)
 		return KEEPER_LEFT;
 	snprintf(evidence, sizeof evidence, "its process %lld has ended without leaving", (long long)w->k->pid);
 	(void)vigil_bury(&w->v, evidence); /* else the lock falls, and tells of it */
+	duties_do(&w->k->duties, &w->v, true, evidence, -1);
+	(void)vigil_clean(&w->v, true, w->v.window_ms + CLEAN_EXTRA_MS);
 	return KEEPER_DEAD;
 }
 
@@ -428,12 +439,8 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 		why_errno(why, "wait for signals");
 	} else if (vigil_ask(&w->v) < 0 || w->v.end != VIGIL_GOES_ON) {
 		/* It says whether the participant takes part at all. */
-		if (w->v.error == ERR_NONE) {
-			why_set(why, ERR_ENDED, "operation %s has ended", k->operation);
-		} else {
-			why_set(why, w->v.error, "%s", w->v.reason);
-			why_hint(why, "%s", w->v.hint);
-		}
+		why_set(why, w->v.error == ERR_NONE ? w->v.ended : w->v.error, "%s", w->v.reason);
+		why_hint(why, "%s", w->v.hint);
 	} else if (k->pid > 0 && w->v.beat_ms + w->v.jitter_ms >= w->v.stale_ms) {
 		why_set(why, ERR_REQUEST, "a beat every %lld ms would hang: the operation takes %lld ms of silence for that",
 			(long long)(w->v.beat_ms + w->v.jitter_ms), (long long)w->v.stale_ms);

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "vigil.h"
+#include "duties.h"
 
 struct keeper {
 	struct client *client;
@@ -20,6 +20,7 @@ struct keeper {
 	int64_t grace_ms;        /* from SIGTERM to SIGKILL */
 	const char *on_success, *on_error; /* shell commands after a beat, or NULL */
 	mode_t umask;            /* for them */
+	struct duties duties;    /* when the process was stopped or has died, and when the operation fails */
 	void (*beaten)(void *arg, const struct vigil *v); /* after each beat; may be NULL */
 	void *arg;
 	const struct notice *verbose;

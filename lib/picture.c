@@ -50,6 +50,19 @@ picture_ago(const struct picture *p, struct buf *b, const char *time)
 }
 
 void
+picture_line(const struct picture *p, const char *label, enum colour colour, const char *text)
+{
+	struct buf shown = {0};
+	if (!*text)
+		return;
+	text_show(&shown, text, strlen(text));
+	buf_fmt(p->out, "%-13s", label);
+	render_text(p->out, p->colours ? colour : PLAIN, shown.n ? shown.p : "");
+	buf_char(p->out, '\n');
+	buf_free(&shown);
+}
+
+void
 picture_count(struct buf *b, int64_t n, const char *what)
 {
 	if (n > 0)
@@ -258,6 +271,48 @@ picture_tree(const struct picture *p, int object, int indent)
 	table_free(&r.nodes);
 	buf_free(&parents);
 	buf_free(&b);
+}
+
+/* --- temp resources --- */
+
+static void
+resource_row(const struct picture *p, struct render_table *t, int k)
+{
+	struct buf b = {0}, text = {0};
+	const char *state = text_of(p, k, "state", &b);
+	enum colour colour = strcmp(state, "failed") == 0 || strcmp(state, "left") == 0 || strcmp(state, "forgotten") == 0 ? RED : member(p, k, "result") >= 0 ? DIM : PLAIN;
+	buf_int(&text, json_number(p->json, k, "resourceId"));
+	render_cell(t, PLAIN, text.p ? text.p : "");
+	render_cell(t, colour, state);
+	render_cell(t, PLAIN, text_of(p, k, "kind", &b));
+	buf_clear(&text);
+	buf_str(&text, text_of(p, k, "participantId", &b));
+	if (*text_of(p, k, "callId", &b))
+		buf_fmt(&text, ", %s", b.p);
+	render_cell(t, PLAIN, text.p ? text.p : "");
+	buf_clear(&text);
+	render_duration(&text, json_number(p->json, k, "ageMs"));
+	render_cell(t, PLAIN, text.p ? text.p : "");
+	buf_clear(&text);
+	if (json_number(p->json, k, "pid") > 0)
+		buf_int(&text, json_number(p->json, k, "pid"));
+	else
+		buf_str(&text, *text_of(p, k, "path", &b) ? b.p : text_of(p, k, "command", &b));
+	if (*text_of(p, k, "reason", &b))
+		buf_fmt(&text, ": %s", b.p);
+	render_cell(t, PLAIN, text.p ? text.p : "");
+	buf_free(&b);
+	buf_free(&text);
+}
+
+void
+picture_resources(const struct picture *p, int object, int indent)
+{
+	struct render_table t = {.columns = 6, .right = {[0] = true, [4] = true}};
+	int resources = member(p, object, "resources");
+	for (int k = json_first(p->json, resources); k >= 0; k = json_next(p->json, resources, k))
+		resource_row(p, &t, k);
+	render_table(p->out, &t, indent, p->colours);
 }
 
 /* --- the whole --- */

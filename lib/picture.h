@@ -24,6 +24,9 @@ const char *picture_state(const struct picture *p, int object, struct buf *b, en
 /* Add how long before now a time of the answer was: "2m 5s ago"; nothing where it is none. */
 void picture_ago(const struct picture *p, struct buf *b, const char *time);
 
+/* Write a line: the label in its column, then the text, shown; nothing where that is empty. */
+void picture_line(const struct picture *p, const char *label, enum colour colour, const char *text);
+
 /* Add "3 running" to an enumeration, nothing for 0 and less. */
 void picture_count(struct buf *b, int64_t n, const char *what);
 
@@ -39,6 +42,9 @@ void picture_people(const struct picture *p, int object, int indent);
 /* A call a line: id, whose, state, how long, progress, what; flat, or as a tree. */
 void picture_calls(const struct picture *p, int object, int indent);
 void picture_tree(const struct picture *p, int object, int indent);
+
+/* A temp resource a line: number, state, kind, whose, how old, what it is, and why it could not be removed. */
+void picture_resources(const struct picture *p, int object, int indent);
 
 /* All of it: a line about the operation, what went wrong, its participants, its calls as a tree. */
 void picture_operation(const struct picture *p, int object);

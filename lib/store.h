@@ -20,6 +20,7 @@ struct store_options {
 	bool timed;              /* wait_ms was given by the user */
 	int64_t wait_ms;         /* for a lock */
 	int keep;                /* ended operations that stay in backup/ */
+	bool hands_off;          /* what somebody left half done stays so: for who only looks */
 	const struct notice *notice;
 };
 
@@ -59,6 +60,10 @@ int store_claim_key(struct store *s, const char *key, char id[], struct why *why
 /* Move an operation, whose last line is operation.archived, to backup/, and delete what is more
  * than to be kept.  Anyone may do it, also twice. */
 int store_archive(struct store *s, struct journal *j, struct why *why);
+
+/* Delete ended operations beyond the newest `keep`, failed and aborted ones beyond STORE_KEEP_FAILED times as many.  Their ids, as in
+ * store_list. */
+ssize_t store_prune(struct store *s, int keep, char ***ids, struct why *why);
 
 /* The ids of live (or ended) operations, oldest first; *ids is one block for the caller to free. */
 ssize_t store_list(struct store *s, bool ended, char ***ids, struct why *why);

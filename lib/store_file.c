@@ -12,6 +12,7 @@
 #include "archive.h"
 #include "fsx.h"
 #include "id.h"
+#include "json.h"
 #include "lock.h"
 #include "remove.h"
 #include "store.h"
@@ -90,7 +91,7 @@ store_list(struct store *s, bool ended, char ***ids, struct why *why)
 			return 0;
 		return why_errno(why, "read %s/backup", s->path);
 	}
-	ssize_t n = fsx_list(dir, ids), kept = 0;
+	ssize_t n = fsx_list(dir, ".", ids), kept = 0;
 	if (ended)
 		close(dir);
 	if (n < 0)
@@ -192,9 +193,20 @@ open_in(struct store *s, const char *place, const char *id, const struct journal
 }
 
 static int
-has_ended(const struct journal *j, const char *id, struct why *why)
+has_ended(struct journal *j, const char *id, struct why *why)
 {
 	const struct op_head *h = &j->op.h;
+	if (h->state == OP_FAILED && h->crashes) {
+		struct buf text = {0}, reason = {0};
+		struct entry e;
+		if (journal_line(j, h->end, &text) == 0 && !entry_parse(text.p, text.n, &e))
+			json_unescape(&reason, e.reason.p ? e.reason.p : "", e.reason.n);
+		why_set(why, ERR_FAILED, "operation %s has failed: %s", id, reason.n ? reason.p : "somebody died");
+		why_hint(why, "dpl-show --why %s", id);
+		buf_free(&text);
+		buf_free(&reason);
+		return -1;
+	}
 	why_set(why, ERR_ENDED, "operation %s has ended (%s%s)", id, op_state_name(h->state), h->aborted && h->state == OP_COMPLETED ? ", aborted" : "");
 	why_hint(why, "dpl-show %s", id);
 	return -1;
@@ -215,11 +227,10 @@ store_get(struct store *s, const char *id, enum store_want want, const struct jo
 				return -1;
 			continue;
 		}
-		bool ended = i == 1 || j->op.h.archived;
-		struct why ignored;
-		if (ended && i != 1)
-			/* Its maker died between the last line and the rename: finish that. */
-			(void)archive_move(s, j, &ignored);
+		bool ended = i == 1 || op_has_ended(&j->op);
+		if (ended && i != 1 && !s->o.hands_off && (j->op.h.archived || !shape))
+			/* Its maker died before the rename, or something could not be removed: finish that. */
+			archive_finish(s, j);
 		else if (ended && want == STORE_ANY)
 			archive_papers(s, j);
 		if (!ended || want == STORE_ANY)
@@ -276,7 +287,7 @@ store_lock(struct store *s, struct journal *j, struct why *why)
 	(void)s;
 	if (journal_lock(j, why) < 0)
 		return -1;
-	if (!j->op.h.archived)
+	if (!op_has_ended(&j->op))
 		return 0;
 	has_ended(j, j->op.h.id, why);
 	journal_unlock(j);
@@ -380,4 +391,10 @@ int
 store_archive(struct store *s, struct journal *j, struct why *why)
 {
 	return archive_move(s, j, why);
+}
+
+ssize_t
+store_prune(struct store *s, int keep, char ***ids, struct why *why)
+{
+	return archive_prune(s, keep, ids, why);
 }

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "clock.h"
 #include "fsx.h"
 #include "output.h"
@@ -25,6 +26,8 @@ enum {
 	WAY_MOST_US = 5000, /* … in all */
 	PASS_MS = 50,       /* between two looks at a tree that is ending */
 	KILL_AGAIN_MS = 250,
+	DRIVE_MS = 250,     /* after a death, while the command is still stopping: between two looks at what follows from it */
+	CLEAN_EXTRA_MS = 10000, /* to wait for others beyond their window: for what is killed then, and the removal */
 	CHASES = 500,       /* looks at our children in a pass that kills */
 	PASSES_LAST = 40,   /* of these after SIGKILL: what cannot be killed (another uid, a dead disk) is left */
 };
@@ -50,6 +53,9 @@ struct run {
 	enum stop stop;
 	char stop_reason[640];
 	pid_t hook;              /* --on-abort, while it runs */
+	struct duties duties;
+	int64_t drive_ms;        /* when to look next at what follows from a death; 0: nobody died */
+	int64_t died_ms;         /* when we heard of it first */
 	bool killed, told_gone;
 };
 
@@ -135,6 +141,9 @@ stop(struct run *r, enum stop why, const char *fmt, ...)
 	va_end(ap);
 	r->stop = why;
 	r->kill_ms = clock_mono_ms() + r->s->grace_ms;
+	/* After a death everybody has the window, and no more: some of it is for what comes behind the command's end. */
+	if (why == STOP_CRASH && r->died_ms && r->died_ms + r->v.window_ms / 4 * 3 < r->kill_ms)
+		r->kill_ms = r->died_ms + r->v.window_ms / 4 * 3;
 	if (r->s->on_abort)
 		run_hook(r);
 	if (r->hook <= 0)
@@ -164,8 +173,17 @@ heed(struct run *r)
 		stop(r, STOP_CRASH, "the operation failed");
 	if (v->end == VIGIL_COMPLETED)
 		stop(r, STOP_CANCEL, "the operation ended");
+	int64_t now = clock_mono_ms();
+	if (v->crashed && !r->died_ms)
+		r->died_ms = now;
 	if (v->crashed && !r->s->call.aborted_ok)
 		stop(r, STOP_CRASH, "somebody died: %s", v->reason);
+	if (!v->crashed || v->end != VIGIL_GOES_ON)
+		return;
+	if (r->drive_ms && now >= r->drive_ms)
+		(void)vigil_clean(v, false, 0);
+	if (!r->drive_ms || now >= r->drive_ms)
+		r->drive_ms = now + DRIVE_MS;
 }
 
 /* --- signals, terminal --- */
@@ -336,6 +354,13 @@ watchdog_deadline(const struct run *r)
 	return last + r->s->watchdog_ms;
 }
 
+/* Until when work that goes on after a death may do so. */
+static int64_t
+undo_deadline(const struct run *r)
+{
+	return r->died_ms && !r->stop && r->v.crashed ? r->died_ms + r->v.window_ms / 2 : INT64_MAX;
+}
+
 /* When the next thing is due that the clock brings. */
 static int64_t
 next_deadline(struct run *r)
@@ -348,6 +373,8 @@ next_deadline(struct run *r)
 		next = r->begun_ms + s->timeout_ms + r->paused_ms;
 	if (watchdog_deadline(r) < next)
 		next = watchdog_deadline(r);
+	if (undo_deadline(r) < next)
+		next = undo_deadline(r);
 	if (r->stop && !r->killed && r->kill_ms < next)
 		next = r->kill_ms;
 	if (r->tree_ms && r->tree_ms < next)
@@ -371,6 +398,8 @@ keep_time(struct run *r)
 		stop(r, STOP_TIMEOUT, "timeout: not done after %lld.%03lld s", (long long)s->timeout_ms / 1000, (long long)s->timeout_ms % 1000);
 	if (now >= watchdog_deadline(r))
 		stop(r, STOP_WATCHDOG, "watchdog: no beat of its own for %lld.%03lld s", (long long)s->watchdog_ms / 1000, (long long)s->watchdog_ms % 1000);
+	if (now >= undo_deadline(r))
+		stop(r, STOP_CRASH, "somebody died, and half of the window is over: %s", r->v.reason);
 	if (r->tree_ms && now >= r->tree_ms) {
 		struct tree t = tree_of(r);
 		r->tree_ms = 0;
@@ -536,8 +565,9 @@ close_frame(struct run *r)
 	}
 	r->how.problem = r->stop ? r->stop_reason : *problem ? problem : NULL;
 	r->how.cancelled = r->stop == STOP_ABORT || r->stop == STOP_CANCEL || r->stop == STOP_CRASH;
+	r->how.oom_killed = *problem && !r->stop && r->frame.hold.cgroup.n && cgroup_was_oom_killed(r->frame.hold.cgroup.p);
 	int rc = frame_end(&r->frame, &r->how, r->s->say, r->why);
-	if (rc < 0 && r->why->code == ERR_ENDED) {
+	if (rc < 0 && err_is_end(r->why->code)) {
 		rc = 0; /* it ended the call with the operation, perhaps just now */
 		r->why->code = ERR_NONE;
 	}
@@ -569,9 +599,13 @@ attend(struct run *r)
 	r->exec_errno = command_error(&r->command);
 	struct supervised *end = r->end;
 	end->status = status_of(r);
+	if (end->status)
+		duties_do(&r->duties, &r->v, r->v.crashed || r->v.end == VIGIL_FAILED, r->stop ? r->stop_reason : "the command failed", end->status);
 	end->signal = !r->stop && !r->exec_errno && WIFSIGNALED(r->how.wait_status) ? WTERMSIG(r->how.wait_status) : 0;
 	end->duration_ms = clock_mono_ms() - r->begun_ms;
 	int rc = close_frame(r);
+	if (r->v.crashed && r->v.end == VIGIL_GOES_ON)
+		(void)vigil_clean(&r->v, false, r->v.window_ms + CLEAN_EXTRA_MS); /* else the next who looks does it */
 	deliver_output(r);
 	if (rc < 0 && end->status == 0)
 		end->status = COMMAND_SELF;
@@ -649,8 +683,9 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 	*r = (struct run){.s = s, .c = c, .end = end, .why = why, .output = {.out = -1, .to = -1}, .frame.hold = {.fd = -1, .dog = -1}};
 	r->command = (struct command){.argv = s->argv, .origin = s->origin, .out = -1, .go = -1, .failed = -1,
 		.capture = s->result_from && strcmp(s->result_from, "stdout") == 0, .own_group = !has_terminal()};
-	r->v = (struct vigil){.client = c, .operation = s->call.operation, .participant = s->call.participant, .verbose = s->verbose, .held = -1,
-		.signals = -1, .beat_ms = 4500, .jitter_ms = 500};
+	r->duties = s->duties;
+	r->v = (struct vigil){.client = c, .operation = s->call.operation, .participant = s->call.participant, .outer = s->call.parent,
+		.verbose = s->verbose, .held = -1, .signals = -1, .beat_ms = 4500, .jitter_ms = 500};
 	sigprocmask(SIG_BLOCK, &signals, &r->command.origin.mask);
 	/* Where it is ignored the kernel would reap for us, and keep the status to itself. */
 	r->command.origin.ignore_sigchld = signal(SIGCHLD, SIG_DFL) == SIG_IGN;

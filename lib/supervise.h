@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "command.h"
+#include "duties.h"
 #include "frame.h"
 
 /* The exit statuses of a supervised call that are neither the command's own nor a shell's (command.h). */
@@ -24,6 +25,7 @@ struct supervise {
 	struct frame_asked call;
 	struct command_origin origin; /* its mask and ignore_sigchld are filled in here */
 	const char *on_abort;      /* a shell command instead of SIGTERM; or NULL */
+	struct duties duties;      /* when the command does not succeed, and when the operation fails */
 	const char *result_from;   /* "stdout", a file, or NULL */
 	bool leave_orphans;
 	int64_t grace_ms;          /* from SIGTERM to SIGKILL */

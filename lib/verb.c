@@ -20,6 +20,7 @@ static const struct {
 	VERB("/call/start", verb_call_start, true),
 	VERB("/operation/abort", verb_abort, true),
 	VERB("/operation/changes", verb_changes, false),
+	VERB("/operation/cleanup", verb_cleanup, true),
 	VERB("/operation/complete", verb_complete, true),
 	VERB("/operation/create", verb_create, false),
 	VERB("/operation/events", verb_events, false),
@@ -29,9 +30,15 @@ static const struct {
 	VERB("/operation/list", verb_list, false),
 	VERB("/operation/log", verb_log, true),
 	VERB("/operation/look", verb_look, true),
+	VERB("/operation/prune", verb_prune, false),
 	VERB("/operation/resolve", verb_resolve, false),
 	VERB("/operation/show", verb_show, false),
 	VERB("/operation/state", verb_state, false),
+	VERB("/operation/why", verb_why, false),
+	VERB("/temp/add", verb_temp_add, true),
+	VERB("/temp/list", verb_temp_list, false),
+	VERB("/temp/made", verb_temp_made, true),
+	VERB("/temp/remove", verb_temp_remove, false),
 };
 
 int

@@ -9,6 +9,7 @@
 #include "handlers.h"
 #include "id.h"
 #include "look.h"
+#include "settle.h"
 #include "wire.h"
 
 /* --- progress --- */
@@ -68,6 +69,7 @@ struct heartbeat {
 	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1], call[ID_NAME_MAX + 1];
 	bool whole;              /* the whole result is wanted */
 	bool asks;               /* … only that: it is no beat */
+	bool settle;             /* what is found is cleaned up, as far as that goes quickly */
 	bool watchdog;           /* it comes from below a call that must beat by itself */
 	int64_t awake_ms;
 	int64_t before_age, before_wall; /* the participant's last beat before this one; -1 */
@@ -103,7 +105,7 @@ put_before(struct request *r, const struct heartbeat *h)
 	struct journal_options then = {.keep = true, .stop_seq = UINT64_MAX, .stop_ms = h->before_wall};
 	struct journal j;
 	struct why ignored;
-	if (h->before_wall < 0 || store_get(&r->v->store, h->id, STORE_LIVE, &then, &j, &ignored) < 0) {
+	if (h->before_wall < 0 || store_get(&r->v->store, h->id, STORE_ANY, &then, &j, &ignored) < 0) {
 		json_put(r->reply, "before", NULL);
 		return;
 	}
@@ -129,7 +131,7 @@ put_names(struct request *r, struct journal *j, const struct heartbeat *h)
 	json_open(r->reply, "staleParticipants", '[');
 	for (uint32_t i = 0; i < j->op.people.n; i++) {
 		const struct op_person *p = table_at(&j->op.people, i);
-		if (p->key.gone || (!p->sessions && !p->death.len) || strcmp(p->key.name, h->by) == 0)
+		if (p->key.gone || (!p->sessions && !p->death.len) || strcmp(p->key.name, h->by) == 0 || (p->sessions && op_has_ended(&j->op)))
 			continue;
 		enum life life = p->sessions ? look_person(j, p, h->awake_ms, &b).life : LIFE_DEAD;
 		if (life == LIFE_ALIVE || life == LIFE_SUSPENDED)
@@ -144,7 +146,7 @@ put_names(struct request *r, struct journal *j, const struct heartbeat *h)
 static __attribute__((noinline)) void
 put_whole(struct request *r, struct journal *j, const struct heartbeat *h)
 {
-	json_put_int(r->reply, "tempResourceCount", 0);
+	json_put_int(r->reply, "tempResourceCount", (int64_t)op_resources(&j->op));
 	json_put_int(r->reply, "heartbeatAgeMs", h->before_age >= 0 ? h->before_age : 0);
 	put_names(r, j, h);
 	json_open(r->reply, "people", '[');
@@ -195,6 +197,7 @@ put_reply(struct request *r, struct journal *j, const struct heartbeat *h, const
 	json_put_int(r->reply, "beatMs", j->op.h.beat_ms);
 	json_put_int(r->reply, "jitterMs", j->op.h.jitter_ms);
 	json_put_int(r->reply, "staleMs", j->op.h.stale_ms);
+	json_put_int(r->reply, "windowMs", j->op.h.window_ms);
 	if (!j->op.head)
 		json_put_int(r->reply, "callFrameCount", (int64_t)op_running(&j->op));
 	if (*h->call && !j->op.head)
@@ -252,12 +255,12 @@ without_file(struct request *r, struct journal *j, const char *by)
 static int
 read_heartbeat(struct request *r, struct heartbeat *h, struct progress *p, bool *look)
 {
-	*h = (struct heartbeat){.before_age = -1, .before_wall = -1};
+	*h = (struct heartbeat){.before_age = -1, .before_wall = -1, .settle = true};
 	bool beats = true;
 	*p = (struct progress){.done = -1, .total = -1};
 	if (request_operation(r, h->id) < 0 || request_participant(r, false, h->by) < 0 || request_call(r, "callId", false, h->call) < 0 ||
 	    request_bool(r, "whole", &h->whole) < 0 || request_bool(r, "look", look) < 0 || request_bool(r, "watchdog", &h->watchdog) < 0 ||
-	    request_bool(r, "beat", &beats) < 0 ||
+	    request_bool(r, "beat", &beats) < 0 || request_bool(r, "settle", &h->settle) < 0 ||
 	    request_int(r, "awakeMs", 0, JSON_INT_MAX, &h->awake_ms) < 0 ||
 	    request_int(r, "done", 0, JSON_INT_MAX, &p->done) < 0 || request_int(r, "total", 1, JSON_INT_MAX, &p->total) < 0)
 		return -1;
@@ -352,8 +355,10 @@ by_state(struct request *r, struct journal *j, struct heartbeat *h, const struct
 			notice(r->v->o.notice, "%s", why.text);
 			unrecorded = &why;
 		}
-		if (j->op.h.archived && !(j = request_live(r, h->id, true)))
+		if (op_has_ended(&j->op) && !(j = request_live(r, h->id, true)))
 			return -1;
+		if (h->settle && cleanup_is_due(&j->op))
+			settle_briefly(r, j, h->by);
 	}
 	if (rc == 0)
 		put_reply(r, j, h, unrecorded);
@@ -392,8 +397,8 @@ verb_look(struct request *r)
 {
 	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1];
 	struct look l = {0};
-	bool in_turn = false;
-	if (request_operation(r, id) < 0 || request_participant(r, false, by) < 0 || request_int(r, "awakeMs", 0, JSON_INT_MAX, &l.awake_ms) < 0 ||
+	bool in_turn = false, settles = true;
+	if (request_operation(r, id) < 0 || request_bool(r, "settle", &settles) < 0 || request_participant(r, false, by) < 0 || request_int(r, "awakeMs", 0, JSON_INT_MAX, &l.awake_ms) < 0 ||
 	    request_bool(r, "inTurn", &in_turn) < 0)
 		return -1;
 	verbs_unlock(r->v, NULL);
@@ -405,6 +410,8 @@ verb_look(struct request *r)
 	l.by = by;
 	if ((!in_turn || look_is_due(j)) && look_over(j, &l, &r->why) < 0)
 		return -1;
+	if (settles && cleanup_is_due(&j->op))
+		settle_briefly(r, j, by);
 	struct wire_source from = journal_source(j);
 	request_common(r, j, j->op.h.seq);
 	json_put_bool(r->reply, "success", true);

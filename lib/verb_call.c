@@ -107,6 +107,18 @@ find_owner(struct change *c, struct start *s)
 	return 0;
 }
 
+/* Whether those who have something to undo have had their time for it. */
+static bool
+window_is_over(struct journal *j)
+{
+	struct buf text = {0};
+	struct entry e;
+	bool over = j->op.h.state == OP_CLEANUP && journal_line(j, j->op.h.cleanup, &text) == 0 && !entry_parse(text.p, text.n, &e) &&
+		clock_wall_ms() - e.at_ms >= j->op.h.window_ms;
+	buf_free(&text);
+	return over;
+}
+
 static int
 check_start(struct change *c, struct start *s)
 {
@@ -115,11 +127,12 @@ check_start(struct change *c, struct start *s)
 	/* Before it hears that somebody died: that was itself. */
 	if (change_refuse_dead(c, s->by) < 0)
 		return -1;
-	if (s->unless_aborted && c->j->op.h.crashes) {
-		why_set(&r->why, ERR_FAILED, "somebody has died in operation %s", c->j->op.h.id);
-		why_hint(&r->why, "dpl-show tells who; --aborted-ok starts a call all the same");
+	if (s->unless_aborted && change_refuse_failing(c) < 0) {
+		why_hint(&r->why, "dpl-show --why tells more; --aborted-ok starts a call all the same");
 		return -1;
 	}
+	if (window_is_over(c->j))
+		return change_refuse_failing(c);
 	if (s->unless_aborted && journal_aborted(c->j)) {
 		why_set(&r->why, ERR_ABORTED, "operation %s is aborted", c->j->op.h.id);
 		why_hint(&r->why, "dpl-show tells why; --aborted-ok starts a call all the same");
@@ -229,15 +242,18 @@ verb_call_start(struct request *r)
 {
 	char id[ID_OPERATION_MAX + 1];
 	struct start s;
-	struct buf description = {0};
-	const char *text;
+	struct buf description = {0}, instead = {0};
+	const char *text, *fallback;
 	struct change c;
 	if (request_operation(r, id) < 0 || read_start(r, &s) < 0)
 		return -1;
-	if (request_text(r, "description", false, &description, &text) < 0) {
+	if (request_text(r, "description", false, &description, &text) < 0 || request_text(r, "fallback", false, &instead, &fallback) < 0) {
 		buf_free(&description);
+		buf_free(&instead);
 		return -1;
 	}
+	/* A crash with something instead of the result is no crash of the operation. */
+	s.fail_on_crash &= !fallback;
 	int rc = change_begin(&c, r, id, reply_start);
 	if (rc == 0 && check_start(&c, &s) < 0)
 		rc = change_refuse(&c);
@@ -248,6 +264,7 @@ verb_call_start(struct request *r)
 		if (holds && hold_call(&c, s.call) < 0) {
 			unhold_call(&c, s.call);
 			buf_free(&description);
+			buf_free(&instead);
 			return change_end(&c, change_refuse(&c));
 		}
 		struct buf *b = change_entry(&c, s.by, EVENT_CALL_STARTED);
@@ -260,6 +277,8 @@ verb_call_start(struct request *r)
 			json_put(b, "description", text);
 		if (!s.fail_on_crash)
 			json_put_bool(b, "failOnCrash", false);
+		if (fallback)
+			json_put(b, "fallback", fallback);
 		put_marks(b, &s);
 		if (holds) {
 			json_put_bool(b, "held", true);
@@ -272,6 +291,7 @@ verb_call_start(struct request *r)
 			unhold_call(&c, s.call);
 	}
 	buf_free(&description);
+	buf_free(&instead);
 	return change_end(&c, rc);
 }
 
@@ -335,9 +355,10 @@ end_call(struct request *r, enum event event, const char *member)
 	const char *text;
 	struct change c;
 	int64_t outcome[OUTCOMES];
-	bool cancelled = false;
+	bool cancelled = false, oom_killed = false;
 	if (request_operation(r, id) < 0 || request_call(r, "callId", true, call) < 0 || request_participant(r, false, by) < 0 ||
-	    read_outcome(r, outcome) < 0 || (event == EVENT_CALL_FAILED && request_bool(r, "cancelled", &cancelled) < 0))
+	    read_outcome(r, outcome) < 0 ||
+	    (event == EVENT_CALL_FAILED && (request_bool(r, "cancelled", &cancelled) < 0 || request_bool(r, "oomKilled", &oom_killed) < 0)))
 		return -1;
 	if (cancelled)
 		event = EVENT_CALL_CANCELLED;
@@ -351,6 +372,7 @@ end_call(struct request *r, enum event event, const char *member)
 		buf_free(&value);
 		return not_running(&c, call);
 	}
+	c.thorough = true;
 	if (rc == 0) {
 		struct op_person *owner = op_person_no(&c.j->op, running->person);
 		bool held = running->held;
@@ -361,6 +383,8 @@ end_call(struct request *r, enum event event, const char *member)
 		for (int i = 0; i < OUTCOMES; i++)
 			if (outcome[i] >= 0)
 				json_put_int(b, outcomes[i], outcome[i]);
+		if (oom_killed)
+			json_put_bool(b, "oomKilled", true);
 		if (text)
 			json_put(b, cancelled ? "reason" : member, text);
 		rc = change_commit(&c);

@@ -324,7 +324,7 @@ verb_join(struct request *r)
 		return -1;
 	int rc = change_begin(&c, r, id, reply_join);
 	if (rc == 0) {
-		if ((minted && mint(r, &c.j->op, by) < 0) || (ttl >= 0 && check_ttl(r, ttl, c.j->op.h.beat_ms) < 0) ||
+		if (change_refuse_failing(&c) < 0 || (minted && mint(r, &c.j->op, by) < 0) || (ttl >= 0 && check_ttl(r, ttl, c.j->op.h.beat_ms) < 0) ||
 		    (keep && refuse_held(r, c.j, by) < 0) || make_lease(r, c.j, by, ttl) < 0)
 			return change_end(&c, change_refuse(&c));
 		struct buf *b = change_entry(&c, by, EVENT_JOINED);
@@ -409,6 +409,7 @@ verb_leave(struct request *r)
 		refuse_running(r, op, s->id, s->calls, whose);
 		return change_end(&c, change_refuse(&c));
 	}
+	c.thorough = true;
 	char name[ID_NAME_MAX + 1];
 	snprintf(name, sizeof name, "%.64s", p->key.name);
 	uint64_t no = s->id;
@@ -461,12 +462,18 @@ verb_complete(struct request *r)
 	if (put_text(r, b, "reason", "reason") < 0)
 		return change_end(&c, change_refuse(&c));
 	c.j->ring = true;
-	rc = change_commit_with(&c, name, EVENT_ARCHIVED);
-	/* The end is in the journal and durable; should the move fail or be lost, whoever looks next finishes it. */
-	if (rc == 0 && store_archive(&r->v->store, c.j, &r->why) < 0)
-		notice(r->v->o.notice, "%s; the next command finishes that", r->why.text);
-	rc = change_end(&c, rc);
-	if (c.j->op.h.archived)
+	c.thorough = true;
+	if (op_resources(op)) {
+		/* First what is registered goes; the last of that archives it. */
+		rc = change_end(&c, change_commit(&c));
+	} else {
+		rc = change_commit_with(&c, name, EVENT_ARCHIVED);
+		/* The end is in the journal and durable; should the move fail or be lost, whoever looks next finishes it. */
+		if (rc == 0 && store_archive(&r->v->store, c.j, &r->why) < 0)
+			notice(r->v->o.notice, "%s; the next command finishes that", r->why.text);
+		rc = change_end(&c, rc);
+	}
+	if (op_has_ended(&c.j->op))
 		request_close(r, c.j);
 	return rc;
 }

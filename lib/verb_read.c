@@ -37,7 +37,7 @@ verb_state(struct request *r)
 	request_common(r, &j, j.op.h.seq);
 	json_put(r->reply, "state", op_state_name(j.op.h.state));
 	json_put_bool(r->reply, "crashed", j.op.h.crashes > 0);
-	if (!j.op.h.archived)
+	if (!op_has_ended(&j.op))
 		request_beat(r, &j); /* one that looks at the flag is alive */
 	if (brief) {
 		journal_close(&j);
@@ -137,10 +137,11 @@ verb_show(struct request *r)
 			now_ms = shape.stop_ms;
 		wire_operation(r->reply, &j.op, aborted, &from, now_ms);
 		put_people(r, &j, past);
-		json_put_bool(r->reply, "ended", j.op.h.archived);
+		json_put_bool(r->reply, "ended", op_has_ended(&j.op));
 		json_put_time(r->reply, "shownAt", now_ms);
 		if (strcmp(calls, "none") != 0)
 			put_calls(r, &j, strcmp(calls, "all") == 0, past, "", now_ms);
+		wire_resources(r->reply, &j.op, strcmp(calls, "all") == 0, &from, now_ms);
 		rc = 0;
 	}
 	journal_close(&j);
@@ -185,7 +186,7 @@ put_one(struct request *r, const char *id, int64_t now_ms)
 	wire_operation(r->reply, &j.op, journal_aborted(&j), &from, now_ms);
 	wire_people(r->reply, &j.op, &from);
 	wire_sessions(r->reply, &j.op);
-	json_put_bool(r->reply, "ended", j.op.h.archived);
+	json_put_bool(r->reply, "ended", op_has_ended(&j.op));
 	json_close(r->reply, '}');
 	journal_close(&j);
 	return 0;
@@ -194,18 +195,21 @@ put_one(struct request *r, const char *id, int64_t now_ms)
 int
 verb_list(struct request *r)
 {
-	bool ended = false;
+	bool ended = false, names = false;
 	int64_t now_ms = clock_wall_ms();
-	if (request_bool(r, "ended", &ended) < 0 || request_store(r, false) < 0)
+	if (request_bool(r, "ended", &ended) < 0 || request_bool(r, "idsOnly", &names) < 0 || request_store(r, false) < 0)
 		return -1;
-	json_open(r->reply, "operations", '[');
+	json_open(r->reply, names ? "operationIds" : "operations", '[');
 	for (int where = ended ? 1 : 0; where >= 0; where--) {
 		char **ids;
 		ssize_t n = store_list(&r->v->store, where == 1, &ids, &r->why);
 		if (n < 0)
 			return -1;
 		for (ssize_t i = 0; i < n; i++)
-			put_one(r, ids[i], now_ms);
+			if (names)
+				json_put(r->reply, NULL, ids[i]);
+			else
+				put_one(r, ids[i], now_ms);
 		free(ids);
 	}
 	json_close(r->reply, ']');
@@ -447,7 +451,7 @@ put_events(struct request *r, struct journal *j, const struct filter *f, struct 
 	json_put_int(r->reply, "next", (int64_t)at->seq);
 	json_put_int(r->reply, "pos", (int64_t)at->pos);
 	json_put_bool(r->reply, "more", at->more && at->pos < h->offset);
-	json_put_bool(r->reply, "ended", h->archived);
+	json_put_bool(r->reply, "ended", op_has_ended(&j->op));
 	if (r->v->follow && follow_is_slow(r->v->follow))
 		json_put_bool(r->reply, "slow", true);
 	return rc;
@@ -466,7 +470,7 @@ verb_events(struct request *r)
 	/* One that lives stays open between requests: who follows it folds only what is new. */
 	j = request_live(r, id, false);
 	if (!j) {
-		if (r->why.code != ERR_ENDED || store_get(&r->v->store, id, STORE_ANY, NULL, &ended, &r->why) < 0)
+		if (!err_is_end(r->why.code) || store_get(&r->v->store, id, STORE_ANY, NULL, &ended, &r->why) < 0)
 			return -1;
 		j = &ended;
 	}

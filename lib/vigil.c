@@ -99,6 +99,8 @@ take_error(struct vigil *v, struct json *j)
 	copy_text(j, "hint", v->hint, sizeof v->hint);
 	switch (v->error) {
 	case ERR_ENDED:
+	case ERR_FAILED:
+		v->ended = v->error;
 		find_end(v);
 		v->error = ERR_NONE;
 		return 0;
@@ -138,6 +140,7 @@ take_reply(struct vigil *v, struct json *j)
 	if (!v->own_jitter)
 		v->jitter_ms = number(j, "jitterMs", v->jitter_ms);
 	v->stale_ms = number(j, "staleMs", 0);
+	v->window_ms = number(j, "windowMs", v->window_ms);
 	v->ending = (int)number(j, "endingProcesses", 0);
 	v->running = number(j, "callFrameCount", 0);
 	copy_text(j, "callState", v->call_state, sizeof v->call_state);
@@ -158,7 +161,7 @@ plan(struct vigil *v, bool beat)
 	int64_t now = clock_mono_ms(), wait = beat ? v->beat_ms + jitter(v->jitter_ms) : v->next_ms - now, again = v->owes ? SOON_MS : AGAIN_MS;
 	if (!v->pushed && !v->client->remote && wait > WATCH_LOOK_MS)
 		wait = WATCH_LOOK_MS;
-	if (v->ending && wait > again)
+	if ((v->ending || v->crashed) && wait > again)
 		wait = again;
 	if (v->error != ERR_NONE && err_info(v->error)->retryable)
 		wait = BUSY_MS;
@@ -188,6 +191,7 @@ ask(struct vigil *v, bool beat, const char *member, const char *value)
 	if (!beat)
 		json_put_bool(&body, "beat", false);
 	bool at = member && strcmp(member, "lookAt") == 0;
+	json_put_bool(&body, "settle", false);
 	if (v->whole)
 		json_put_bool(&body, "whole", true);
 	json_put_int(&body, "awakeMs", v->awake_ms);
@@ -228,6 +232,34 @@ int
 vigil_bury(struct vigil *v, const char *evidence)
 {
 	return ask(v, true, "died", evidence);
+}
+
+int
+vigil_clean(struct vigil *v, bool answer, int64_t patience_ms)
+{
+	struct buf body = {0};
+	struct json j;
+	struct why why;
+	int rc = -1;
+	json_open(&body, NULL, '{');
+	json_put(&body, "operationId", v->operation);
+	json_put(&body, "participantId", v->participant);
+	if (v->outer)
+		json_put(&body, "parentId", v->outer);
+	if (answer)
+		json_put_bool(&body, "acknowledge", true);
+	json_put_bool(&body, "drive", v->held >= 0);
+	json_put_bool(&body, "retry", false);
+	json_put_int(&body, "patienceMs", patience_ms);
+	json_put_int(&body, "awakeMs", v->awake_ms);
+	json_close(&body, '}');
+	int status = client_call_text(v->client, "/operation/cleanup", &body, NULL, &v->reply);
+	if (json_parse(&j, v->reply.p ? v->reply.p : "", v->reply.n, &why) == 0) {
+		rc = status == 200 && truth(&j, "archived") ? 1 : status == 200 ? 0 : -1;
+		json_free(&j);
+	}
+	buf_free(&body);
+	return rc;
 }
 
 /* --- waiting --- */
@@ -301,6 +333,7 @@ look_over(struct vigil *v)
 	json_open(&body, NULL, '{');
 	json_put(&body, "operationId", v->operation);
 	json_put(&body, "participantId", v->participant);
+	json_put_bool(&body, "settle", false);
 	json_close(&body, '}');
 	(void)client_call_text(v->client, "/operation/look", &body, NULL, &v->reply); /* else the next one who looks does it */
 	buf_free(&body);

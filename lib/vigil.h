@@ -20,6 +20,7 @@ struct vigil {
 	struct client *client;
 	const char *operation, *participant;
 	const char *call;        /* the supervised call, or NULL */
+	const char *outer;       /* … and the call that it is part of, or NULL */
 	const struct notice *verbose; /* what is said at -v; may be NULL */
 	int held;                /* the beat file, -1 for none */
 	int signals;             /* signalfd */
@@ -29,11 +30,13 @@ struct vigil {
 	int64_t beat_ms, jitter_ms; /* the operation's, once it was asked; `own_pace`: the caller's */
 	bool own_pace, own_jitter;
 	int64_t stale_ms;        /* the operation's: silent for longer hangs */
+	int64_t window_ms;       /* … and how long the held ones have to answer, when somebody has died */
 	bool whole;              /* ask for the whole result, which stays in `reply` */
 	int64_t next_ms;         /* when to ask next, monotonic */
 	int64_t awake_ms;        /* it slept or was stopped until then, and watches without a gap since; 0: it never did */
 	/* what the last heartbeat said: */
 	enum vigil_end end;
+	enum err ended;          /* … as the error that said so: ERR_FAILED where that was a death, else ERR_ENDED; `reason` has its text */
 	bool aborted, crashed, dead, stale;
 	char reason[600];        /* of the abort; or the evidence of the crash; or what is wrong */
 	char hint[300];          /* what to do where something is wrong */
@@ -58,6 +61,10 @@ int vigil_ask(struct vigil *v);
 
 /* The process that is kept has ended: record that its participant died, unless it has left or all is over.  0 or -1. */
 int vigil_bury(struct vigil *v, const char *evidence);
+
+/* Go on with what follows a death, as one that is held; with `answer` for a keeper, which has done what it had to.  It waits for the
+ * others no longer than `patience_ms`.  1 where the operation has come to its end, 0 where not yet, -1 where that cannot be told. */
+int vigil_clean(struct vigil *v, bool answer, int64_t patience_ms);
 
 /* Sleep until a signal, a push, the next beat, `until_ms` (monotonic, INT64_MAX for none) or one of the other `n` descriptors
  * in fds, whose revents are set.  Asks where that is due; true if it did. */

@@ -201,6 +201,12 @@ wire_operation(struct buf *b, const struct op *op, bool aborted, const struct wi
 	json_put_int(b, "crashed", (int64_t)h->calls_crashed);
 	json_put_int(b, "cancelled", (int64_t)h->calls_cancelled);
 	json_close(b, '}');
+	json_open(b, "resourceCounts", '{');
+	json_put_int(b, "registered", (int64_t)op_resources(op));
+	json_put_int(b, "removed", (int64_t)h->removed);
+	json_put_int(b, "gone", (int64_t)h->gone);
+	json_put_int(b, "left", (int64_t)h->left);
+	json_close(b, '}');
 	json_open(b, "logCounts", '{');
 	json_put_int(b, "all", (int64_t)h->logs);
 	json_put_int(b, "warning", (int64_t)h->warnings);
@@ -220,6 +226,8 @@ put_outcome(struct buf *b, const struct entry *e)
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++)
 		if (members[i].value >= 0)
 			json_put_int(b, members[i].name, members[i].value);
+	if (e->oom_killed)
+		json_put_bool(b, "oomKilled", true);
 }
 
 void
@@ -263,6 +271,60 @@ wire_call(struct buf *b, const struct op *op, const struct op_call *call, const 
 	buf_free(&text);
 }
 
+void
+wire_resource(struct buf *b, const struct op *op, const struct op_resource *r, const struct wire_source *from, int64_t now_ms)
+{
+	struct buf text = {0};
+	struct entry e;
+	const struct op_person *p = op_person_no(op, r->person);
+	bool over = r->state != RESOURCE_HERE && r->state != RESOURCE_FAILED;
+	(void)read_entry(from, r->added, &text, &e);
+	json_open(b, NULL, '{');
+	json_put_int(b, "resourceId", (int64_t)r->id);
+	json_put(b, "kind", resource_kind_name(r->kind));
+	if (r->kind == RESOURCE_PATH)
+		put_slice(b, "path", e.path);
+	if (r->kind == RESOURCE_COMMAND)
+		put_slice(b, "command", e.command);
+	if (e.folder.p)
+		put_slice(b, "folder", e.folder);
+	if (r->kind == RESOURCE_PROCESS)
+		json_put_int(b, "pid", e.pid);
+	if (e.by_name)
+		json_put_bool(b, "byName", true);
+	json_put(b, "participantId", p ? p->key.name : NULL);
+	if (e.call_id.p)
+		put_slice(b, "callId", e.call_id);
+	json_put(b, "state", r->state != RESOURCE_HERE ? resource_result_name(r->state) : r->made.len ? "made" : "added");
+	json_put_time(b, "addedAt", r->added_ms);
+	put_slice(b, "host", e.host);
+	int64_t end = now_ms;
+	bool tried = read_entry(from, r->result, &text, &e);
+	if (over && tried)
+		end = e.at_ms;
+	json_put_int(b, "ageMs", end > r->added_ms ? end - r->added_ms : 0);
+	if (over)
+		json_put(b, "result", resource_result_name(r->state));
+	if (over && tried)
+		json_put_time(b, "endedAt", e.at_ms);
+	if (e.reason.n)
+		put_slice(b, "reason", e.reason);
+	json_close(b, '}');
+	buf_free(&text);
+}
+
+void
+wire_resources(struct buf *b, const struct op *op, bool all, const struct wire_source *from, int64_t now_ms)
+{
+	json_open(b, "resources", '[');
+	for (uint32_t i = 0; i < op->resources.n; i++) {
+		const struct op_resource *r = table_at(&op->resources, i);
+		if (!r->key.gone && (all || r->state == RESOURCE_HERE || r->state == RESOURCE_FAILED))
+			wire_resource(b, op, r, from, now_ms);
+	}
+	json_close(b, ']');
+}
+
 /* Add a slice for a person's eyes. */
 static void
 show_slice(struct buf *b, struct slice s)
@@ -283,10 +345,101 @@ add_after(struct buf *b, const char *between, struct slice s)
 	show_slice(b, s);
 }
 
+/* "/tmp/x", "process 4711", "the command rm x" */
+static void
+add_thing(struct buf *b, const struct entry *e)
+{
+	if (e->path.n) {
+		show_slice(b, e->path);
+	} else if (e->command.n) {
+		buf_str(b, "the command ");
+		show_slice(b, e->command);
+	} else if (e->pid > 0) {
+		buf_fmt(b, "process %lld", (long long)e->pid);
+	}
+}
+
+static bool
+slice_is(struct slice s, const char *text)
+{
+	return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
+}
+
+static void
+resource_sentence(struct buf *b, const struct entry *e)
+{
+	/* What a result is called, and what stands between it and its reason. */
+	static const struct {
+		const char *result, *said, *reason;
+	} results[] = {
+		{"removed", "removed ", ": "},
+		{"gone", "no longer there: ", ", "},
+		{"kept", "no longer registered: ", ", "},
+		{"left", "left alone: ", " because "},
+		{"forgotten", "gave up ", ": "},
+		{"failed", "could not remove ", ": "},
+	};
+	const char *reason = ": ";
+	if (e->event == EVENT_RESOURCE_ADDED) {
+		buf_str(b, "registered ");
+		if (e->path.n && e->type.n && !slice_is(e->type, "other")) {
+			show_slice(b, e->type);
+			buf_char(b, ' ');
+		}
+	} else if (e->event == EVENT_RESOURCE_MADE) {
+		buf_str(b, "made ");
+		if (!e->type.n || slice_is(e->type, "other"))
+			buf_str(b, "it");
+		else
+			add_after(b, "the ", e->type);
+	} else {
+		size_t i = 0;
+		while (i < sizeof results / sizeof *results - 1 && !slice_is(e->result, results[i].result))
+			i++;
+		bool ran = i == 0 && !e->path.n;
+		buf_str(b, !ran ? results[i].said : e->command.n ? "ran " : "ended ");
+		reason = results[i].reason;
+	}
+	add_thing(b, e);
+	if (e->entries > 1)
+		buf_fmt(b, " with %lld entries", (long long)e->entries);
+	buf_fmt(b, " (resource %lld)", (long long)e->resource_id);
+	add_after(b, reason, e->reason);
+}
+
+static void
+cleanup_sentence(struct buf *b, const struct entry *e)
+{
+	const struct {
+		const char *name;
+		int64_t n;
+	} counts[] = {{"removed", e->removed}, {"gone", e->gone}, {"left", e->left}, {"failed", e->failed}};
+	const char *between = ": ";
+	buf_str(b, e->event == EVENT_CLEANUP_STARTED ? "began the cleanup" : e->event == EVENT_CLEANUP_DONE ? "ended the cleanup" : "answered the cleanup");
+	if (e->epoch > 0)
+		buf_fmt(b, " (epoch %lld)", (long long)e->epoch);
+	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+		if (counts[i].n > 0) {
+			buf_fmt(b, "%s%lld %s", between, (long long)counts[i].n, counts[i].name);
+			between = ", ";
+		}
+	add_after(b, ": ", e->reason);
+}
+
 void
 wire_sentence(struct buf *b, const struct entry *e)
 {
 	switch (e->event) {
+	case EVENT_RESOURCE_ADDED:
+	case EVENT_RESOURCE_MADE:
+	case EVENT_RESOURCE_REMOVED:
+		resource_sentence(b, e);
+		return;
+	case EVENT_CLEANUP_STARTED:
+	case EVENT_CLEANUP_ACKNOWLEDGED:
+	case EVENT_CLEANUP_DONE:
+		cleanup_sentence(b, e);
+		return;
 	case EVENT_LOG:
 		show_slice(b, e->message);
 		return;
@@ -361,6 +514,8 @@ wire_sentence(struct buf *b, const struct entry *e)
 	case EVENT_FAILED:
 		buf_str(b, "the operation failed");
 		add_after(b, ": ", e->reason);
+		if (e->left_resources > 0)
+			buf_fmt(b, "; %lld resource%s left", (long long)e->left_resources, e->left_resources == 1 ? "" : "s");
 		return;
 	case EVENT_ARCHIVED:
 		buf_str(b, "archived");
@@ -383,7 +538,10 @@ level_of(const struct entry *e)
 		return "ERROR";
 	case EVENT_ABORT_SET:
 	case EVENT_CALL_CANCELLED:
+	case EVENT_CLEANUP_STARTED:
 		return "WARNING";
+	case EVENT_RESOURCE_REMOVED:
+		return slice_is(e->result, "removed") || slice_is(e->result, "gone") || slice_is(e->result, "kept") ? "INFO" : "WARNING";
 	case EVENT_LOG:
 		break;
 	default:

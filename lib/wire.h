@@ -44,6 +44,11 @@ void wire_abort_reason(struct buf *b, const char *name, const struct op *op, boo
 void wire_call(struct buf *b, const struct op *op, const struct op_call *call, const struct wire_life *life,
 	const struct wire_source *from, int64_t now_ms);
 
+/* A temp resource, as an object of an array; and the array of those that are registered, with `all` also of those that are
+ * no more. */
+void wire_resource(struct buf *b, const struct op *op, const struct op_resource *r, const struct wire_source *from, int64_t now_ms);
+void wire_resources(struct buf *b, const struct op *op, bool all, const struct wire_source *from, int64_t now_ms);
+
 /* An entry for people, one line: time, level, who, what.  Used for operation.log. */
 void wire_log_line(struct buf *b, const struct entry *e);
 

@@ -77,3 +77,29 @@ escapes='(setsid env -i sh -c "sleep 1000 & exec sleep 1000" >/dev/null 2>&1 &)'
 	'
 	is "$output" ''
 }
+
+# The kernel of the test may have no memory controller in cgroup v2: strace has the file's opening give descriptor 9.
+@test "that the memory of its group was out is told with the end of a call that failed" {
+	command -v strace >/dev/null || skip 'no strace(1)'
+	strace -o /dev/null true 2>/dev/null || skip 'strace may not trace here'
+	[ -z "${SANITIZED:-}" ] || export ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0
+	in_group '
+		DPL_OPERATION=$(dpl-create)
+		export DPL_OPERATION
+		counts() {
+			printf "low 0\nhigh 0\nmax 3\noom 1\noom_kill %s\noom_group_kill 0\n" "$1" >events
+			exec 9<events
+		}
+		call() {
+			strace -o /dev/null -P "$top/dpl-$1/memory.events" -e trace=openat -e inject=openat:retval=9 dpl-call -q --id "$1" -- sh -c "$2" || :
+		}
+		counts 1 && call killed "kill -KILL \$\$"
+		counts 1 && call child "exit 137"
+		counts 1 && call well true
+		counts 0 && call other "kill -KILL \$\$"
+		jq -r "select(.event | test(\"call.(ended|failed)\")) | [.callId, .oomKilled == true] | join(\" \")" "$DPL_LEDGER/$DPL_OPERATION/journal.jsonl"
+		dpl-show --why -o "$DPL_OPERATION" killed | grep ^why
+	'
+	is "$output" $'killed true\nchild true\nwell false\nother false
+why          signal 9 (Killed); the kernel killed it, or a process of it, because memory was out (OOM)'
+}

@@ -61,12 +61,12 @@ sorted() {
 
 @test "bash: the options of every command are those of its help" {
 	for tool in "${tools[@]}"; do
-		[ "$tool" != dpl-call ] || continue
+		case $tool in dpl-call | dpl-temp) continue ;; esac
 		is "$(offered "$tool --")" "$(all_options "$tool")"
 		is "$(offered "dpl ${tool#dpl-} --")" "$(all_options "$tool")"
 	done
 	is "$(offered 'dpl-show -')" "$(sorted -a -C -j -o -p -q -v -h -V --all --ledger= --json --operation= --participant= --quiet --verbose --at= --color= \
-		--trail --tree --help --version)"
+		--trail --tree --why --help --version)"
 	is "$(offered 'dpl-show --tr')" '--trail --tree'
 }
 
@@ -86,6 +86,27 @@ sorted() {
 	is "$(offered 'dpl-call list --aborted')" ''
 }
 
+@test "bash: dpl-temp has subcommands, each with its own options; remove offers paths" {
+	is "$(offered 'dpl-temp ')" '--help --version add list make remove'
+	is "$(offered 'dpl temp re')" remove
+	is "$(offered 'dpl-temp list --')" '--all --by= --call= --help --json --ledger= --operation= --quiet --verbose --version'
+	is "$(offered 'dpl-temp make --s')" '--suffix='
+	is "$(offered 'dpl-temp add --pr')" '--process='
+	is "$(offered 'dpl temp add --by')" '--by-name'
+	is "$(offered 'dpl-temp remove --by')" ''
+	is "$(offered 'dpl-temp add --call ')" "$call"
+	mkdir elsewhere
+	touch elsefile
+	is "$(offered 'dpl-temp make --tmpdir elsew')" elsewhere
+	is "$(offered 'dpl-temp add else')" 'elsefile elsewhere'
+	path=$(dpl-temp make)
+	dpl-temp add -q --command 'true'
+	is "$(offered 'dpl-temp remove ')" "$path"
+	is "$(DPL_OPERATION='' offered "dpl temp remove -o $op ${path:0:6}")" "$path"
+	dpl-temp remove "$path"
+	is "$(offered 'dpl-temp remove ')" ''
+}
+
 @test "bash: operations: live ones behind -o, ended ones too for dpl-show" {
 	for tool in dpl-abort dpl-complete dpl-join dpl-leave dpl-log 'dpl-call end' 'dpl log'; do
 		is "$(offered "$tool -o ")" "$(sorted @ @@ "$op")"
@@ -96,9 +117,15 @@ sorted() {
 	is "$(offered 'dpl-show --trail ')" "$(sorted @ @@ "$op" "$old")"
 	is "$(offered 'dpl show -o ')" "$(sorted @ @@ "$op" "$old")"
 	is "$(offered "dpl-show $old")" "$old"
+	is "$(offered 'dpl-show --why ')" "$(sorted @ @@ "$op" "$old")"
+	is "$(offered "dpl-show --why -o $op ")" "$(sorted "$call" over)"
+	is "$(offered "dpl show --operation=$op --why o")" over
 	is "$(offered 'dpl-show -- -')" ''
 	is "$(offered 'dpl-log ')" ''
 	is "$(offered 'dpl-watch ')" "$(sorted @ @@ "$op")"
+	is "$(offered 'dpl-cleanup ')" "$(sorted @ @@ "$op")"
+	is "$(offered "dpl cleanup -n $op ${op:0:20}")" "$op"
+	is "$(offered 'dpl-cleanup -n --sw')" '--sweep'
 }
 
 @test "bash: calls that run, of the operation that the line names" {
@@ -155,11 +182,13 @@ fish_offers() {
 	fish --no-config --no-execute "$files/dpl.fish"
 	is "$(fish_offers 'dpl ')" "$(sorted "${tools[@]#dpl-}" help)"
 	for tool in "${tools[@]}"; do
-		[ "$tool" != dpl-call ] || continue
+		case $tool in dpl-call | dpl-temp) continue ;; esac
 		is "$(fish_offers "$tool --")" "$(all_options "$tool" | tr -d =)"
 	done
 	is "$(fish_offers 'dpl-show ')" "$(sorted @ @@ "$op" "$old")"
 	is "$(fish_offers 'dpl show ')" "$(sorted @ @@ "$op" "$old")"
+	is "$(fish_offers 'dpl-show --why ')" "$(sorted @ @@ "$op" "$old")"
+	is "$(fish_offers "dpl-show --why --operation=$op ")" "$(sorted "$call" over)"
 	is "$(fish_offers 'dpl-log -o ')" "$(sorted @ @@ "$op")"
 	is "$(fish_offers 'dpl-show -o ')" "$(sorted @ @@ "$op" "$old")"
 	is "$(fish_offers 'dpl-call ')" 'end fail list run start'
@@ -170,6 +199,14 @@ fish_offers() {
 	is "$(fish_offers 'dpl-log -l w')" warning
 	is "$(fish_offers 'dpl-watch ')" "$(sorted @ @@ "$op")"
 	is "$(fish_offers 'dpl-watch --until i')" idle
+	is "$(fish_offers 'dpl-cleanup ')" "$(sorted @ @@ "$op")"
+	is "$(fish_offers 'dpl-temp ')" 'add list make remove'
+	is "$(fish_offers 'dpl temp list --')" '--all --by --call --help --json --ledger --operation --quiet --verbose --version'
+	is "$(fish_offers 'dpl-temp add --pr')" --process
+	is "$(fish_offers 'dpl-temp add --call ')" "$call"
+	path=$(dpl-temp make)
+	is "$(fish_offers 'dpl-temp remove ')" "$path"
+	dpl-temp remove "$path"
 	mkdir elsewhere
 	is "$(fish_offers 'dpl-show -C elsewh')" elsewhere/
 	unset DPL_LEDGER
@@ -221,15 +258,23 @@ zsh_offers() {
 	is "$(head -n 1 "$files/_dpl")" "#compdef dpl ${tools[*]}"
 	is "$(zsh_offers 'dpl ')" "$(sorted "${tools[@]#dpl-}" help)"
 	is "$(zsh_offers 'dpl-show ')" "$(sorted @ @@ "$op" "$old")"
+	is "$(zsh_offers 'dpl-show --why ')" "$(sorted @ @@ "$op" "$old")"
+	is "$(zsh_offers "dpl-show --why -o $op ")" "$(sorted "$call" over)"
 	is "$(zsh_offers 'dpl-log -o ')" "$(sorted @ @@ "$op")"
 	is "$(zsh_offers 'dpl call end ')" "$call"
 	is "$(zsh_offers 'dpl-call ')" 'end fail list run start'
 	is "$(zsh_offers 'dpl-log -l ')" 'debug error info warning'
 	is "$(zsh_offers 'dpl-watch ')" "$(sorted @ @@ "$op")"
+	is "$(zsh_offers 'dpl-cleanup ')" "$(sorted @ @@ "$op")"
+	is "$(zsh_offers 'dpl-temp ')" 'add list make remove'
+	path=$(dpl-temp make)
+	is "$(zsh_offers 'dpl temp remove ')" "$path"
+	dpl-temp remove "$path"
 	is "$(zsh_offers 'dpl-watch --until ')" 'aborted call= completed failed idle left= participant='
 	for tool in dpl-show dpl-log dpl-create; do
 		is "$(zsh_offers "$tool --" | tr ' ' '\n' | grep '^--' | paste -sd ' ')" "$(all_options "$tool" | tr -d =)"
 	done
+	is "$(zsh_offers 'dpl-temp add --' | tr ' ' '\n' | grep '^--' | paste -sd ' ')" '--by-name --call --command --help --json --key --ledger --operation --participant --process --quiet --timeout --verbose --version'
 	is "$(zsh_offers 'dpl-call list --' | tr ' ' '\n' | grep '^--' | paste -sd ' ')" '--all --by --help --json --ledger --operation --quiet --verbose --version'
 	unset DPL_LEDGER
 	is "$(zsh_offers "dpl-show -C $ledger ")" "$(sorted @ @@ "$op" "$old")"

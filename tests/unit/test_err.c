@@ -21,7 +21,8 @@ static const struct {
 	{ERR_NOT_INITIATOR, "not-initiator", 6, false}, {ERR_KEY_REUSED, "key-reused", 6, false}, {ERR_BUSY, "ledger-busy", 7, true},
 	{ERR_UNREACHABLE, "unreachable", 7, true}, {ERR_PERMISSION, "permission-denied", 8, false}, {ERR_DAMAGED, "damaged-journal", 9, false},
 	{ERR_DISK_FULL, "disk-full", 9, true}, {ERR_NOT_DURABLE, "not-durable", 9, false}, {ERR_IO, "io-error", 9, false},
-	{ERR_FORMAT, "unsupported-format", 9, false}, {ERR_TIMED_OUT, "timed-out", 124, true},
+	{ERR_NO_FILE, "no-such-file", 3, false}, {ERR_NO_RESOURCE, "no-such-resource", 3, false}, {ERR_REGISTERED, "registered", 6, false},
+	{ERR_PROTECTED, "protected-path", 8, false}, {ERR_FORMAT, "unsupported-format", 9, false}, {ERR_TIMED_OUT, "timed-out", 124, true},
 };
 
 static void

@@ -1,0 +1,633 @@
+/* dpl-temp - make, register, remove and list temp resources */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "num.h"
+#include "picture.h"
+#include "remove.h"
+#include "render.h"
+#include "temp.h"
+#include "text.h"
+
+static const char usage[] =
+	"usage: dpl-temp make [-djqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
+	"                [--call call] [--suffix text] [--tmpdir folder] [template]\n"
+	"       dpl-temp add [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
+	"                [--by-name] [--call call] [--key key] path ...\n"
+	"       dpl-temp add [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
+	"                [--call call] [--key key] --command text | --process pid\n"
+	"       dpl-temp remove [-ajqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
+	"                [--call call] [--keep] [path | id ...]\n"
+	"       dpl-temp list [-ajqv] [-C ledger] [-o operation] [--by participant] [--call call]\n"
+	"\n"
+	"Register what is to be removed when its owner is no more: the call in DPL_CALL, else the\n"
+	"participant.  make creates a file, registered before it exists, and prints its path, as\n"
+	"mktemp does; add registers what is there and prints its number; remove does away with it\n"
+	"now; list shows what is registered.\n"
+	"\n"
+	"  -a, --all                  remove all of the owner; list those that are no more, too\n"
+	"  -C, --ledger=LEDGER        the ledger (DPL_LEDGER, else _ai/operation_ledger)\n"
+	"  -d, --directory            make a folder\n"
+	"  -j, --json                 print JSON, one object for each thing that was done\n"
+	"  -o, --operation=OPERATION  id, a unique part of it, @ or @@ (DPL_OPERATION)\n"
+	"  -p, --participant=NAME     who I am (DPL_PARTICIPANT, else the user)\n"
+	"  -q, --quiet                print nothing; with list the paths, commands and pids alone\n"
+	"  -t, --timeout=DURATION     the longest wait for a lock (DPL_TIMEOUT, else 10s)\n"
+	"  -v, --verbose              say on stderr what was written where\n"
+	"      --by=PARTICIPANT       list only what this one registered\n"
+	"      --by-name              remove also a newer file of that name, or one not there yet\n"
+	"      --call=CALL            the call that owns it (DPL_CALL)\n"
+	"      --command=TEXT         an undo command: it is run by sh instead of a removal\n"
+	"      --keep                 only forget it, it stays\n"
+	"      --key=KEY              the same key is carried out once\n"
+	"      --process=PID          a process, which is ended\n"
+	"      --suffix=TEXT          what follows the random characters\n"
+	"      --tmpdir=FOLDER        where to make it (TMPDIR, else /tmp)\n"
+	"  -h, --help                 print this\n"
+	"  -V, --version              print the version\n"
+	"\n"
+	"Examples:\n"
+	"  file=$(dpl-temp make); sort big >\"$file\"\n"
+	"  dpl-temp add --command 'docker rm -f build'\n"
+	"  dpl-temp remove \"$file\"\n";
+
+enum { BY = CLI_OWN, BY_NAME, CALL, COMMAND, KEEP, PROCESS, SUFFIX, TMPDIR };
+
+static const struct option options[] = {
+	CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_TIMEOUT, CLI_OUTPUT, CLI_HELP, CLI_KEY_OPTION,
+	{"all", no_argument, NULL, 'a'},
+	{"by", required_argument, NULL, BY},
+	{"by-name", no_argument, NULL, BY_NAME},
+	{"call", required_argument, NULL, CALL},
+	{"command", required_argument, NULL, COMMAND},
+	{"directory", no_argument, NULL, 'd'},
+	{"keep", no_argument, NULL, KEEP},
+	{"process", required_argument, NULL, PROCESS},
+	{"suffix", required_argument, NULL, SUFFIX},
+	{"tmpdir", required_argument, NULL, TMPDIR},
+	{0},
+};
+
+enum { TRIES = 100 }; /* of names, before it is given up */
+
+/* --- what all verbs put --- */
+
+/* The call that owns it; NULL: the participant does. */
+static const char *
+owner(struct cli *c, const char *call)
+{
+	const char *from = call ? "--call" : "DPL_CALL";
+	if (!call)
+		call = cli_inherited(c, "DPL_CALL");
+	const char *bad = call ? id_bad_call(call) : NULL;
+	if (bad)
+		cli_misuse(c, "%s: call '%.80s' %s", from, call, bad);
+	return call;
+}
+
+/* Begin a request about the operation, which is resolved. */
+static void
+begin(struct cli *c)
+{
+	cli_again(c);
+	json_put(&c->body, "operationId", c->id);
+	cli_put_participant(c);
+}
+
+/* Where this is: only that host removes it. */
+static void
+put_place(struct cli *c)
+{
+	struct beat_id here = beat_here();
+	json_put(&c->body, "bootId", here.boot);
+	json_put(&c->body, "machineId", here.machine);
+	json_put(&c->body, "host", here.host);
+	json_put_int(&c->body, "mountNs", (int64_t)proc_namespace("mnt"));
+	json_put_int(&c->body, "pidNs", (int64_t)here.pid_ns);
+}
+
+static void
+put_identity(struct cli *c, const struct remove_identity *id)
+{
+	char birth[40];
+	if (!id->known)
+		return;
+	json_put(&c->body, "type", id->type == 'd' ? "folder" : id->type == 'l' ? "link" : id->type == 'f' ? "file" : "other");
+	/* What JSON cannot carry is cut; it is left alone later, then. */
+	json_put_int(&c->body, "device", (int64_t)(id->device & JSON_INT_MAX));
+	json_put_int(&c->body, "inode", (int64_t)(id->inode & JSON_INT_MAX));
+	if (!id->has_birth || id->birth_s < 0)
+		return;
+	snprintf(birth, sizeof birth, "%lld.%09u", (long long)id->birth_s, (unsigned)id->birth_ns);
+	json_put(&c->body, "birth", birth);
+}
+
+/* What is never removed: the ledger, and what is another user's. */
+static struct remove_rules
+rules(struct cli *c)
+{
+	static char ledger[PATH_MAX];
+	struct remove_rules r = {.uid = geteuid()};
+	struct stat st;
+	cli_open(c);
+	/* One that is not there is said by the request. */
+	if (!c->client.remote && realpath(c->client.ledger, ledger) && stat(ledger, &st) == 0)
+		r = (struct remove_rules){ledger, st.st_uid};
+	return r;
+}
+
+/* Add a result of text, or the whole answer. */
+static void
+put_result(struct cli *c, const char *text)
+{
+	if (c->json)
+		cli_out_json(c);
+	else if (!c->quiet && text)
+		buf_fmt(&c->out, "%s\n", text);
+}
+
+static void
+put_number(struct cli *c)
+{
+	char text[24];
+	snprintf(text, sizeof text, "%lld", (long long)cli_answer_int(c, 0, "resourceId"));
+	put_result(c, text);
+}
+
+/* --- make --- */
+
+/* What was registered cannot be made. */
+static void
+forget(struct cli *c, int64_t resource, struct why *why)
+{
+	struct why second;
+	begin(c);
+	json_put_int(&c->body, "resourceId", resource);
+	json_put_bool(&c->body, "keep", true);
+	if (cli_ask(c, "/temp/remove", &second) && second.code != ERR_NO_RESOURCE)
+		why_hint(why, "it stays registered as resource %lld", (long long)resource);
+}
+
+/* Register the name, and make it: true, or false where another name must be tried. */
+static bool
+try_name(struct cli *c, struct temp *t, const char *call, bool folder)
+{
+	struct why why;
+	begin(c);
+	if (call)
+		json_put(&c->body, "callId", call);
+	json_put(&c->body, "kind", "path");
+	json_put(&c->body, "path", t->path.p);
+	json_put_bool(&c->body, "made", true);
+	put_place(c);
+	enum err err = cli_ask(c, "/temp/add", &why);
+	if (err == ERR_REGISTERED)
+		return false;
+	if (err)
+		cli_die(c, &why);
+	int64_t resource = cli_answer_int(c, 0, "resourceId");
+	if (temp_make(t, folder) < 0) {
+		bool there = errno == EEXIST;
+		if (errno == ESTALE)
+			why_set(&why, ERR_IO, "%.400s: another has taken its place", t->path.p);
+		else
+			why_errno(&why, "make %.400s", t->path.p);
+		forget(c, resource, &why);
+		if (there)
+			return false;
+		cli_die(c, &why);
+	}
+	begin(c);
+	json_put_int(&c->body, "resourceId", resource);
+	put_identity(c, &t->made);
+	if (cli_ask(c, "/temp/made", &why) == ERR_NONE)
+		return true;
+	temp_undo(t);
+	forget(c, resource, &why);
+	cli_die(c, &why);
+}
+
+static void
+make(struct cli *c)
+{
+	const char *call = NULL, *suffix = "", *tmpdir = NULL;
+	bool folder = false, done = false;
+	struct temp t;
+	struct why why;
+	for (int o; (o = cli_getopt(c, ":C:dhjo:p:qt:vV", options)) != -1;)
+		switch (o) {
+		case 'd': folder = true; break;
+		case CALL: call = optarg; break;
+		case SUFFIX: suffix = optarg; break;
+		case TMPDIR: tmpdir = optarg; break;
+		default: cli_misuse(c, "that option does not go with make");
+		}
+	if (c->key)
+		cli_misuse(c, "--key does not go with make: each time it is another file");
+	cli_no_more(c, optind + 1);
+	cli_put_operation(c, true);
+	call = owner(c, call);
+	if (temp_begin(&t, optind < c->argc ? c->argv[optind] : NULL, suffix, tmpdir && *tmpdir ? tmpdir : NULL, &why) < 0)
+		cli_die(c, &why);
+	cli_text(c, "the path", t.path.p);
+	const char *bad = remove_bad_path(t.path.p);
+	if (bad)
+		cli_misuse(c, "'%.200s' %s", t.path.p, bad);
+	struct remove_rules never = rules(c);
+	if (remove_refused(t.path.p, &never, &why) < 0)
+		cli_die(c, &why);
+	for (int i = 0; i < TRIES && !done; i++) {
+		temp_name(&t);
+		done = !temp_is_there(&t) && try_name(c, &t, call, folder);
+	}
+	if (!done) {
+		why_set(&why, ERR_IO, "%.400s: all of %d names are taken", t.path.p, TRIES);
+		cli_die(c, &why);
+	}
+	if (c->json && c->reply.n) {
+		c->reply.n--;
+		json_put(&c->reply, "path", t.path.p);
+		json_close(&c->reply, '}');
+	}
+	put_result(c, t.path.p);
+	temp_end(&t);
+}
+
+/* --- add --- */
+
+/* Where a path really leads: its folder without links, its last part as it is.  False where it leads nowhere. */
+static bool
+real_path(const char *path, char real[PATH_MAX])
+{
+	char folder[PATH_MAX];
+	size_t n = strlen(path);
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	size_t last = n;
+	while (last > 0 && path[last - 1] != '/')
+		last--;
+	bool dots = strncmp(path + last, ".", n - last) == 0 || strncmp(path + last, "..", n - last) == 0;
+	if (n >= sizeof folder || (dots && !realpath(path, real)))
+		return false;
+	if (dots)
+		return true;
+	snprintf(folder, sizeof folder, "%.*s", last ? (int)last : 1, last ? path : ".");
+	if (!realpath(folder, real))
+		return false;
+	size_t have = strlen(real);
+	return snprintf(real + have, PATH_MAX - have, "%s%.*s", have > 1 ? "/" : "", (int)(n - last), path + last) < (int)(PATH_MAX - have);
+}
+
+static _Noreturn void
+bad_path(struct cli *c, const char *path, const char *bad)
+{
+	char real[PATH_MAX];
+	struct why why;
+	why_set(&why, ERR_USAGE, "'%.200s' %s", path, bad);
+	if (*path && real_path(path, real) && !remove_bad_path(real))
+		why_hint(&why, "its real path is %.250s", real);
+	cli_die(c, &why);
+}
+
+/* Refuse what must not be registered; what stands there is in *id. */
+static void
+check_path(struct cli *c, const char *path, bool by_name, const struct remove_rules *never, struct remove_identity *id)
+{
+	struct why why;
+	const char *bad = remove_bad_path(path);
+	if (bad)
+		bad_path(c, path, bad);
+	cli_text(c, "the path", path);
+	*id = (struct remove_identity){.known = false};
+	int e = remove_identify(path, id) < 0 ? errno : 0;
+	if (e == ELOOP)
+		bad_path(c, path, "leads through a link");
+	if (remove_refused(path, never, &why) < 0)
+		cli_die(c, &why);
+	bool missing = e == ENOENT || e == ENOTDIR;
+	if (!e || (missing && by_name))
+		return;
+	errno = e;
+	why_errno(&why, "%.400s", path);
+	if (missing) {
+		why.code = ERR_NO_FILE;
+		why_hint(&why, "--by-name registers what is not there yet");
+	}
+	cli_die(c, &why);
+}
+
+static void
+check_process(struct cli *c, int64_t pid, int64_t *start)
+{
+	char path[40];
+	struct why why;
+	struct stat st;
+	struct remove_rules never = rules(c);
+	snprintf(path, sizeof path, "/proc/%lld", (long long)pid);
+	if ((*start = proc_start(pid)) < 0 || stat(path, &st) < 0)
+		why_set(&why, ERR_NO_PROCESS, "there is no process %lld", (long long)pid);
+	else if (pid == 1)
+		why_set(&why, ERR_PROTECTED, "process 1 is what all others hang on");
+	else if (never.uid != 0 && st.st_uid != never.uid)
+		why_set(&why, ERR_PROTECTED, "process %lld is another user's", (long long)pid);
+	else
+		return;
+	cli_die(c, &why);
+}
+
+static void
+begin_add(struct cli *c, const char *call, const char *kind)
+{
+	begin(c);
+	if (call)
+		json_put(&c->body, "callId", call);
+	json_put(&c->body, "kind", kind);
+	put_place(c);
+}
+
+static void
+add_paths(struct cli *c, const char *call, bool by_name)
+{
+	int n = c->argc - optind;
+	struct remove_rules never = rules(c);
+	struct remove_identity *ids = calloc((size_t)n, sizeof *ids);
+	if (!ids) {
+		struct why why;
+		why_errno(&why, "%d paths", n);
+		cli_die(c, &why);
+	}
+	/* All of them, before one is registered. */
+	for (int i = 0; i < n; i++)
+		check_path(c, c->argv[optind + i], by_name, &never, &ids[i]);
+	for (int i = 0; i < n; i++) {
+		begin_add(c, call, "path");
+		json_put(&c->body, "path", c->argv[optind + i]);
+		if (by_name)
+			json_put_bool(&c->body, "byName", true);
+		put_identity(c, &ids[i]);
+		cli_request(c, "/temp/add");
+		put_number(c);
+	}
+	free(ids);
+}
+
+static void
+add_command(struct cli *c, const char *call, const char *command)
+{
+	char folder[PATH_MAX];
+	struct why why;
+	if (!*command)
+		cli_misuse(c, "--command is empty");
+	if (!getcwd(folder, sizeof folder)) {
+		why_errno(&why, "the working folder");
+		cli_die(c, &why);
+	}
+	begin_add(c, call, "command");
+	json_put(&c->body, "command", cli_text(c, "--command", command));
+	json_put(&c->body, "folder", cli_text(c, "the working folder", folder));
+	cli_request(c, "/temp/add");
+	put_number(c);
+}
+
+static void
+add_process(struct cli *c, const char *call, int64_t pid)
+{
+	int64_t start;
+	check_process(c, pid, &start);
+	begin_add(c, call, "process");
+	json_put_int(&c->body, "pid", pid);
+	json_put_int(&c->body, "pidStart", start);
+	cli_request(c, "/temp/add");
+	put_number(c);
+}
+
+static void
+add(struct cli *c)
+{
+	const char *call = NULL, *command = NULL;
+	int64_t pid = 0;
+	bool by_name = false;
+	for (int o; (o = cli_getopt(c, ":C:hjo:p:qt:vV", options)) != -1;)
+		switch (o) {
+		case BY_NAME: by_name = true; break;
+		case CALL: call = optarg; break;
+		case COMMAND: command = optarg; break;
+		case PROCESS: pid = cli_number(c, "--process", optarg, 1, INT32_MAX); break;
+		default: cli_misuse(c, "that option does not go with add");
+		}
+	int kinds = (command != NULL) + (pid > 0) + (optind < c->argc);
+	if (kinds != 1)
+		cli_misuse(c, kinds ? "a path, --command and --process exclude each other" : "a path, --command or --process is needed");
+	if (by_name && optind == c->argc)
+		cli_misuse(c, "--by-name goes with a path");
+	if (c->key && c->argc - optind > 1)
+		cli_misuse(c, "--key goes with one path");
+	cli_put_operation(c, true);
+	call = owner(c, call);
+	if (command)
+		add_command(c, call, command);
+	else if (pid)
+		add_process(c, call, pid);
+	else
+		add_paths(c, call, by_name);
+}
+
+/* --- remove --- */
+
+/* One of them: the exit status. */
+static int
+remove_one(struct cli *c, const char *name, int64_t number, bool keep)
+{
+	struct why why;
+	struct buf result = {0}, reason = {0};
+	begin(c);
+	if (number > 0)
+		json_put_int(&c->body, "resourceId", number);
+	else
+		json_put(&c->body, "path", name);
+	if (keep)
+		json_put_bool(&c->body, "keep", true);
+	put_place(c);
+	if (cli_ask(c, "/temp/remove", &why))
+		return cli_failed(c, &why);
+	const char *became = cli_answer(c, 0, "result", &result), *because = cli_answer(c, 0, "reason", &reason);
+	int status = EXIT_DONE;
+	if (strcmp(became, "failed") == 0) {
+		why_set(&why, ERR_IO, "%.300s could not be removed: %.250s", name, *because ? because : "the time for it was over");
+		status = cli_failed(c, &why);
+	} else {
+		if (strcmp(became, "left") == 0) {
+			status = EXIT_NO;
+			if (!c->json && !c->quiet)
+				cli_say(c, "%.400s was left alone: %s", name, because);
+		} else if (c->verbose && !c->quiet) {
+			cli_say(c, "%.400s: %s", name, became);
+		}
+		put_result(c, NULL);
+	}
+	buf_free(&result);
+	buf_free(&reason);
+	return status;
+}
+
+/* The numbers of what the owner has, newest first, in `b`. */
+static size_t
+all_of(struct cli *c, const char *call, struct buf *b)
+{
+	struct buf text = {0};
+	begin(c);
+	if (call)
+		json_put(&c->body, "callId", call);
+	cli_request(c, "/temp/list");
+	int resources = json_get(&c->answer, 0, "resources");
+	for (int k = json_first(&c->answer, resources); k >= 0; k = json_next(&c->answer, resources, k)) {
+		int64_t number = cli_answer_int(c, k, "resourceId");
+		if (call || !*cli_answer(c, k, "callId", &text))
+			buf_add(b, &number, sizeof number);
+	}
+	buf_free(&text);
+	if (b->failed) {
+		struct why why;
+		why_set(&why, ERR_IO, "out of memory");
+		cli_die(c, &why);
+	}
+	return b->n / sizeof(int64_t);
+}
+
+static int
+remove_all(struct cli *c, const char *call, bool keep)
+{
+	struct buf numbers = {0};
+	char name[40];
+	int status = EXIT_DONE;
+	for (size_t n = all_of(c, call, &numbers); n > 0; n--) {
+		int64_t number;
+		memcpy(&number, numbers.p + (n - 1) * sizeof number, sizeof number);
+		snprintf(name, sizeof name, "resource %lld", (long long)number);
+		int one = remove_one(c, name, number, keep);
+		status = status ? status : one;
+	}
+	buf_free(&numbers);
+	return status;
+}
+
+static int
+remove_these(struct cli *c, bool keep)
+{
+	int status = EXIT_DONE;
+	int64_t number;
+	for (int i = optind; i < c->argc; i++) {
+		const char *name = c->argv[i];
+		if (*name && name[strspn(name, "0123456789")] == '\0')
+			(void)cli_number(c, "the id", name, 1, JSON_INT_MAX);
+		else if (remove_bad_path(name))
+			bad_path(c, name, remove_bad_path(name));
+		cli_text(c, "the path", name);
+	}
+	for (int i = optind; i < c->argc; i++) {
+		if (num_int(c->argv[i], strlen(c->argv[i]), 1, JSON_INT_MAX, &number) < 0)
+			number = 0;
+		int one = remove_one(c, c->argv[i], number, keep);
+		status = status ? status : one;
+	}
+	return status;
+}
+
+static int
+remove_verb(struct cli *c)
+{
+	const char *call = NULL;
+	bool all = false, keep = false;
+	for (int o; (o = cli_getopt(c, ":aC:hjo:p:qt:vV", options)) != -1;)
+		switch (o) {
+		case 'a': all = true; break;
+		case CALL: call = optarg; break;
+		case KEEP: keep = true; break;
+		default: cli_misuse(c, "that option does not go with remove");
+		}
+	if (c->key)
+		cli_misuse(c, "--key goes with add");
+	if (all == (optind < c->argc))
+		cli_misuse(c, all ? "--all goes with no path or id" : "a path, an id or --all is needed");
+	if (call && !all)
+		cli_misuse(c, "--call goes with --all");
+	cli_put_operation(c, true);
+	return all ? remove_all(c, owner(c, call), keep) : remove_these(c, keep);
+}
+
+/* --- list --- */
+
+static void
+list(struct cli *c)
+{
+	for (int o; (o = cli_getopt(c, ":aC:hjo:qvV", options)) != -1;)
+		switch (o) {
+		case 'a': json_put_bool(&c->body, "all", true); break;
+		case BY:
+			if (id_bad_participant(optarg))
+				cli_misuse(c, "--by: participant '%.80s' %s", optarg, id_bad_participant(optarg));
+			json_put(&c->body, "participantId", optarg);
+			break;
+		case CALL:
+			if (id_bad_call(optarg))
+				cli_misuse(c, "--call: call '%.80s' %s", optarg, id_bad_call(optarg));
+			json_put(&c->body, "callId", optarg);
+			break;
+		default: cli_misuse(c, "that option does not go with list");
+		}
+	if (c->key)
+		cli_misuse(c, "--key goes with add");
+	cli_no_more(c, optind);
+	cli_put_operation(c, false);
+	cli_request(c, "/temp/list");
+	int resources = json_get(&c->answer, 0, "resources");
+	struct buf b = {0};
+	if (c->json) {
+		cli_out_json(c);
+	} else if (!c->quiet) {
+		struct picture p = {.json = &c->answer, .out = &c->out, .colours = render_colour(NULL) > 0};
+		picture_resources(&p, 0, 0);
+	} else {
+		for (int k = json_first(&c->answer, resources); k >= 0; k = json_next(&c->answer, resources, k)) {
+			bool named = *cli_answer(c, k, "path", &b) || *cli_answer(c, k, "command", &b);
+			if (named)
+				text_show(&c->out, b.p, b.n);
+			else
+				buf_int(&c->out, cli_answer_int(c, k, "pid"));
+			buf_char(&c->out, '\n');
+		}
+	}
+	buf_free(&b);
+	c->quiet = false; /* it chose what is printed, it does not silence it */
+}
+
+int
+main(int argc, char **argv)
+{
+	struct cli c;
+	int status = EXIT_DONE;
+	cli_begin(&c, argc, argv, usage);
+	const char *verb = argc > 1 ? argv[1] : "";
+	optind = 2;
+	if (strcmp(verb, "make") == 0)
+		make(&c);
+	else if (strcmp(verb, "add") == 0)
+		add(&c);
+	else if (strcmp(verb, "remove") == 0)
+		status = remove_verb(&c);
+	else if (strcmp(verb, "list") == 0)
+		list(&c);
+	else {
+		optind = 1;
+		if (*verb == '-')
+			(void)cli_getopt(&c, ":C:hjo:p:qt:vV", options);
+		cli_misuse(&c, *verb && *verb != '-' ? "'%.100s' is not one of make, add, remove, list" : "one of make, add, remove, list is needed%.0s", verb);
+	}
+	cli_finish(&c, status);
+}

@@ -1,0 +1,88 @@
+/* duties: the shell commands of a supervisor or keeper for when things went wrong. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "command.h"
+#include "duties.h"
+#include "hook.h"
+#include "json.h"
+
+enum { WINDOW_MS = 9000 }; /* where the operation has not said it yet */
+
+struct duty {
+	const struct duties *d;
+	const struct vigil *v;
+	const char *reason;
+	int exit;
+};
+
+static void
+set_variables(void *arg)
+{
+	const struct duty *o = arg;
+	char status[16];
+	(void)command_as_ourselves();
+	umask(o->d->umask);
+	snprintf(status, sizeof status, "%d", o->exit);
+	setenv("DPL_LEDGER", o->v->client->ledger, 1);
+	setenv("DPL_OPERATION", o->v->operation, 1);
+	setenv("DPL_PARTICIPANT", o->v->participant, 1);
+	setenv("DPL_REASON", o->reason, 1);
+	if (o->v->call)
+		setenv("DPL_CALL", o->v->call, 1);
+	if (o->exit >= 0)
+		setenv("DPL_EXIT", status, 1);
+	else
+		unsetenv("DPL_EXIT");
+}
+
+static void
+put_log(struct vigil *v, const char *level, const char *text)
+{
+	struct buf body = {0};
+	json_open(&body, NULL, '{');
+	json_put(&body, "operationId", v->operation);
+	json_put(&body, "participantId", v->participant);
+	if (v->call)
+		json_put(&body, "callId", v->call);
+	json_put(&body, "level", level);
+	json_put(&body, "message", text);
+	json_close(&body, '}');
+	(void)client_call_text(v->client, "/operation/log", &body, NULL, &v->reply); /* it has run, whether that is written or not */
+	buf_free(&body);
+}
+
+static void
+run(const struct duties *d, struct vigil *v, const char *name, const char *command, const char *reason, int exit)
+{
+	struct duty o = {d, v, reason, exit};
+	struct hook h = {.command = command, .limit_ms = v->window_ms > 0 ? v->window_ms : WINDOW_MS, .prepare = set_variables, .arg = &o};
+	struct buf output = {0}, text = {0};
+	char problem[120];
+	int status = 0;
+	if (v->held >= 0)
+		(void)beat_touch(v->held); /* it does not beat meanwhile */
+	int rc = hook_run(&h, &status, &output);
+	hook_describe(rc, errno, status, problem, sizeof problem);
+	buf_fmt(&text, "%s: %s%s%s", name, *problem ? problem : "done", output.n ? ": " : "", output.n ? output.p : "");
+	if (!text.failed)
+		put_log(v, *problem ? "warning" : "info", text.p);
+	buf_free(&output);
+	buf_free(&text);
+}
+
+void
+duties_do(struct duties *d, struct vigil *v, bool fails, const char *reason, int exit)
+{
+	if (d->on_cleanup && !d->cleaned) {
+		d->cleaned = true;
+		run(d, v, "--on-cleanup", d->on_cleanup, reason, exit);
+	}
+	if (d->on_failure && fails && !d->failed) {
+		d->failed = true;
+		run(d, v, "--on-failure", d->on_failure, reason, exit);
+	}
+}

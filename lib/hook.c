@@ -1,0 +1,132 @@
+/* hook: run a shell command of the user's to its end, within a time, and keep what it says. */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "hook.h"
+#include "proc.h"
+#include "text.h"
+
+enum { LOOK_MS = 20 }; /* between two looks whether it has ended, where no pidfd is to be had */
+
+static _Noreturn void
+become(const struct hook *h, int out)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sig != SIGKILL && sig != SIGSTOP)
+			(void)signal(sig, SIG_DFL);
+	int null = open("/dev/null", O_RDONLY);
+	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+		_exit(127);
+	if (geteuid() == 0 && h->uid != 0 && (setgroups(1, &h->gid) < 0 || setresgid(h->gid, h->gid, h->gid) < 0 || setresuid(h->uid, h->uid, h->uid) < 0))
+		_exit(126);
+	if (h->folder && chdir(h->folder) < 0 && chdir("/") < 0)
+		_exit(126);
+	if (h->prepare)
+		h->prepare(h->arg);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execl("/bin/sh", "sh", "-c", h->command, (char *)NULL);
+	_exit(127);
+}
+
+/* Take in what is there; false at the end. */
+static bool
+take(int fd, struct buf *b)
+{
+	char piece[1024];
+	ssize_t n = read(fd, piece, sizeof piece);
+	if (n <= 0)
+		return n < 0 && (errno == EAGAIN || errno == EINTR);
+	buf_add(b, piece, (size_t)n);
+	if (b->n > 2 * HOOK_OUTPUT_MAX) {
+		memmove(b->p, b->p + b->n - HOOK_OUTPUT_MAX, HOOK_OUTPUT_MAX);
+		b->n = HOOK_OUTPUT_MAX;
+	}
+	return true;
+}
+
+static void
+keep(const struct buf *all, struct buf *output)
+{
+	size_t from = all->n > HOOK_OUTPUT_MAX ? all->n - HOOK_OUTPUT_MAX : 0, n = all->n;
+	while (n > from && all->p[n - 1] == '\n')
+		n--;
+	if (all->p && n > from)
+		text_repair(output, all->p + from, n - from);
+}
+
+int
+hook_run(const struct hook *h, int *status, struct buf *output)
+{
+	int pipes[2], error = 0;
+	struct buf all = {0};
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return -1;
+	pid_t pid = fork();
+	if (pid == 0) {
+		setpgid(0, 0);
+		become(h, pipes[1]);
+	}
+	error = errno;
+	close(pipes[1]);
+	if (pid < 0) {
+		close(pipes[0]);
+		errno = error;
+		return -1;
+	}
+	setpgid(pid, pid);
+	(void)fcntl(pipes[0], F_SETFL, O_NONBLOCK);
+	int64_t end = clock_mono_ms() + h->limit_ms;
+	bool open = true, killed = false, ended = false;
+	int self = proc_open(pid, -1);
+	/* Its end counts, not that of what it has left in the background with the pipe. */
+	while (!ended) {
+		struct pollfd p[] = {{.fd = open ? pipes[0] : -1, .events = POLLIN}, {.fd = self, .events = POLLIN}};
+		int64_t left = end - clock_mono_ms();
+		int wait = self < 0 || killed ? LOOK_MS : left <= 0 ? 0 : left < INT32_MAX ? (int)left : INT32_MAX;
+		if (poll(p, 2, wait) > 0 && p[0].revents)
+			open = take(pipes[0], &all);
+		pid_t got = waitpid(pid, status, WNOHANG);
+		ended = got == pid || (got < 0 && errno != EINTR);
+		if (!ended && !killed && clock_mono_ms() >= end) {
+			kill(-pid, SIGKILL);
+			killed = true;
+		}
+	}
+	if (killed)
+		kill(-pid, SIGKILL);
+	for (int i = 0; open && i < 64; i++) {
+		struct pollfd p = {.fd = pipes[0], .events = POLLIN};
+		open = poll(&p, 1, 0) > 0 && take(pipes[0], &all);
+	}
+	close(pipes[0]);
+	if (self >= 0)
+		close(self);
+	keep(&all, output);
+	buf_free(&all);
+	errno = ETIMEDOUT;
+	return killed ? -1 : 0;
+}
+
+void
+hook_describe(int rc, int error, int status, char *text, size_t size)
+{
+	text[0] = '\0';
+	if (rc < 0 && error == ETIMEDOUT)
+		snprintf(text, size, "it took too long and was killed");
+	else if (rc < 0)
+		snprintf(text, size, "%s", strerror(error));
+	else if (WIFSIGNALED(status))
+		snprintf(text, size, "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else if (WEXITSTATUS(status))
+		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
+}

@@ -1,0 +1,305 @@
+/* removal: doing away with the temp resources of an operation that are nobody's any more. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fsx.h"
+#include "json.h"
+#include "removal.h"
+
+enum { REMOVER = 0 }; /* the byte that whoever removes holds */
+
+/* --- the locks --- */
+
+/* Lock one byte of `coordinator`: 0, or -1 with EAGAIN where somebody has it. */
+int
+removal_lock_byte(int fd, uint64_t byte)
+{
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+	int rc = fcntl(fd, F_OFD_SETLK, &l);
+	if (rc < 0 && errno == EACCES)
+		errno = EAGAIN;
+	return rc;
+}
+
+bool
+removal_is_locked(int fd, uint64_t byte)
+{
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+	return fcntl(fd, F_OFD_GETLK, &l) < 0 || l.l_type != F_UNLCK;
+}
+
+int
+removal_open(struct journal *j, struct why *why)
+{
+	int fd = fsx_open(j->dir, "coordinator", O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+	return fd < 0 ? why_errno(why, "open coordinator of %s", j->op.h.id) : fd;
+}
+
+/* The one that removes: a descriptor, -1 with `why`, or -2 where another does. */
+int
+removal_lock(struct journal *j, int64_t end_ms, struct why *why)
+{
+	int fd = removal_open(j, why);
+	if (fd < 0)
+		return -1;
+	while (removal_lock_byte(fd, REMOVER) < 0) {
+		if (errno != EAGAIN || clock_mono_ms() >= end_ms) {
+			int e = errno;
+			close(fd);
+			errno = e;
+			return e == EAGAIN ? -2 : why_errno(why, "lock coordinator of %s", j->op.h.id);
+		}
+		usleep(1000);
+	}
+	return fd;
+}
+
+/* Also where flushes are deferred: what follows must not wait for the next reply, and nobody for us. */
+int
+removal_commit(struct journal *j, struct why *why)
+{
+	if ((journal_commit(j, why) < 0 || journal_flush(j, why) < 0) && why->code != ERR_NOT_DURABLE)
+		return -1;
+	return 0;
+}
+
+/* --- removing --- */
+
+struct work {
+	struct journal *j;
+	struct removal *c;
+	uint64_t epoch;          /* as it was when this began: a newer one fences us */
+	bool fenced;
+	struct resource_order order;
+};
+
+static bool
+go_on(void *arg)
+{
+	struct work *m = arg;
+	struct why ignored;
+	if (journal_refresh(m->j, &ignored) == 0 && m->j->op.h.epoch != m->epoch)
+		m->fenced = true;
+	return !m->fenced;
+}
+
+static void
+tell(const struct removal *c, const struct resource *r, const char *decision, const char *reason)
+{
+	struct removal_told t = {r, decision, reason};
+	if (c->told)
+		c->told(c->arg, &t);
+}
+
+static void
+put_result(struct journal *j, const char *by, const struct resource *r, enum resource_result result, const char *reason, uint64_t entries, uint64_t epoch)
+{
+	struct buf *b = journal_entry(j, by, EVENT_RESOURCE_REMOVED);
+	json_put_int(b, "resourceId", (int64_t)r->id);
+	if (r->kind == RESOURCE_PROCESS)
+		json_put_int(b, "pid", r->pid);
+	else
+		json_put(b, r->kind == RESOURCE_COMMAND ? "command" : "path", r->what.p);
+	json_put(b, "result", resource_result_name(result));
+	if (*reason)
+		json_put(b, "reason", reason);
+	if (entries)
+		json_put_int(b, "entries", (int64_t)entries);
+	if (epoch)
+		json_put_int(b, "epoch", (int64_t)epoch);
+	journal_entry_end(j);
+}
+
+/* Append what became of it.  0, also where another was first; -1 with `why`. */
+static int
+record(struct work *m, const char *by, const struct resource *r, enum resource_result result, const char *reason, uint64_t entries, struct why *why)
+{
+	struct journal *j = m->j;
+	if (result == RESOURCE_FAILED && r->tries && r->kind != RESOURCE_COMMAND && r->reason.n && strcmp(r->reason.p, reason) == 0)
+		return 0; /* as before */
+	if (journal_lock(j, why) < 0)
+		return -1;
+	if (j->op.h.archived || !op_resource(&j->op, r->id)) {
+		journal_unlock(j);
+		return 0;
+	}
+	put_result(j, by, r, result, reason, entries, j->drive >= 0 ? j->epoch : 0);
+	return removal_commit(j, why);
+}
+
+static int
+remove_one(struct work *m, const struct op_resource *o, struct why *why)
+{
+	struct journal *j = m->j;
+	struct removal *c = m->c;
+	struct resource r;
+	char reason[400] = "";
+	uint64_t entries = 0;
+	bool failed_before = o->state == RESOURCE_FAILED;
+	int rc = resource_load(j, o, &r, why);
+	if (rc < 0) {
+		resource_free(&r);
+		return rc;
+	}
+	enum resource_result result = RESOURCE_HERE;
+	const char *decision = "elsewhere";
+	if (resource_is_here(j, &r, reason, sizeof reason)) {
+		decision = "waits";
+		if (failed_before && !c->retry && !c->look)
+			snprintf(reason, sizeof reason, "%.390s", r.reason.n ? r.reason.p : "");
+		else if ((result = resource_remove(j, &r, &m->order, &entries, reason, sizeof reason)) == RESOURCE_HERE && !*reason)
+			snprintf(reason, sizeof reason, "the time for it was over");
+		if (failed_before && result == RESOURCE_HERE)
+			decision = "failed";
+	}
+	if (c->forget && (result == RESOURCE_HERE || result == RESOURCE_FAILED) && !m->fenced)
+		result = RESOURCE_FORGOTTEN;
+	if (c->look)
+		tell(c, &r, result == RESOURCE_HERE ? decision : result == RESOURCE_REMOVED ? "remove" : resource_result_name(result), reason);
+	else if (result != RESOURCE_HERE && !m->fenced) {
+		rc = record(m, c->by, &r, result, reason, entries, why);
+		tell(c, &r, resource_result_name(result), reason);
+	} else {
+		tell(c, &r, decision, reason);
+	}
+	c->left_over += result == RESOURCE_HERE || result == RESOURCE_FAILED;
+	resource_free(&r);
+	return rc;
+}
+
+/* Its real path, without the operation's folder at the end. */
+static void
+ledger_path(const struct journal *j, char path[PATH_MAX])
+{
+	char link[40];
+	snprintf(link, sizeof link, "/proc/self/fd/%d", j->dir);
+	ssize_t n = readlink(link, path, PATH_MAX - 1);
+	path[n < 0 ? 0 : n] = '\0';
+	for (int i = 0; i < 2; i++) {
+		char *slash = strrchr(path, '/');
+		if (slash && (i == 0 || strcmp(slash, "/backup") == 0))
+			*slash = '\0';
+	}
+}
+
+/* Newest first, those that are due, or `all`.  0, or -1 with `why`. */
+int
+removal_all(struct journal *j, struct removal *c, bool all, bool *fenced, struct why *why)
+{
+	char ledger[PATH_MAX];
+	struct work m = {.j = j, .c = c, .epoch = j->op.h.epoch};
+	struct buf ids = {0};
+	int rc = 0;
+	ledger_path(j, ledger);
+	m.order = (struct resource_order){.operation = j->op.h.id, .ledger = ledger, .limit_ms = c->limit_ms, .look = c->look, .go_on = go_on, .arg = &m};
+	for (uint32_t i = 0; i < j->op.resources.n; i++) {
+		const struct op_resource *r = table_at(&j->op.resources, i);
+		if (!r->key.gone)
+			buf_add(&ids, &r->id, sizeof r->id);
+	}
+	if (ids.failed)
+		rc = why_set(why, ERR_IO, "out of memory");
+	for (size_t n = ids.n; rc == 0 && n > 0 && !m.fenced; n -= sizeof(uint64_t)) {
+		uint64_t id;
+		memcpy(&id, ids.p + n - sizeof id, sizeof id);
+		const struct op_resource *r = op_resource(&j->op, id);
+		if (r && (all || op_is_due(&j->op, r)) && (c->look || go_on(&m)) && (r = op_resource(&j->op, id)))
+			rc = remove_one(&m, r, why);
+	}
+	*fenced = m.fenced;
+	buf_free(&ids);
+	return rc;
+}
+
+/* Whether one is due that nobody has tried to remove yet. */
+bool
+removal_is_fresh(const struct op *op)
+{
+	for (uint32_t i = 0; i < op->resources.n; i++) {
+		const struct op_resource *r = table_at(&op->resources, i);
+		if (!r->key.gone && r->state == RESOURCE_HERE && op_is_due(op, r))
+			return true;
+	}
+	return false;
+}
+
+static int
+archive(struct journal *j, const struct removal *c, struct why *why)
+{
+	if (journal_lock(j, why) < 0)
+		return -1;
+	if (j->op.h.archived) {
+		journal_unlock(j);
+		return 0;
+	}
+	(void)journal_entry(j, c->by, EVENT_ARCHIVED);
+	journal_entry_end(j);
+	return removal_commit(j, why);
+}
+
+/* What is due while the operation runs, or after it has ended.  1: another does it. */
+int
+removal_due(struct journal *j, struct removal *c, int64_t end_ms, struct why *why)
+{
+	bool fenced = false;
+	int rc = 0, fd = -1;
+	if (c->look)
+		return removal_all(j, c, false, &fenced, why);
+	/* Who came while we had the lock leaves it to us. */
+	for (bool again = true; again && rc == 0 && !fenced;) {
+		if ((fd = removal_lock(j, end_ms, why)) < 0) {
+			c->busy = fd == -2;
+			return fd == -2 ? 1 : -1;
+		}
+		c->left_over = 0;
+		rc = journal_refresh(j, why);
+		if (rc == 0)
+			rc = removal_all(j, c, false, &fenced, why);
+		if (rc == 0 && !fenced && j->op.h.state >= OP_COMPLETED && !j->op.h.archived && !c->left_over)
+			rc = archive(j, c, why);
+		close(fd);
+		again = rc == 0 && !fenced && !c->left_over && !j->op.h.archived && journal_refresh(j, why) == 0 && removal_is_fresh(&j->op);
+	}
+	return rc;
+}
+
+int
+removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum resource_result *result, char *reason, size_t size, struct why *why)
+{
+	char ledger[PATH_MAX];
+	struct removal c = {.by = by};
+	struct work m = {.j = j, .c = &c};
+	struct resource r = {0};
+	uint64_t entries = 0;
+	const struct op_resource *o = NULL;
+	int fd = removal_lock(j, clock_mono_ms() + REMOVAL_LIMIT_MS, why), rc = -1;
+	*result = RESOURCE_HERE;
+	reason[0] = '\0';
+	if (fd == -2)
+		why_set(why, ERR_BUSY, "another removes temp resources of %s", j->op.h.id);
+	if (fd < 0)
+		return -1;
+	if (journal_refresh(j, why) == 0 && (o = op_resource(&j->op, id)) && (rc = resource_load(j, o, &r, why)) == 0) {
+		ledger_path(j, ledger);
+		m.epoch = j->op.h.epoch;
+		m.order = (struct resource_order){.operation = j->op.h.id, .ledger = ledger, .limit_ms = REMOVAL_LIMIT_MS, .go_on = go_on, .arg = &m};
+		if (keep)
+			*result = RESOURCE_KEPT;
+		else if (!resource_is_here(j, &r, reason, size))
+			rc = why_set(why, ERR_REQUEST, "%.300s: %.200s", r.what.p, reason);
+		else
+			*result = resource_remove(j, &r, &m.order, &entries, reason, size);
+		if (rc == 0 && *result != RESOURCE_HERE)
+			rc = record(&m, by, &r, *result, reason, entries, why);
+	} else if (rc == 0 || !o) {
+		rc = why_set(why, ERR_NO_RESOURCE, "no temp resource %llu in %s", (unsigned long long)id, j->op.h.id);
+	}
+	resource_free(&r);
+	close(fd);
+	return rc;
+}

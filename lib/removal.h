@@ -1,0 +1,65 @@
+/* removal: doing away with the temp resources of an operation that are nobody's any more.
+ *
+ * Whoever removes holds byte 0 of the file `coordinator` by an open-file-description lock, so that no undo command is run by two;
+ * each result is an entry.  A coordinator of a newer epoch (cleanup.h) fences who removes already. */
+#ifndef DPL_REMOVAL_H
+#define DPL_REMOVAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "journal.h"
+#include "resource.h"
+
+enum {
+	REMOVAL_LIMIT_MS = 300000,  /* for one resource, where that is what was asked for … */
+	REMOVAL_QUICK_MS = 1000,    /* … and by the way */
+};
+
+/* What became of one resource, or would become, or why it stays. */
+struct removal_told {
+	const struct resource *resource;
+	const char *decision;    /* "removed", "gone", "left", "failed", "forgotten"; "waits", "elsewhere"; with look "remove" */
+	const char *reason;      /* "" for none */
+};
+
+struct removal {
+	const char *by;          /* the author of what is appended */
+	int64_t limit_ms;        /* for one resource */
+	bool retry;              /* try again what has failed before */
+	bool forget;             /* give up what is elsewhere, or fails */
+	bool look;               /* change nothing, only tell */
+	void (*told)(void *arg, const struct removal_told *t); /* may be NULL */
+	void *arg;
+	/* out: */
+	int left_over;           /* resources that are to go and are still there: they failed, are elsewhere, or time was over */
+	bool busy;               /* another does it */
+};
+
+/* Remove, newest first, those that are due, or `all`; the caller holds the lock.  *fenced: another has become the coordinator meanwhile.
+ * 0, or -1 with `why`. */
+int removal_all(struct journal *j, struct removal *r, bool all, bool *fenced, struct why *why);
+
+/* Remove what is due, with the lock, waiting for it until end_ms (monotonic); archive an operation that has ended where nothing is
+ * left.  0, 1 where another does it, or -1 with `why`. */
+int removal_due(struct journal *j, struct removal *r, int64_t end_ms, struct why *why);
+
+/* Remove one resource now, or with `keep` only forget it.  0 with what became of it (RESOURCE_HERE: the time was over), or -1 with
+ * `why`. */
+int removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum resource_result *result, char *reason, size_t size, struct why *why);
+
+/* Whether one is due that nobody has tried to remove yet. */
+bool removal_is_fresh(const struct op *op);
+
+/* The file of the locks: a descriptor, or -1 with `why`; locking a byte: 0, or -1 with errno, EAGAIN where another has it; asking. */
+int removal_open(struct journal *j, struct why *why);
+int removal_lock_byte(int fd, uint64_t byte);
+bool removal_is_locked(int fd, uint64_t byte);
+
+/* Hold the lock of who removes: a descriptor, -1 with `why`, or -2 where another has it until end_ms. */
+int removal_lock(struct journal *j, int64_t end_ms, struct why *why);
+
+/* Commit and flush at once, also where flushes are deferred.  0 also where that is visible but not durable; -1 with `why`. */
+int removal_commit(struct journal *j, struct why *why);
+
+#endif

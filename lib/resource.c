@@ -1,0 +1,279 @@
+/* resource: one temp resource. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fsx.h"
+#include "hook.h"
+#include "json.h"
+#include "num.h"
+#include "resource.h"
+
+/* --- what its entries say --- */
+
+static void
+text(struct buf *b, struct slice s)
+{
+	buf_clear(b);
+	buf_str(b, "");
+	if (s.n)
+		json_unescape(b, s.p, s.n);
+}
+
+/* "SECONDS.NANOSECONDS" */
+static void
+birth(struct slice s, struct remove_identity *id)
+{
+	const char *dot = s.n ? memchr(s.p, '.', s.n) : NULL;
+	int64_t seconds, rest;
+	size_t n = dot ? (size_t)(dot - s.p) : 0;
+	if (!dot || num_int(s.p, n, 0, JSON_INT_MAX, &seconds) < 0)
+		return;
+	char digits[12] = "";
+	snprintf(digits, sizeof digits, "%.*s", (int)(s.n - n - 1 < 11 ? s.n - n - 1 : 11), dot + 1);
+	char *end;
+	rest = strtol(digits, &end, 10);
+	if (*end || rest < 0 || rest > 999999999)
+		return;
+	id->has_birth = true;
+	id->birth_s = seconds;
+	id->birth_ns = (uint32_t)rest;
+}
+
+static void
+identity(const struct entry *e, struct remove_identity *id)
+{
+	if (e->inode < 0 || !e->type.n)
+		return;
+	*id = (struct remove_identity){.known = true, .device = (uint64_t)e->device, .inode = (uint64_t)e->inode, .type = e->type.p[0] == 'l' ? 'l' : e->type.p[0] == 'o' ? 'o' : e->type.n == 6 ? 'd' : 'f'};
+	birth(e->birth, id);
+}
+
+static int
+line(struct journal *j, struct line at, struct buf *b, struct entry *e, struct why *why)
+{
+	buf_clear(b);
+	if (journal_line(j, at, b) < 0)
+		return why_errno(why, "%s", j->path.p);
+	return entry_parse(b->p, b->n, e) ? why_set(why, ERR_DAMAGED, "%s: an entry cannot be read", j->path.p) : 0;
+}
+
+int
+resource_load(struct journal *j, const struct op_resource *r, struct resource *out, struct why *why)
+{
+	struct buf b = {0};
+	struct entry e;
+	*out = (struct resource){.id = r->id, .kind = (enum resource_kind)r->kind, .pid = -1, .start = -1, .added_ms = r->added_ms, .tries = r->tries};
+	int rc = line(j, r->added, &b, &e, why);
+	if (rc == 0) {
+		identity(&e, &out->identity);
+		out->made = e.made;
+		out->by_name = e.by_name;
+		out->pid = e.pid;
+		out->start = e.pid_start;
+		out->mount_ns = e.mount_ns > 0 ? (uint64_t)e.mount_ns : 0;
+		out->pid_ns = e.pid_ns > 0 ? (uint64_t)e.pid_ns : 0;
+		slice_copy(e.boot_id, out->boot, sizeof out->boot);
+		slice_copy(e.machine_id, out->machine, sizeof out->machine);
+		slice_copy(e.host, out->host, sizeof out->host);
+		text(&out->call, e.call_id);
+		text(&out->owner, e.by);
+		text(&out->folder, e.folder);
+		text(&out->what, r->kind == RESOURCE_COMMAND ? e.command : e.path);
+		if (r->kind == RESOURCE_PROCESS)
+			buf_fmt(&out->what, "%lld", (long long)e.pid);
+	}
+	if (rc == 0 && r->made.len && (rc = line(j, r->made, &b, &e, why)) == 0)
+		identity(&e, &out->identity);
+	if (rc == 0 && r->result.len && (rc = line(j, r->result, &b, &e, why)) == 0)
+		text(&out->reason, e.reason);
+	if (rc == 0 && (out->what.failed || out->reason.failed))
+		rc = why_set(why, ERR_IO, "out of memory");
+	buf_free(&b);
+	return rc;
+}
+
+void
+resource_free(struct resource *r)
+{
+	buf_free(&r->what);
+	buf_free(&r->folder);
+	buf_free(&r->call);
+	buf_free(&r->owner);
+	buf_free(&r->reason);
+}
+
+/* --- where it is --- */
+
+static bool
+same_boot(const struct resource *r)
+{
+	struct beat_id here = beat_here();
+	return *here.boot && strcmp(r->boot, here.boot) == 0;
+}
+
+bool
+resource_is_here(const struct journal *j, const struct resource *r, char *reason, size_t size)
+{
+	struct beat_id here = beat_here();
+	/* Images are cloned with their machine id: on a filesystem that several machines share the name counts as well. */
+	bool same = same_boot(r) || (strcmp(r->machine, here.machine) == 0 && (strcmp(r->host, here.host) == 0 || !fsx_is_remote(j->dir)));
+	if (!same) {
+		snprintf(reason, size, "it is on another host, %s", *r->host ? r->host : "?");
+		return false;
+	}
+	if (r->kind == RESOURCE_PROCESS && same_boot(r) && r->pid_ns && r->pid_ns != here.pid_ns) {
+		snprintf(reason, size, "it is in another PID namespace");
+		return false;
+	}
+	if (r->kind == RESOURCE_PATH && same_boot(r) && r->mount_ns && r->mount_ns != proc_namespace("mnt")) {
+		struct remove_identity now;
+		if (!r->identity.known || remove_identify(r->what.p, &now) < 0 || now.inode != r->identity.inode || now.device != r->identity.device) {
+			snprintf(reason, size, "it was registered in another mount namespace");
+			return false;
+		}
+	}
+	return true;
+}
+
+/* --- a process --- */
+
+static bool
+await_end(int fd, int64_t ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int64_t end = clock_mono_ms() + ms;
+	for (int64_t left = ms; left > 0; left = end - clock_mono_ms())
+		if (poll(&p, 1, (int)left) > 0)
+			return true;
+	return false;
+}
+
+static enum resource_result
+end_process(const struct journal *j, const struct resource *r, bool look, char *reason, size_t size)
+{
+	char path[40];
+	struct stat st, folder;
+	if (!same_boot(r)) {
+		snprintf(reason, size, "another boot has ended it");
+		return RESOURCE_GONE;
+	}
+	int fd = proc_open(r->pid, r->start);
+	if (fd < 0 && (errno == ESRCH || errno == EINVAL)) {
+		snprintf(reason, size, "it had ended");
+		return RESOURCE_GONE;
+	}
+	if (fd < 0) {
+		snprintf(reason, size, "%s", strerror(errno));
+		return RESOURCE_FAILED;
+	}
+	enum resource_result result = RESOURCE_REMOVED;
+	snprintf(path, sizeof path, "/proc/%lld", (long long)r->pid);
+	if (await_end(fd, 0)) {
+		result = RESOURCE_GONE;
+	} else if (fstat(j->dir, &folder) < 0 || stat(path, &st) < 0 || (folder.st_uid != 0 && st.st_uid != folder.st_uid)) {
+		snprintf(reason, size, "it is another user's process");
+		result = RESOURCE_LEFT;
+	} else if (!look) {
+		(void)proc_signal(fd, SIGTERM);
+		(void)proc_signal(fd, SIGCONT);
+		if (!await_end(fd, RESOURCE_GRACE_MS) && (proc_signal(fd, SIGKILL), !await_end(fd, RESOURCE_GRACE_MS))) {
+			snprintf(reason, size, "it does not end");
+			result = RESOURCE_FAILED;
+		}
+	}
+	close(fd);
+	return result;
+}
+
+/* --- an undo command --- */
+
+struct undo {
+	const struct resource *r;
+	const struct resource_order *o;
+};
+
+static void
+set_variables(void *arg)
+{
+	const struct undo *u = arg;
+	char id[24];
+	snprintf(id, sizeof id, "%llu", (unsigned long long)u->r->id);
+	setenv("DPL_LEDGER", u->o->ledger, 1);
+	setenv("DPL_OPERATION", u->o->operation, 1);
+	setenv("DPL_PARTICIPANT", u->r->owner.p, 1);
+	setenv("DPL_RESOURCE", id, 1);
+	if (u->r->call.n)
+		setenv("DPL_CALL", u->r->call.p, 1);
+	else
+		unsetenv("DPL_CALL");
+}
+
+static enum resource_result
+undo(const struct journal *j, const struct resource *r, const struct resource_order *o, char *reason, size_t size)
+{
+	struct undo u = {r, o};
+	struct stat st;
+	struct buf output = {0};
+	char problem[120];
+	int status = 0;
+	if (o->look)
+		return RESOURCE_REMOVED;
+	if (fstat(j->dir, &st) < 0) {
+		snprintf(reason, size, "%s", strerror(errno));
+		return RESOURCE_FAILED;
+	}
+	struct hook h = {.command = r->what.p, .folder = r->folder.n ? r->folder.p : NULL, .limit_ms = RESOURCE_COMMAND_MS, .uid = st.st_uid, .gid = st.st_gid, .prepare = set_variables, .arg = &u};
+	int rc = hook_run(&h, &status, &output);
+	hook_describe(rc, errno, status, problem, sizeof problem);
+	/* Its last line says most of what went wrong. */
+	const char *last = output.n ? strrchr(output.p, '\n') : NULL;
+	last = last ? last + 1 : output.n ? output.p : "";
+	if (*problem)
+		snprintf(reason, size, "%s%s%.200s", problem, *last ? ": " : "", last);
+	buf_free(&output);
+	if (!*problem)
+		return RESOURCE_REMOVED;
+	return r->tries + 1 < RESOURCE_TRIES ? RESOURCE_FAILED : RESOURCE_LEFT;
+}
+
+/* --- a path --- */
+
+static enum resource_result
+remove_it(const struct journal *j, const struct resource *r, const struct resource_order *o, uint64_t *entries, char *reason, size_t size)
+{
+	static const enum resource_result results[] = {
+		[REMOVE_DONE] = RESOURCE_REMOVED, [REMOVE_GONE] = RESOURCE_GONE, [REMOVE_LEFT] = RESOURCE_LEFT, [REMOVE_FAILED] = RESOURCE_FAILED,
+		[REMOVE_STOPPED] = RESOURCE_HERE,
+	};
+	struct stat st;
+	if (fstat(j->dir, &st) < 0) {
+		snprintf(reason, size, "%s", strerror(errno));
+		return RESOURCE_FAILED;
+	}
+	struct remove_order order = {.path = r->what.p, .id = r->identity, .made = r->made, .by_name = r->by_name, .same_boot = same_boot(r),
+		.added_ms = r->added_ms, .rules = {.ledger = o->ledger, .uid = st.st_uid}, .limit_ms = o->limit_ms, .look = o->look, .go_on = o->go_on, .arg = o->arg};
+	return results[remove_path(&order, entries, reason, size)];
+}
+
+enum resource_result
+resource_remove(const struct journal *j, const struct resource *r, const struct resource_order *o, uint64_t *entries, char *reason, size_t size)
+{
+	*entries = 0;
+	reason[0] = '\0';
+	switch (r->kind) {
+	case RESOURCE_PROCESS:
+		return end_process(j, r, o->look, reason, size);
+	case RESOURCE_COMMAND:
+		return undo(j, r, o, reason, size);
+	case RESOURCE_PATH:
+		break;
+	}
+	return remove_it(j, r, o, entries, reason, size);
+}

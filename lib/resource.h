@@ -1,0 +1,55 @@
+/* resource: one temp resource — what its entries say of it, where it is, and doing away with it.
+ *
+ * A path goes by descriptor and only if it is what was registered (remove.h); a process gets SIGTERM, later SIGKILL,
+ * by a verified pidfd; an undo command is run by sh as the ledger's owner. */
+#ifndef DPL_RESOURCE_H
+#define DPL_RESOURCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "journal.h"
+#include "remove.h"
+
+enum {
+	RESOURCE_COMMAND_MS = 30000, /* an undo command may take so long */
+	RESOURCE_TRIES = 5,          /* so often one is run that fails; then it is left, and named */
+	RESOURCE_GRACE_MS = 2000,    /* from SIGTERM to SIGKILL of a process */
+};
+
+struct resource {
+	uint64_t id;
+	enum resource_kind kind;
+	struct buf what;         /* the path, or the command; for a process its pid as text */
+	struct buf folder;       /* where the command is run */
+	struct buf call;         /* the call it is tied to, empty for none */
+	struct buf owner;        /* the participant who registered it */
+	int64_t pid, start;
+	struct remove_identity identity;
+	bool made, by_name;
+	int64_t added_ms;
+	uint32_t tries;
+	char boot[PROC_BOOT_ID], machine[PROC_MACHINE_ID], host[65];
+	uint64_t mount_ns, pid_ns;
+	struct buf reason;       /* of the last try that failed, empty for none */
+};
+
+/* Read its entries.  0, or -1 with `why`; free it in either case. */
+int resource_load(struct journal *j, const struct op_resource *r, struct resource *out, struct why *why);
+void resource_free(struct resource *r);
+
+/* Whether it can be reached from here; else `reason` says where it is. */
+bool resource_is_here(const struct journal *j, const struct resource *r, char *reason, size_t size);
+
+struct resource_order {
+	const char *operation, *ledger; /* for undo commands; the ledger's real path, which is never deleted */
+	int64_t limit_ms;        /* for the whole of it */
+	bool look;               /* only say what would become of it */
+	bool (*go_on)(void *arg);
+	void *arg;
+};
+
+/* Do away with it.  RESOURCE_HERE: it was stopped (go_on, or the limit) and is to be gone on with. */
+enum resource_result resource_remove(const struct journal *j, const struct resource *r, const struct resource_order *o, uint64_t *entries, char *reason, size_t size);
+
+#endif

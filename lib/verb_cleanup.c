@@ -1,0 +1,181 @@
+/* verb_cleanup: going on with the cleanup of one operation, and retention. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "handlers.h"
+#include "id.h"
+#include "look.h"
+#include "settle.h"
+#include "wire.h"
+
+struct asked {
+	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1], call[ID_NAME_MAX + 1], outer[ID_NAME_MAX + 1];
+	bool drive, dry, forget, answer, retry, look;
+	int64_t patience_ms, awake_ms;
+};
+
+static int
+read_asked(struct request *r, struct asked *a)
+{
+	*a = (struct asked){.retry = true};
+	if (request_operation(r, a->id) < 0 || request_participant(r, false, a->by) < 0 || request_call(r, "callId", false, a->call) < 0 ||
+	    request_call(r, "parentId", false, a->outer) < 0 ||
+	    request_bool(r, "drive", &a->drive) < 0 || request_bool(r, "dryRun", &a->dry) < 0 || request_bool(r, "forget", &a->forget) < 0 ||
+	    request_bool(r, "acknowledge", &a->answer) < 0 || request_bool(r, "retry", &a->retry) < 0 || request_bool(r, "look", &a->look) < 0 ||
+	    request_int(r, "patienceMs", 0, INT64_C(86400000), &a->patience_ms) < 0 || request_int(r, "awakeMs", 0, JSON_INT_MAX, &a->awake_ms) < 0)
+		return -1;
+	if (a->answer && !*a->by)
+		return why_set(&r->why, ERR_REQUEST, "Missing participantId");
+	return 0;
+}
+
+/* The operation, live or just ended: one that has ended goes to *own, which the caller closes.  NULL with r->why. */
+static struct journal *
+find(struct request *r, const struct asked *a, struct journal **own)
+{
+	struct verbs *v = r->v;
+	struct journal *j = a->dry ? NULL : request_live(r, a->id, true);
+	*own = NULL;
+	if (j || (!a->dry && !err_is_end(r->why.code)))
+		return j;
+	if (request_store(r, false) < 0)
+		return NULL;
+	if (!(j = malloc(sizeof *j))) {
+		why_set(&r->why, ERR_IO, "out of memory");
+		return NULL;
+	}
+	bool before = v->store.o.hands_off;
+	v->store.o.hands_off = a->dry;
+	int rc = store_get(&v->store, a->id, STORE_ANY, NULL, j, &r->why);
+	v->store.o.hands_off = before;
+	if (rc == 0)
+		return *own = j;
+	free(j);
+	return NULL;
+}
+
+/* Whoever may write to a ledger may say what is to be removed there, and root would do it. */
+static int
+refuse_foreign(struct request *r)
+{
+	struct stat st;
+	if (geteuid() != 0 || fstat(r->v->store.dir, &st) < 0 || !(st.st_mode & 022) || (st.st_mode & S_ISVTX))
+		return 0;
+	why_set(&r->why, ERR_PERMISSION, "others may write to %s: root removes nothing for it", r->v->store.path);
+	why_hint(&r->why, "chmod go-w %s", r->v->store.path);
+	return -1;
+}
+
+static void
+put_dead(struct request *r, const char *participant, const char *call, const struct verdict *v)
+{
+	json_open(r->reply, NULL, '{');
+	json_put(r->reply, "participantId", participant);
+	if (call)
+		json_put(r->reply, "callId", call);
+	json_put(r->reply, "liveness", life_name(v->life));
+	json_put(r->reply, "evidence", v->why);
+	json_close(r->reply, '}');
+}
+
+/* Who would be declared dead now, and by what evidence.  Whether one of these deaths would not be contained. */
+static bool
+judge(struct request *r, struct journal *j, const struct asked *a)
+{
+	struct beat b;
+	bool uncontained = false;
+	json_open(r->reply, "dead", '[');
+	for (uint32_t i = 0; i < j->op.calls.n && !op_has_ended(&j->op); i++) {
+		const struct op_call *c = table_at(&j->op.calls, i);
+		if (c->key.gone || c->state != CALL_RUNNING || !c->held)
+			continue;
+		struct verdict v = look_call(j, c, a->awake_ms, &b);
+		if (!life_is_over(v.life))
+			continue;
+		const struct op_person *p = op_person_no(&j->op, c->person);
+		put_dead(r, p ? p->key.name : j->op.h.initiator, c->key.name, &v);
+		uncontained |= c->fail_on_crash;
+	}
+	for (uint32_t i = 0; i < j->op.people.n && !op_has_ended(&j->op); i++) {
+		const struct op_person *p = table_at(&j->op.people, i);
+		if (p->key.gone || !p->sessions)
+			continue;
+		struct verdict v = look_person(j, p, a->awake_ms, &b);
+		if (!life_is_over(v.life))
+			continue;
+		put_dead(r, p->key.name, NULL, &v);
+		uncontained = true;
+	}
+	json_close(r->reply, ']');
+	return uncontained;
+}
+
+int
+verb_cleanup(struct request *r)
+{
+	struct asked a;
+	struct journal *own;
+	if (read_asked(r, &a) < 0)
+		return -1;
+	verbs_unlock(r->v, NULL);
+	struct journal *j = find(r, &a, &own);
+	if (!j)
+		return -1;
+	if (!*a.by)
+		snprintf(a.by, sizeof a.by, "%.64s", j->op.h.initiator);
+	struct cleanup c = {.removal = {.by = a.by, .limit_ms = REMOVAL_LIMIT_MS, .retry = a.retry, .forget = a.forget, .look = a.dry},
+		.own_call = *a.call ? a.call : NULL, .own_name = a.answer ? a.by : NULL, .outer = *a.outer ? a.outer : NULL, .awake_ms = a.awake_ms, .patience_ms = a.patience_ms, .drive = a.drive};
+	int rc = a.drive ? refuse_foreign(r) : 0;
+	if (rc == 0 && a.answer && !op_has_ended(&j->op))
+		rc = cleanup_answer(j, a.by, &r->why);
+	struct look l = {.by = a.by, .awake_ms = a.awake_ms};
+	if (rc == 0 && a.look && !a.dry && !op_has_ended(&j->op))
+		rc = look_over(j, &l, &r->why);
+	request_common(r, j, j->op.h.seq);
+	if (rc == 0 && a.dry)
+		c.all = judge(r, j, &a);
+	if (rc == 0)
+		rc = settle(r, j, &c);
+	if (rc == 0) {
+		struct wire_source from = journal_source(j);
+		json_put_bool(r->reply, "success", true);
+		json_put_int(r->reply, "recorded", l.crashed);
+		json_put(r->reply, "state", op_state_name(j->op.h.state));
+		wire_crash(r->reply, &j->op, &from);
+		json_put_int(r->reply, "epoch", (int64_t)j->op.h.epoch);
+		json_put_int(r->reply, "waiting", c.waiting);
+		json_put_int(r->reply, "endingProcesses", c.ending);
+		json_put_bool(r->reply, "busy", c.removal.busy);
+		json_put_bool(r->reply, "archived", j->op.h.archived);
+		json_put_bool(r->reply, "done", j->op.h.archived || (!c.removal.left_over && !c.all && !cleanup_is_due(&j->op) && !op_has_ended(&j->op)));
+	}
+	if (own) {
+		journal_close(own);
+		free(own);
+	} else if (op_has_ended(&j->op)) {
+		request_close(r, j);
+	}
+	return rc;
+}
+
+int
+verb_prune(struct request *r)
+{
+	int64_t keep = -1;
+	char **ids;
+	if (request_int(r, "keep", 0, INT32_MAX, &keep) < 0 || request_store(r, false) < 0)
+		return -1;
+	verbs_unlock(r->v, NULL);
+	ssize_t n = store_prune(&r->v->store, keep >= 0 ? (int)keep : r->v->o.keep, &ids, &r->why);
+	if (n < 0)
+		return -1;
+	json_open(r->reply, "pruned", '[');
+	for (ssize_t i = 0; i < n; i++)
+		json_put(r->reply, NULL, ids[i]);
+	json_close(r->reply, ']');
+	free(ids);
+	return 0;
+}

@@ -1,0 +1,521 @@
+#!/usr/bin/env bats
+# What follows a death: the phases, contained crashes, coordinators that die or sleep, sweeps, hooks
+
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # $ that does not expand; each test is a subshell; helper.bash sets them
+
+load helper
+
+setup() {
+	fresh_ledger
+	op=$(dpl-create --window 2s --beat 900ms --jitter 0s --stale 2s)
+	export DPL_OPERATION=$op
+	mkdir tmp
+	export TMPDIR=$BATS_TEST_TMPDIR/tmp
+}
+
+# The journal, wherever it is now.
+entries() {
+	local file=$ledger/$op/journal.jsonl
+	[ -e "$file" ] || file=$ledger/backup/$op/journal.jsonl
+	cat "$file"
+}
+
+# How many entries match a jq filter.
+count() {
+	entries | jq -s "map(select($1)) | length"
+}
+
+archived() {
+	[ ! -e "$ledger/$op" ] && [ -e "$ledger/backup/$op" ]
+}
+
+# supervised COMMAND...: in the background until its call has started; $pid is the supervisor.
+supervised() {
+	local before
+	before=$(count '.event == "call.started"')
+	in_background "$@"
+	wait_for "[ \"\$(count '.event == \"call.started\"')\" -gt $before ]"
+}
+
+events() {
+	entries | jq -r .event
+}
+
+# --- one dies, others live ---
+
+@test "a supervisor is killed: the others stop, what was registered goes, the operation failed and is archived" {
+	dpl-join -qp worker
+	dpl-join -qp other
+	supervised dpl-call -p other -- sh -c 'dpl-temp make >>made; : >other.ready; sleep 60'
+	other=$pid
+	supervised dpl-call -p worker -- sh -c 'dpl-temp make -d >>made; dpl-temp make >>made; : >ready; sleep 60'
+	wait_for '[ -e ready ] && [ -e other.ready ]'
+	is "$(wc -l <made)" 3
+	while read -r path; do
+		[ -e "$path" ]
+	done <made
+	kill -KILL "$pid"
+	ended "$other"
+	is "$status" 123
+	wait_for archived
+	while read -r path; do
+		[ ! -e "$path" ]
+	done <made
+	is "$(count '.event == "crash.detected" and .participantId == "worker"')" 1
+	is "$(count '.event == "cleanup.started" and .epoch == 1')" 1
+	is "$(count '.event == "resource.removed" and .result == "removed"')" 3
+	is "$(entries | tail -n 3 | jq -r .event)" $'cleanup.done\noperation.failed\noperation.archived'
+	output=$(entries | tail -n 2 | head -n 1)
+	holds '.reason | startswith("worker (call_worker_2_")'
+	expect 5 dpl-beat
+	has "$stderr" "operation $op has failed: worker ("
+}
+
+@test "nobody is left: a sweep does all of it, once" {
+	supervised dpl-call -- sh -c 'dpl-temp make >made; dpl-temp add -q --command "echo undone >>$PWD/undone"; : >ready; exec sleep 60'
+	wait_for '[ -e ready ]'
+	kill -KILL "$pid"
+	expect 0 dpl-cleanup --sweep
+	has "$output" "$op failed"
+	archived
+	[ ! -e "$(<made)" ]
+	is "$(<undone)" undone
+	expect 0 dpl-cleanup --sweep
+	is "$output" ''
+}
+
+@test "many sweeps at once: one winner, each undo command runs once" {
+	local i pids=()
+	supervised dpl-call -- sh -c 'for i in 1 2 3; do dpl-temp add -q --command "echo $i >>$PWD/undone; sleep 0.1"; done; : >ready; exec sleep 60'
+	wait_for '[ -e ready ]'
+	kill -KILL "$pid"
+	for i in 1 2 3 4 5 6 7 8; do
+		in_background dpl-cleanup --sweep -q
+		pids+=("$pid")
+	done
+	for pid in "${pids[@]}"; do
+		ended "$pid"
+		is "$status" 0
+	done
+	archived
+	is "$(<undone)" $'3\n2\n1'
+	is "$(count '.event == "operation.failed"')" 1
+	is "$(count '.event == "cleanup.started"')" 1
+}
+
+@test "a sweep leaves healthy operations alone, whoever works there" {
+	supervised dpl-call -- sleep 60
+	dpl-temp make >made
+	before=$(entries | cksum)
+	expect 0 dpl-cleanup --sweep
+	is "$output" ''
+	expect 0 dpl-cleanup --sweep -v
+	has "$output" "$op running"
+	expect 0 dpl-cleanup
+	is "$(entries | cksum)" "$before"
+	[ -e "$(<made)" ]
+}
+
+@test "-n: who would be declared dead and by what, what would go; nothing is changed" {
+	supervised dpl-call -- sh -c 'dpl-temp make >made; : >ready; exec sleep 60'
+	wait_for '[ -e ready ]'
+	kill -KILL "$pid"
+	wait "$pid" || true
+	before=$(entries | cksum)
+	expect 1 dpl-cleanup -n
+	has "$output" "died" "me, call_me_1_" "remove" "$(<made)"
+	expect 1 dpl-cleanup -n --sweep --json
+	holds '.dead[0].liveness == "dead" and .resources[0].decision == "remove" and .done == false'
+	is "$(entries | cksum)" "$before"
+	[ -e "$(<made)" ]
+	expect 0 dpl-cleanup
+	[ ! -e "$(<made)" ]
+}
+
+# --- contained ---
+
+@test "a contained crash: its frame, its resources, its fallback; the operation goes on" {
+	dpl-temp make >mine
+	supervised dpl-call --fallback 'nothing found' -d search -- sh -c 'dpl-temp make >made; : >ready; exec sleep 60'
+	wait_for '[ -e ready ]'
+	kill -KILL "$pid"
+	wait_for '! [ -e "$(<made)" ] || { dpl-beat -v >/dev/null && false; }'
+	[ -e "$(<mine)" ]
+	is "$(count '.event == "crash.detected"')" 0
+	is "$(entries | jq -r 'select(.event == "call.crashed") | .result')" 'nothing found'
+	expect 0 dpl-beat
+	expect 0 dpl-call -- true
+	expect 0 dpl-complete
+	[ ! -e "$(<mine)" ]
+}
+
+# --- the ordinary ends ---
+
+@test "a call's own resources go when it ends, well or not; the participant's when it leaves; all when it completes" {
+	dpl-temp make >mine
+	expect 0 dpl-call -- sh -c 'dpl-temp make >made; dpl-temp make -d >folder; touch "$(cat folder)/x"'
+	[ ! -e "$(<made)" ] && [ ! -e "$(<folder)" ]
+	expect 3 dpl-call -- sh -c 'dpl-temp make >made; exit 3'
+	[ ! -e "$(<made)" ]
+	call=$(dpl-call start)
+	DPL_CALL=$call dpl-temp make >made
+	[ -e "$(<made)" ]
+	dpl-call end "$call"
+	[ ! -e "$(<made)" ]
+	dpl-join -qp guest
+	dpl-temp make -p guest >made
+	[ -e "$(<made)" ]
+	dpl-leave -p guest
+	[ ! -e "$(<made)" ]
+	[ -e "$(<mine)" ]
+	dpl-temp add -q --command "echo undone >>$PWD/undone"
+	expect 0 dpl-complete
+	is "$(<undone)" undone
+	[ ! -e "$(<mine)" ]
+	archived
+}
+
+@test "what cannot be removed keeps the operation in sight until it can" {
+	[ "$(id -u)" -eq 0 ] || skip 'only root can make a file immutable'
+	dpl-temp make >made
+	chattr +i "$(<made)" 2>/dev/null || skip 'no immutable files on this filesystem'
+	expect 0 dpl-complete
+	has "$stderr" "$(<made)"
+	[ -e "$ledger/$op" ]
+	expect 6 dpl-call -- true || is "$status" 125
+	expect 1 dpl-cleanup
+	has "$output" "failed" "$(<made)"
+	chattr -i "$(<made)"
+	expect 0 dpl-cleanup --sweep
+	[ ! -e "$(<made)" ]
+	archived
+}
+
+@test "--forget gives up what cannot be removed" {
+	[ "$(id -u)" -eq 0 ] || skip 'only root can make a file immutable'
+	dpl-temp make >made
+	chattr +i "$(<made)" 2>/dev/null || skip 'no immutable files on this filesystem'
+	dpl-complete 2>/dev/null
+	expect 0 dpl-cleanup --forget "$op"
+	chattr -i "$(<made)"
+	archived
+	is "$(entries | jq -r 'select(.event == "resource.removed") | .result' | tail -n 1)" forgotten
+}
+
+@test "what belongs to another host waits for it, and --forget gives it up" {
+	dpl-temp make >made
+	sed -i 's/"machineId":"[^"]*","host":"[^"]*"/"machineId":"00000000000000000000000000000000","host":"elsewhere"/; s/"bootId":"[^"]*"/"bootId":"x"/' "$ledger/$op/journal.jsonl"
+	rm -f "$ledger/$op/checkpoint"
+	expect 0 dpl-complete
+	[ -e "$(<made)" ]
+	expect 1 dpl-cleanup "$op"
+	has "$output" elsewhere "it is on another host, elsewhere"
+	expect 0 dpl-cleanup --forget "$op"
+	archived
+	[ -e "$(<made)" ]
+}
+
+# --- coordinators ---
+
+# a_hung_one: a supervisor that is stopped, so that a coordinator has to wait for it
+a_hung_one() {
+	dpl-join -qp hung
+	supervised dpl-call -p hung -- sh -c 'dpl-temp make >hung.made; : >hung.ready; exec sleep 60'
+	wait_for '[ -e hung.ready ]'
+	hung=$pid
+	kill -STOP "$hung"
+}
+
+@test "a hung supervisor is waited for until the window is over, then it is killed" {
+	supervised dpl-call -- sleep 60
+	victim=$pid
+	a_hung_one
+	dpl-join -qp third
+	supervised dpl-call -p third -- sleep 60
+	third=$pid
+	kill -KILL "$victim"
+	start=$SECONDS
+	ended "$third"
+	is "$status" 123
+	wait_for archived
+	[ $((SECONDS - start)) -ge 1 ]
+	[ ! -e "$(<hung.made)" ]
+	wait "$hung" || true
+}
+
+@test "the coordinator is killed: the next who looks takes over with a new epoch" {
+	supervised dpl-call -- sleep 60
+	victim=$pid
+	a_hung_one
+	kill -KILL "$victim"
+	wait "$victim" || true
+	in_background dpl-cleanup -t 20s
+	wait_for "[ \"\$(count '.event == \"cleanup.started\"')\" = 1 ]"
+	kill -KILL "$pid"
+	expect 0 dpl-cleanup -t 20s
+	is "$(entries | jq -c 'select(.event == "cleanup.started") | .epoch')" $'1\n2'
+	is "$(count '.event == "operation.failed"')" 1
+	archived
+	[ ! -e "$(<hung.made)" ]
+	kill -KILL "$hung" 2>/dev/null || true
+}
+
+@test "the coordinator sleeps: it is replaced, and does nothing any more when it wakes" {
+	dpl-temp add -q --command "echo undone >>$PWD/undone"
+	supervised dpl-call -- sleep 60
+	victim=$pid
+	a_hung_one
+	kill -KILL "$victim"
+	wait "$victim" || true
+	in_background dpl-cleanup -t 20s
+	first=$pid
+	wait_for "[ \"\$(count '.event == \"cleanup.started\"')\" = 1 ]"
+	kill -STOP "$first"
+	# As stale as the operation says.
+	wait_for 'dpl-cleanup -q -t 5s' 20
+	archived
+	is "$(entries | jq -c 'select(.event == "cleanup.started") | .epoch')" $'1\n2'
+	before=$(entries | cksum)
+	kill -CONT "$first"
+	ended "$first"
+	is "$status" 0
+	is "$(entries | cksum)" "$before"
+	is "$(<undone)" undone
+	kill -KILL "$hung" 2>/dev/null || true
+}
+
+@test "a one-shot command does not drive while a keeper lives, who does" {
+	in_background sleep 60
+	kept=$pid
+	dpl-join -qp kept --keep "$kept"
+	supervised dpl-call -- sh -c 'dpl-temp make >made; : >ready; exec sleep 60'
+	wait_for '[ -e ready ]'
+	kill -KILL "$pid"
+	wait_for archived
+	[ ! -e "$(<made)" ]
+	is "$(entries | jq -r 'select(.event == "cleanup.started") | .by')" kept
+	kill -0 "$kept"
+}
+
+@test "two keepers: one drives, the other answers when its hooks have run" {
+	in_background sleep 60
+	first=$pid
+	in_background sleep 60
+	second=$pid
+	dpl-join -qp first --keep "$first" --on-cleanup "sleep 0.5; echo first >>$PWD/hook"
+	dpl-join -qp second --keep "$second" --on-cleanup "sleep 0.5; echo second >>$PWD/hook"
+	supervised dpl-call -- sleep 60
+	kill -KILL "$pid"
+	wait_for archived
+	is "$(sort hook)" $'first\nsecond'
+	is "$(count '.event == "cleanup.acknowledged"')" 1
+}
+
+# --- a script with a keeper ---
+
+@test "a kept script is cleaned up in whatever way it ends" {
+	local how
+	for how in 'exit 0' 'exit 3' 'kill -KILL $$' 'kill -TERM $$' 'kill -INT $$' 'kill -HUP $$' 'exec false'; do
+		rm -f made undone
+		op=$(dpl-create)
+		status=0
+		DPL_OPERATION=$op bash -c 'eval "$(dpl-join -p script --export --keep=$$)"; dpl-temp make >made; dpl-temp add -q --command "echo 1 >>'"$PWD"'/undone"
+			dpl-temp add -q --command "echo 2 >>'"$PWD"'/undone"; : >ready; '"$how" >/dev/null 2>&1 3>&- || status=$?
+		wait_for archived
+		[ ! -e "$(<made)" ]
+		is "$(<undone)" $'2\n1'
+	done
+}
+
+@test "an abort stops a kept script, and what it registered goes" {
+	in_background bash -c 'eval "$(dpl-join -p script --export --keep=$$)"; dpl-temp make >made; : >ready; sleep 60; :'
+	script=$pid
+	wait_for '[ -e ready ]'
+	dpl-abort -m enough
+	ended "$script"
+	wait_for '[ ! -e "$(<made)" ]'
+	is "$(count '.event == "crash.detected"')" 0
+	expect 0 dpl-complete
+	is "$output" 'completed, aborted'
+}
+
+# --- hooks ---
+
+@test "--on-cleanup and --on-failure of a supervisor: when they run, what they find, what is kept of them" {
+	expect 0 dpl-call --on-cleanup 'echo no >>hook' --on-failure 'echo no >>hook' -- true
+	[ ! -e hook ]
+	expect 3 dpl-call --on-cleanup 'echo "$DPL_EXIT $DPL_REASON"; ls "$(cat made)"; exit 7' --on-failure 'echo no >>hook' -- sh -c 'dpl-temp make >made; exit 3'
+	[ ! -e hook ] && [ ! -e "$(<made)" ]
+	is "$(entries | jq -r 'select(.event == "log") | .level + " " + .message')" "warning --on-cleanup: exit status 7: 3 the command failed
+$(<made)"
+	supervised dpl-call -- sleep 60
+	victim=$pid
+	dpl-join -qp other
+	supervised dpl-call -p other --on-cleanup 'echo "cleanup $DPL_EXIT" >>hook' --on-failure 'echo "failure $DPL_REASON" >>hook' -- sleep 60
+	kill -KILL "$victim"
+	ended "$pid"
+	is "$status" 123
+	has "$(<hook)" 'cleanup 123' 'failure somebody died: '
+}
+
+@test "a hook is bounded by the window" {
+	supervised dpl-call --on-cleanup 'echo $$ >hook; sleep 60' -- sleep 60
+	start=$SECONDS
+	dpl-abort
+	ended "$pid"
+	is "$status" 122
+	[ $((SECONDS - start)) -le 8 ]
+	has "$(entries | jq -r 'select(.event == "log") | .message')" '--on-cleanup: it took too long and was killed'
+	[ ! -e "/proc/$(<hook)" ]
+}
+
+@test "the hooks of a keeper" {
+	in_background sleep 60
+	kept=$pid
+	dpl-join -qp kept --keep "$kept" --on-cleanup "echo cleanup >>$PWD/hook" --on-failure "echo failure >>$PWD/hook"
+	supervised dpl-call -- sleep 60
+	kill -KILL "$pid"
+	wait_for archived
+	is "$(<hook)" $'cleanup\nfailure'
+}
+
+# --- signals ---
+
+@test "a second Ctrl-C does not cut the cleanup short" {
+	local i
+	supervised env --default-signal=INT dpl-call --on-cleanup 'sleep 0.5; echo done >>hook' -- sh -c 'dpl-temp make -d >made; mkdir -p "$(cat made)/a/b/c"; exec sleep 60'
+	wait_for '[ -e made ] && [ -e "$(<made)/a/b/c" ]'
+	for ((i = 0; i < 20; i++)); do
+		kill -INT "$pid" 2>/dev/null || break
+		sleep 0.05
+	done
+	ended "$pid"
+	is "$status" 130
+	is "$(<hook)" 'done'
+	[ ! -e "$(<made)" ]
+	is "$(dpl-call list -q)" ''
+}
+
+# --- misuse ---
+
+@test "dpl-cleanup: misuse, and what there is not" {
+	expect 2 dpl-cleanup --sweep "$op"
+	expect 2 dpl-cleanup --sweep -o "$op"
+	expect 2 dpl-cleanup --prune --sweep
+	expect 2 dpl-cleanup --keep 3
+	expect 2 dpl-cleanup --prune --keep x
+	expect 2 dpl-cleanup -o "$op" "$op"
+	expect 3 dpl-cleanup nonesuch
+	expect 3 dpl-cleanup -C nowhere --sweep
+	expect 0 dpl-cleanup "$op"
+}
+
+@test "--prune: what is beyond, failed ones longer" {
+	local i ids=()
+	dpl-complete -q
+	for ((i = 0; i < 4; i++)); do
+		id=$(dpl-create)
+		dpl-complete -q -o "$id"
+		ids+=("$id")
+	done
+	failed=$(dpl-create)
+	dpl-complete -q -o "$failed" --failed
+	expect 0 dpl-cleanup --prune --keep 2
+	is "$(wc -l <<<"$output")" 4
+	is "$(find "$ledger/backup" -mindepth 1 -printf '%f\n' -prune | sort)" "$(printf '%s\n' "${ids[3]}" "$failed" | sort)"
+	expect 0 dpl-cleanup --prune --keep 0
+	[ ! -e "$ledger/backup/${ids[3]}" ]
+}
+
+@test "root removes nothing for a ledger that others may write to" {
+	[ "$(id -u)" -eq 0 ] || skip 'not root'
+	chmod 777 "$ledger"
+	expect 8 dpl-cleanup
+	has "$stderr" 'others may write'
+	chmod 700 "$ledger"
+	expect 0 dpl-cleanup
+}
+
+@test "root acts as the owner of the ledger: undo commands are run as that user, and nothing goes that it could not delete" {
+	public_folder
+	export DPL_LEDGER=$public/ledger HOME=$public
+	cd "$public"
+	mkdir secret ours
+	chmod 700 secret
+	touch secret/file
+	chmod 777 ours
+	chown 54321 ours
+	op=$(as_other dpl-create)
+	export DPL_OPERATION=$op
+	as_other dpl-temp add -q --command "id -u >$public/ours/who; id -G >>$public/ours/who"
+	as_other sh -c "umask 0; touch $public/ours/file"
+	as_other dpl-temp add -q "$public/ours/file"
+	# What the owner of the ledger writes into it by hand.
+	identity=$(stat -c '%Z %i' secret/file)
+	printf '{"seq":%d,"at":"2026-01-01T00:00:00.000Z","by":"me","event":"resource.added","resourceId":9,"kind":"path","path":"%s","type":"file","device":%d,"inode":%d,"bootId":"%s","machineId":"","host":"%s"}\n' \
+		"$(($(wc -l <"$public/ledger/$op/journal.jsonl") + 1))" "$public/secret/file" "$(stat -c %d secret/file)" "${identity#* }" "$(cat /proc/sys/kernel/random/boot_id)" "$(hostname)" >>"$public/ledger/$op/journal.jsonl"
+	expect 0 dpl-complete
+	[ -e secret/file ]
+	[ ! -e ours/file ]
+	is "$(<ours/who)" $'54321\n54321'
+	has "$stderr" "$public/secret/file was not removed"
+	is "$(find "$public/ledger" ! -uid 54321)" ''
+}
+
+@test "a process that was registered ends, with one that heeds no SIGTERM; another boot has ended it already" {
+	in_background sh -c 'trap "" TERM; while :; do sleep 0.1; done'
+	stubborn=$pid
+	in_background sleep 60
+	dpl-temp add -q --process "$stubborn"
+	dpl-temp add -q --process "$pid"
+	expect 0 dpl-complete
+	! kill -0 "$pid" 2>/dev/null
+	ended "$stubborn"
+	is "$status" 137
+}
+
+@test "an undo command that fails is tried again, five times in all, then left and named" {
+	local i
+	dpl-temp add -q --command 'echo no way >&2; exit 4'
+	dpl-complete -q
+	for i in 2 3 4; do
+		expect 1 dpl-cleanup "$op"
+		has "$output" failed 'exit status 4: no way'
+	done
+	expect 0 dpl-cleanup "$op"
+	has "$output" left 'exit status 4: no way'
+	archived
+	is "$(count '.event == "resource.removed"')" 5
+}
+
+@test "an undo command that hangs is killed with all it started" {
+	skip_slow=${SLOW:-}
+	[ -n "$skip_slow" ] || skip 'takes 30 s; SLOW=1 runs it'
+	dpl-temp add -q --command 'sleep 77 & sleep 77'
+	dpl-complete
+	! pgrep -x -f 'sleep 77'
+	is "$(entries | jq -r 'select(.event == "resource.removed") | .reason')" 'it took too long and was killed'
+}
+
+@test "what one cannot remove stops nothing of the rest" {
+	mkdir keep
+	dpl-temp make -d >first
+	touch other
+	dpl-temp add -q "$PWD/other"
+	mv other moved
+	touch other
+	dpl-temp make -d >second
+	dpl-temp add -q --command false
+	expect 0 dpl-complete
+	[ ! -e "$(<first)" ] && [ ! -e "$(<second)" ] && [ -e other ] && [ -e moved ]
+	has "$stderr" "$PWD/other was not removed: " 'false was not removed: exit status 1'
+}
+
+@test "the working folder itself may be what goes" {
+	dpl-temp make -d >made
+	cd "$(<made)"
+	mkdir sub
+	expect 0 dpl-complete
+	cd ..
+	[ ! -e "$(<"$BATS_TEST_TMPDIR/made")" ]
+}
