@@ -251,7 +251,7 @@ static const char *const show[] = {"dpl-show", "-j", NULL}, *const show_all[] = 
 static void
 check_next(struct view *v)
 {
-	bool over = v->n && (strcmp(v->event[v->n - 1], "operation.archived") == 0 || strcmp(v->event[v->n - 1], "operation.completed") == 0);
+	bool over = v->n && (strcmp(v->event[v->n - 1], "operation.archived") == 0 || strncmp(v->event[v->n - 1], "operation.", 10) == 0);
 	bool crashes = test->flags & CASE_CRASHES;
 	if (world_leftover(false))
 		wrong("left over: %s", world_leftover(false));
