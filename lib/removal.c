@@ -284,7 +284,10 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 		why_set(why, ERR_BUSY, "another removes temp resources of %s", j->op.h.id);
 	if (fd < 0)
 		return -1;
-	if (journal_refresh(j, why) == 0 && (o = op_resource(&j->op, id)) && (rc = resource_load(j, o, &r, why)) == 0) {
+	rc = journal_refresh(j, why);
+	if (rc == 0 && !(o = op_resource(&j->op, id)))
+		rc = why_set(why, ERR_NO_RESOURCE, "no temp resource %llu in %s", (unsigned long long)id, j->op.h.id);
+	else if (rc == 0 && (rc = resource_load(j, o, &r, why)) == 0) {
 		ledger_path(j, ledger);
 		m.epoch = j->op.h.epoch;
 		m.order = (struct resource_order){.operation = j->op.h.id, .ledger = ledger, .limit_ms = REMOVAL_LIMIT_MS, .go_on = go_on, .arg = &m};
@@ -296,8 +299,6 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 			*result = resource_remove(j, &r, &m.order, &entries, reason, size);
 		if (rc == 0 && *result != RESOURCE_HERE)
 			rc = record(&m, by, &r, *result, reason, entries, why);
-	} else if (rc == 0 || !o) {
-		rc = why_set(why, ERR_NO_RESOURCE, "no temp resource %llu in %s", (unsigned long long)id, j->op.h.id);
 	}
 	resource_free(&r);
 	close(fd);
