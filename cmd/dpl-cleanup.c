@@ -183,11 +183,13 @@ static void
 sweep(struct cli *c, struct wanted *w)
 {
 	struct buf ids = {0}, id = {0};
+	json_put_bool(&c->body, "idsOnly", true);
 	cli_request(c, "/operation/list");
-	int list = json_get(&c->answer, 0, "operations");
+	int list = json_get(&c->answer, 0, "operationIds");
 	for (int i = json_first(&c->answer, list); i >= 0; i = json_next(&c->answer, list, i)) {
-		const char *one = cli_answer(c, i, "operationId", &id);
-		buf_add(&ids, one, strlen(one) + 1);
+		buf_clear(&id);
+		if (json_string(&c->answer, i, &id) == 0)
+			buf_add(&ids, id.p, id.n + 1);
 	}
 	for (const char *p = ids.p, *end = ids.p + ids.n; p && p < end; p += strlen(p) + 1) {
 		cli_again(c);

@@ -84,7 +84,7 @@ static void
 drop_leftovers(struct journal *j)
 {
 	char **names;
-	ssize_t n = fsx_list(j->dir, &names);
+	ssize_t n = fsx_list(j->dir, ".", &names);
 	for (ssize_t i = 0; i < n; i++)
 		/* Another who archives at this moment loses its file too: it is made again when first read. */
 		if (strncmp(names[i], ".checkpoint.", 12) == 0 || strncmp(names[i], ".operation.", 11) == 0)
@@ -178,7 +178,7 @@ drop_dead_folders(struct store *s)
 	for (int i = 0; i < 2; i++) {
 		char **names;
 		int dir = fsx_open(s->dir, places[i], O_RDONLY | O_DIRECTORY, 0);
-		ssize_t n = dir < 0 ? 0 : fsx_list(dir, &names);
+		ssize_t n = dir < 0 ? 0 : fsx_list(dir, ".", &names);
 		for (ssize_t k = 0; k < n; k++) {
 			struct stat st;
 			if (strncmp(names[k], ".old-", 5) == 0)

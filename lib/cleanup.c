@@ -51,6 +51,26 @@ held_ones(struct journal *j, const struct cleanup *c)
 	return n;
 }
 
+/* Whether an outer call is held by one who lives: that waits for us to end, so that we must not wait for it. */
+static bool
+is_inner(struct journal *j, const struct cleanup *c)
+{
+	struct beat b;
+	const struct op_call *call = c->outer ? op_call(&j->op, c->outer) : NULL;
+	while (call) {
+		if (call->held && look_call(j, call, c->awake_ms, &b).life == LIFE_ALIVE)
+			return true;
+		const struct op_call *parent = NULL;
+		for (uint32_t i = 0; i < j->op.calls.n && call->parent && !parent; i++) {
+			const struct op_call *other = table_at(&j->op.calls, i);
+			if (!other->key.gone && other->seq == call->parent)
+				parent = other;
+		}
+		call = parent;
+	}
+	return false;
+}
+
 /* Their window is over: supervisors that still hold a call get SIGKILL; what they leave is ended like that of any dead one. */
 static void
 stop_held(struct journal *j, const struct cleanup *c)
@@ -95,9 +115,8 @@ is_stalled(struct journal *j)
 	return stalled;
 }
 
-/* "worker died: …", as the journal's first crash has it. */
-static void
-why_it_fails(struct journal *j, struct buf *reason)
+void
+cleanup_reason(struct journal *j, struct buf *reason)
 {
 	struct buf text = {0};
 	struct entry e;
@@ -136,7 +155,7 @@ take_over(struct journal *j, const struct cleanup *c, struct why *why)
 		return 0;
 	}
 	struct beat_id here = beat_here();
-	why_it_fails(j, &reason);
+	cleanup_reason(j, &reason);
 	struct buf *b = journal_entry(j, c->removal.by, EVENT_CLEANUP_STARTED);
 	json_put_int(b, "epoch", (int64_t)j->op.h.epoch + 1);
 	json_put_int(b, "pid", getpid());
@@ -184,7 +203,7 @@ static int
 finish(struct journal *j, const struct cleanup *c, struct why *why)
 {
 	struct buf reason = {0};
-	why_it_fails(j, &reason);
+	cleanup_reason(j, &reason);
 	if (journal_lock(j, why) < 0) {
 		buf_free(&reason);
 		return -1;
@@ -243,6 +262,8 @@ follow_crash(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *w
 		c->removal.busy = true;
 		if (c->waiting && !c->drive)
 			return 1;
+		if (is_inner(j, c))
+			return 0;
 		why->code = ERR_NONE;
 		int rc = take_over(j, c, why);
 		if (rc <= 0)
@@ -297,11 +318,14 @@ cleanup_run(struct journal *j, struct cleanup *c, struct why *why)
 	int64_t end = clock_mono_ms() + c->patience_ms;
 	for (int pause = 1;; pause = pause < PAUSE_MOST_MS ? pause * 2 : PAUSE_MOST_MS) {
 		int rc = step(j, c, end, why);
-		if (rc <= 0)
-			return rc;
-		if (clock_mono_ms() >= end)
-			return 0;
-		usleep((useconds_t)pause * 1000);
+		if (rc > 0 && clock_mono_ms() < end) {
+			usleep((useconds_t)pause * 1000);
+			continue;
+		}
+		/* Who does not stay at it lets the next one who looks. */
+		if (!c->drive)
+			fsx_close(&j->drive);
+		return rc < 0 ? -1 : 0;
 	}
 }
 

@@ -235,10 +235,10 @@ by_bytes(const void *a, const void *b)
 }
 
 ssize_t
-fsx_list(int dir, char ***names)
+fsx_list(int dir, const char *name, char ***names)
 {
 	*names = NULL;
-	int fd = fsx_open(dir, ".", O_RDONLY | O_DIRECTORY, 0);
+	int fd = fsx_open(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	if (!d) {
 		if (fd >= 0)

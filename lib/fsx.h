@@ -54,8 +54,8 @@ int fsx_rename_new(int from_dir, const char *from, int to_dir, const char *to);
  * do. */
 bool fsx_is_remote(int fd);
 
-/* The names in a folder, without `.` and `..`, sorted by bytes.  *names is one block that the
- * caller frees; the count, or -1. */
-ssize_t fsx_list(int dir, char ***names);
+/* The names in the folder `name` of `dir` (no link), without `.` and `..`, sorted by bytes.  *names is one block that
+ * the caller frees, NULL for none; the count, or -1. */
+ssize_t fsx_list(int dir, const char *name, char ***names);
 
 #endif

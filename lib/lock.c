@@ -50,7 +50,7 @@ process_holds(int proc, const char *pid, const char *file)
 	bool holds = false;
 	snprintf(path, sizeof path, "%.20s/fdinfo", pid);
 	int dir = fsx_open(proc, path, O_RDONLY | O_DIRECTORY, 0);
-	ssize_t n = dir < 0 ? 0 : fsx_list(dir, &fds);
+	ssize_t n = dir < 0 ? 0 : fsx_list(dir, ".", &fds);
 	for (ssize_t i = 0; i < n && !holds; i++) {
 		buf_clear(&b);
 		holds = fsx_read_file(dir, fds[i], &b, 1 << 16) == 0 && b.n && strstr(b.p, "FLOCK") && strstr(b.p, file);
@@ -69,7 +69,7 @@ heir(const char *file)
 	char **pids = NULL;
 	int64_t pid = 0, found = 0;
 	int proc = fsx_open(AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY, 0);
-	ssize_t n = proc < 0 ? 0 : fsx_list(proc, &pids);
+	ssize_t n = proc < 0 ? 0 : fsx_list(proc, ".", &pids);
 	for (ssize_t i = 0; i < n && !found; i++)
 		if (num_int(pids[i], strlen(pids[i]), 1, INT32_MAX, &pid) == 0 && process_holds(proc, pids[i], file))
 			found = pid;

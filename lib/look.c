@@ -78,13 +78,11 @@ from_beat(const struct journal *j, const struct beat *b)
 	return e;
 }
 
-/* The longest lease among its live sessions, and whether one of the processes that joined is there, or the one that the file
- * names: a keeper that was sent away leaves it to the process that it kept. */
+/* The longest lease among its live sessions. */
 static void
-leases(struct journal *j, const struct op_person *p, const struct beat_id *id, struct evidence *e)
+leases(struct journal *j, const struct op_person *p, struct evidence *e)
 {
 	e->ttl_ms = -1;
-	e->process = process_of(id, id->pid, id->start);
 	for (uint32_t i = 0; i < j->op.sessions.n; i++) {
 		const struct op_session *s = table_at(&j->op.sessions, i);
 		bool given;
@@ -95,10 +93,24 @@ leases(struct journal *j, const struct op_person *p, const struct beat_id *id, s
 			e->ttl_ms = ttl;
 			e->ttl_given = given;
 		}
-		enum process process = process_of(id, s->pid, s->pid_start);
-		if (process == PROCESS_RUNS || e->process == PROCESS_UNKNOWN)
-			e->process = process;
 	}
+}
+
+/* Whether one of the processes that joined is there, or the one that the file names: a keeper that was sent away leaves it to
+ * the process that it kept. */
+static enum process
+process_of_sessions(struct journal *j, const struct op_person *p, const struct beat_id *id)
+{
+	enum process found = process_of(id, id->pid, id->start);
+	for (uint32_t i = 0; i < j->op.sessions.n && found != PROCESS_RUNS; i++) {
+		const struct op_session *s = table_at(&j->op.sessions, i);
+		if (s->key.gone || s->left_ms >= 0 || s->person != p->no)
+			continue;
+		enum process process = process_of(id, s->pid, s->pid_start);
+		if (process == PROCESS_RUNS || found == PROCESS_UNKNOWN)
+			found = process;
+	}
+	return found;
 }
 
 static bool
@@ -133,11 +145,16 @@ look_person(struct journal *j, const struct op_person *p, int64_t awake_ms, stru
 	}
 	if (e.wall_ms < p->seen_ms && !e.held)
 		e.wall_ms = p->seen_ms;
-	if (e.held)
+	if (!e.held)
+		leases(j, p, &e);
+	else if (!e.locked)
 		e.process = process_of(&b->id, b->id.watched, b->id.watched_start);
-	else
-		leases(j, p, &b->id, &e);
 	struct verdict v = liveness_judge(&e, &now);
+	/* Looking at processes takes longer than all the rest, and most leases are not over. */
+	if (v.life == LIFE_STALE && !e.held) {
+		e.process = process_of_sessions(j, p, &b->id);
+		v = liveness_judge(&e, &now);
+	}
 	if (v.life == LIFE_STALE && !e.held && any_call_is_held(j, p)) {
 		e.calls_held = true;
 		v = liveness_judge(&e, &now);
@@ -508,16 +525,12 @@ look_over(struct journal *j, struct look *l, struct why *why)
 	/* Calls first: a participant without a keeper lives as long as one of its supervisors does. */
 	if (look_at_all(j, &j->op.calls, &call_kind, l, why) < 0 || look_at_all(j, &j->op.people, &person_kind, l, why) < 0)
 		return -1;
-	int dir = fsx_open(j->dir, "beats", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	ssize_t n = dir < 0 ? 0 : fsx_list(dir, &names);
+	ssize_t n = fsx_list(j->dir, "beats", &names);
 	for (ssize_t i = 0; i < n; i++)
 		/* What belongs to a running call is held, or has just been recorded. */
 		if (name_of_file(names[i], 'c', id) && !op_call(&j->op, id))
 			l->ending += end_tree(j, id, false);
-	if (dir >= 0) {
-		free(names);
-		close(dir);
-	}
+	free(names);
 	/* Who was looked at just when others recorded its death had no file any more: the entry is there by now. */
 	return journal_refresh(j, why);
 }
@@ -527,7 +540,7 @@ look_finish(struct journal *j)
 {
 	char **names, id[ID_NAME_MAX + 1];
 	int dir = fsx_open(j->dir, "beats", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	ssize_t n = dir < 0 ? 0 : fsx_list(dir, &names);
+	ssize_t n = dir < 0 ? 0 : fsx_list(dir, ".", &names);
 	for (ssize_t i = 0; i < n; i++) {
 		if (name_of_file(names[i], 'c', id))
 			(void)end_tree(j, id, true);

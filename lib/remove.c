@@ -317,8 +317,11 @@ remove_path(const struct remove_order *o, uint64_t *entries, char *reason, size_
 		result = not_found(errno, &a);
 	} else {
 		enum protection p = protection_of(o->path, &at, o->rules.ledger, &why);
+		/* What was made to go goes from under who works in it, and what dpl-temp made was somebody's $HOME for a while at most. */
+		if (o->id.known && (p == PROTECT_HERE || (p == PROTECT_HOME && o->made)))
+			p = PROTECT_NOT;
 		if (p != PROTECT_NOT)
-			result = because(&a, p == PROTECT_NOW ? REMOVE_FAILED : REMOVE_LEFT, "%s", why.text);
+			result = because(&a, p != PROTECT_EVER ? REMOVE_FAILED : REMOVE_LEFT, "%s", why.text);
 		else if ((result = judge(o, &at.x, &a)) == REMOVE_DONE && !o->look)
 			result = remove_found(o, &at, entries, &a);
 	}

@@ -91,7 +91,7 @@ store_list(struct store *s, bool ended, char ***ids, struct why *why)
 			return 0;
 		return why_errno(why, "read %s/backup", s->path);
 	}
-	ssize_t n = fsx_list(dir, ids), kept = 0;
+	ssize_t n = fsx_list(dir, ".", ids), kept = 0;
 	if (ended)
 		close(dir);
 	if (n < 0)

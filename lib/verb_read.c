@@ -195,18 +195,21 @@ put_one(struct request *r, const char *id, int64_t now_ms)
 int
 verb_list(struct request *r)
 {
-	bool ended = false;
+	bool ended = false, names = false;
 	int64_t now_ms = clock_wall_ms();
-	if (request_bool(r, "ended", &ended) < 0 || request_store(r, false) < 0)
+	if (request_bool(r, "ended", &ended) < 0 || request_bool(r, "idsOnly", &names) < 0 || request_store(r, false) < 0)
 		return -1;
-	json_open(r->reply, "operations", '[');
+	json_open(r->reply, names ? "operationIds" : "operations", '[');
 	for (int where = ended ? 1 : 0; where >= 0; where--) {
 		char **ids;
 		ssize_t n = store_list(&r->v->store, where == 1, &ids, &r->why);
 		if (n < 0)
 			return -1;
 		for (ssize_t i = 0; i < n; i++)
-			put_one(r, ids[i], now_ms);
+			if (names)
+				json_put(r->reply, NULL, ids[i]);
+			else
+				put_one(r, ids[i], now_ms);
 		free(ids);
 	}
 	json_close(r->reply, ']');

@@ -12,6 +12,26 @@ quick_operation() {
 	ops=$ledger/$op
 }
 
+# hold_up: a keeper of `mute` holds its name and is stopped, and the window is an hour: the operation cannot end, whoever dies.
+# The test's operation must be one of `quick_operation --window 1h`.
+hold_up() {
+	in_background sleep 1000
+	dpl-join -qp mute --keep="$pid" || return
+	mute=$(beatfile "$ops/beats/p-mute" | sed 's/.* pid=\([0-9]*\) .*/\1/')
+	kill -STOP "$mute"
+	wait_for 'grep -q "^State:.T" "/proc/$mute/status"'
+}
+
+# let_go: it may end; mute is no more.
+let_go() {
+	! is_keeper "$mute" || kill -9 "$mute"
+}
+
+# settled: the operation has failed, and is in backup/.
+settled() {
+	[ ! -e "$ledger/$op" ] && [ "$(last_entry "$op" .event)" = operation.archived ]
+}
+
 # short_lease MS: the ttl that nobody asked for, which is 15 minutes, ends after so much.
 short_lease() {
 	sed -i "1s/\"ttlMs\":900000/\"ttlMs\":$1/" "$ops/journal.jsonl"

@@ -370,12 +370,12 @@ what_is_protected(void)
 	/* The working folder. */
 	int here = open(".", O_RDONLY | O_DIRECTORY);
 	CHECK_INT(chdir(at("b/c")), 0);
-	check_refused(at("b"), &rules, "working folder");
-	CHECK_INT(remove_now("b"), REMOVE_FAILED);
+	CHECK_INT(remove_refused(at("b"), &rules, &why), -1);
+	CHECK(strstr(why.text, "working folder"));
+	CHECK_INT(remove_now("b"), REMOVE_DONE);
 	CHECK_INT(fchdir(here), 0);
 	close(here);
 	CHECK_INT(remove_now("a"), REMOVE_DONE);
-	CHECK_INT(remove_now("b"), REMOVE_DONE);
 	CHECK_INT(remove_now("to-b"), REMOVE_DONE);
 }
 
@@ -770,9 +770,14 @@ int
 main(void)
 {
 	const char *tmp = getenv("TMPDIR");
-	char made[PATH_MAX];
-	snprintf(made, sizeof made, "%s/remove.XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	if (!mkdtemp(made) || !realpath(made, top))
+	char made[PATH_MAX] = "/dev/shm/remove.XXXXXX";
+	/* On ext4, where much was deleted, each new file may take a millisecond; tests/remove.bats runs there. */
+	if (!mkdtemp(made)) {
+		snprintf(made, sizeof made, "%s/remove.XXXXXX", tmp && *tmp ? tmp : "/tmp");
+		if (!mkdtemp(made))
+			return 1;
+	}
+	if (!realpath(made, top))
 		return 1;
 	RUN(paths_as_they_must_be);
 	RUN(each_kind_is_identified_and_deleted);
