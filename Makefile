@@ -120,6 +120,7 @@ demo:
 	@$(MAKE) --no-print-directory all
 	PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" examples/build-farm.sh
 	PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" examples/who-is-alive.sh
+	PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" examples/after-a-crash.sh
 
 check:
 	scripts/need check

@@ -228,6 +228,7 @@ mounted() {
 	holds '.people[-1] | .participantId == "v" and .liveness == "alive" and .beatAgeMs < 5000'
 	kill -9 "$pid"
 	wait_for '[ "$(deaths v)" = 1 ]'
+	wait_for settled
 }
 
 @test "a keeper in another PID namespace: its lock is seen, and its death" {
