@@ -386,7 +386,7 @@ run(const char *who, const char *const argv[], const char *in, const struct faul
 	struct outcome o = inject_run(copy, f, &how);
 	if (in)
 		close(fd);
-	struct said s = {.status = o.status, .hung = o.hung, .reached = o.reached};
+	struct said s = {.status = o.status, .hung = o.hung, .reached = o.reached, .name = o.name, .first = o.first};
 	s.out = read_back(world.out, 0, &s.out_n);
 	s.err = read_back(world.err, 1, &s.err_n);
 	return s;

@@ -38,7 +38,9 @@ struct said {
 	const char *out, *err;
 	size_t out_n, err_n;
 	bool hung;
-	bool reached;         /* by the fault */
+	bool reached;         /* by the fault, in a call of this name */
+	const char *name;
+	uint64_t first;       /* its first argument */
 };
 
 /* Run a command as `who` (an argument that begins with % has the world's path in its place), with `in` on stdin (NULL: nothing; @ is the operation), to its end; it must come within ten seconds.  With `f` or `w`
