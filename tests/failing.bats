@@ -179,9 +179,9 @@ now_ms() {
 	DPL_OPERATION=$op
 	victim
 	dpl-join -qp idle
-	supervised setsid -w dpl-call --id paused -- sh -c 'dpl-temp make >made; echo $$ >command; exec sleep 60'
-	wait_for '[ -s command ]'
-	supervisor=$(ps -o ppid= -p "$(<command)" | tr -d ' ')
+	supervised setsid -w dpl-call --id paused -- sh -c 'dpl-temp make >made; echo $$ >running.pid; exec sleep 60'
+	wait_for '[ -s running.pid ]'
+	supervisor=$(ps -o ppid= -p "$(<running.pid)" | tr -d ' ')
 	kill -TSTP "$supervisor"
 	wait_for 'grep -q suspended "$(journal "$op")"'
 	supervised dpl-call -p idle -- sleep 60
@@ -193,7 +193,7 @@ now_ms() {
 	[ $(($(now_ms) - start)) -ge 900 ]
 	settled
 	[ ! -e "$(<made)" ]
-	wait_for '! kill -0 "$(<command)" 2>/dev/null'
+	wait_for '! kill -0 "$(<running.pid)" 2>/dev/null'
 	wait_for '! kill -0 "$supervisor" 2>/dev/null'
 }
 
@@ -259,12 +259,13 @@ now_ms() {
 	dpl-temp make >made
 	in_background dpl-watch >watched
 	watcher=$pid
-	dpl-join -qp kept --keep=$$
+	dpl-join -qp one --keep=$$
+	dpl-join -qp two --keep=$$
 	victim
 	kill -KILL "$victim"
 	ended "$watcher"
 	is "$status" 5
-	has "$(<watched)" "victim's call died: " 'began the cleanup (epoch 1): victim (call_victim_1_' "kept answered the cleanup (epoch 1)" "removed $(<made) (resource 1)" \
+	has "$(<watched)" "victim's call died: " 'began the cleanup (epoch 1): victim (call_victim_1_' " answered the cleanup (epoch 1)" "removed $(<made) (resource 1)" \
 		'the operation failed: victim (call_victim_1_' 'archived'
 	settled
 }
