@@ -520,3 +520,23 @@ $(<made)"
 	)
 	[ ! -e "$(<"$BATS_TEST_TMPDIR/made")" ]
 }
+
+@test "what is just being made when all is removed does not stay" {
+	strace -qq -o /dev/null true 2>/dev/null || skip 'no strace here'
+	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
+	in_background strace -qq -o /dev/null -e trace=mkdirat,mkdir -e inject=mkdirat,mkdir:delay_enter=700000 dpl-temp make -d
+	wait_for "[ \"\$(count '.event == \"resource.added\"')\" = 1 ]"
+	expect 0 dpl-complete
+	is "$(find tmp -mindepth 1)" ''
+	ended "$pid"
+	is "$(find tmp -mindepth 1)" ''
+	archived
+	# Killed in that moment, too.
+	op=$(dpl-create)
+	DPL_OPERATION=$op
+	in_background strace -qq -o /dev/null -e trace=mkdirat,mkdir -e inject=mkdirat,mkdir:delay_exit=700000 dpl-temp make -d
+	wait_for '[ "$(find tmp -mindepth 1)" ]'
+	pkill -KILL -f 'dpl-temp make -d'
+	expect 0 dpl-complete
+	is "$(find tmp -mindepth 1)" ''
+}
