@@ -107,6 +107,8 @@ $(BUILD)/tools/%: tests/tools/%.c
 	$(CC) $(STD) $(CPPFLAGS) $(CFLAGS) -o $@ $(filter %.c %.o,$^)
 
 $(BUILD)/tools/beatfile $(BUILD)/tools/removing: $(LIB_OBJ)
+$(BUILD)/tools/faultat: tests/faults/inject.c
+$(BUILD)/tools/faults: $(wildcard tests/faults/*.c) $(LIB_OBJ)
 
 TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
 

@@ -112,8 +112,10 @@ echo "$workers workers are half way, with $files temp files; $registered things 
 victim=worker-2
 command=$(cat "$work/$victim.half")
 died=${EPOCHREALTIME/./}
-kill -KILL "${pids[$victim]}" "$command"
-wait "${pids[$victim]}" 2>/dev/null || :
+{
+	kill -KILL "${pids[$victim]}" "$command"
+	wait "${pids[$victim]}" || :
+} 2>/dev/null # where bash would report it
 unset "pids[$victim]"
 echo "$victim and its supervisor were killed by SIGKILL"
 until_true 30 is_archived || complain 'the operation did not come to its end'

@@ -106,8 +106,10 @@ victim=worker-2
 [ "$workers" -ge 2 ] || victim=worker-1
 left=$(pgrep -f -- "--work $work/$victim.stopped" | grep -vx "${pids[$victim]}" || :)
 before=${EPOCHREALTIME/./}
-kill -KILL "${pids[$victim]}"
-wait "${pids[$victim]}" 2>/dev/null || :
+{
+	kill -KILL "${pids[$victim]}"
+	wait "${pids[$victim]}" || :
+} 2>/dev/null # where bash would report it
 unset "pids[$victim]"
 echo "the supervisor of $victim was killed by SIGKILL"
 for ((k = 1; k <= workers; k++)); do

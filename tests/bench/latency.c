@@ -3,8 +3,8 @@
  *	latency abort [-n rounds] [-p participants] BIN LEDGER TOLD
  *		An operation in which that many supervisors run `told wait` is aborted; until the last of these has its SIGTERM.
  *	latency death [-n rounds] [-p participants] BIN LEDGER TOLD
- *		One more supervisor is killed (SIGKILL); until its crash.detected is in the journal, and until the last of the
- *		others' commands has its SIGTERM.
+ *		One more supervisor is killed (SIGKILL); until its crash.detected is in the journal, until the last of the
+ *		others' commands has its SIGTERM (`NAME-told`), and until operation.failed is in the journal (`NAME-failed`).
  *	latency relay|poll|lock [-n rounds] TOLD FOLDER
  *		The floor of all this, and two peers that look every 100 ms: until a change of a file, or the fall of a lock, is known.
  *	latency lines [-n rounds] BIN LEDGER TOLD
@@ -35,7 +35,7 @@
 #include "dpl.h"
 #include "told.h"
 
-enum { ROUNDS_MAX = 10000, READY_MS = 5000, LATE_MS = 3000, SETTLE_MS = 30, TRIES = 5, QUIET_TICKS = 5,
+enum { ROUNDS_MAX = 10000, READY_MS = 5000, LATE_MS = 3000, LOOK_US = 300, SETTLE_MS = 30, TRIES = 5, QUIET_TICKS = 5,
 	REST_MS = 20 /* twice that between two lines: dpl-watch lets more that come together pile up */ };
 
 extern char **environ;
@@ -295,38 +295,45 @@ measure_abort(int rounds, int n)
 	print(&after);
 }
 
-/* Wait until the journal has the entry; when that was seen, 0: never. */
+/* What the journal got since. */
+static char added[1 << 20];
+static size_t added_n;
+
+/* Wait until the journal has the entry; when that was seen, 0: never.  Without `events` it is looked at now and then: each write would
+ * wake us, and we should take the processor of those who are measured. */
 static int64_t
 wait_entry(int journal, int events, const char *what)
 {
-	static char text[1 << 20];
-	size_t n = 0;
 	char ignored[4096];
 	struct pollfd p = {.fd = events, .events = POLLIN};
-	for (;;) {
-		ssize_t got = read(journal, text + n, sizeof text - 1 - n);
-		int64_t seen = now_ns();
+	int64_t end = now_ns() + LATE_MS * INT64_C(1000000);
+	while (!strstr(added, what)) {
+		ssize_t got = read(journal, added + added_n, sizeof added - 1 - added_n);
 		if (got > 0) {
-			text[n += (size_t)got] = '\0';
-			if (strstr(text, what))
-				return seen;
+			added[added_n += (size_t)got] = '\0';
 			continue;
 		}
-		if (poll(&p, 1, LATE_MS) <= 0)
+		if (now_ns() > end)
 			return 0;
-		(void)!read(events, ignored, sizeof ignored);
+		if (events < 0)
+			usleep(LOOK_US);
+		else if (poll(&p, 1, LATE_MS) > 0)
+			(void)!read(events, ignored, sizeof ignored);
 	}
+	return now_ns();
 }
 
 static void
 measure_death(int rounds, int n)
 {
-	static struct series recorded, known;
-	char names[2][40], path[4500];
+	static struct series recorded, known, failed;
+	char names[3][40], path[4500];
 	snprintf(names[0], sizeof names[0], "death-%d", n);
 	snprintf(names[1], sizeof names[1], "death-%d-told", n);
+	snprintf(names[2], sizeof names[2], "death-%d-failed", n);
 	recorded.name = names[0];
 	known.name = names[1];
+	failed.name = names[2];
 	for (int i = 0; i < rounds; i++) {
 		start_supervisors(n + 1);
 		snprintf(path, sizeof path, "%s/%s/journal.jsonl", ledger, operation);
@@ -335,14 +342,18 @@ measure_death(int rounds, int n)
 			die("%s: %s", path, strerror(errno));
 		int64_t before = now_ns();
 		kill(pids[0], SIGKILL);
+		added_n = 0;
+		added[0] = '\0';
 		add(&recorded, before, wait_entry(journal, events, "\"crash.detected\""));
+		close(events);
+		add(&failed, before, wait_entry(journal, -1, "\"operation.failed\""));
 		add(&known, before, last_told(1, n + 1));
 		close(journal);
-		close(events);
 		reap(n + 1);
 	}
 	print(&recorded);
 	print(&known);
+	print(&failed);
 }
 
 /* --- the floor and peers --- */
