@@ -151,8 +151,9 @@ mark(const struct tree *t, struct all *a)
 		o->member = (t->root > 1 && o->p.pid == t->root && o->p.start == t->root_start) ||
 			(group && o->p.group == t->group && (t->session <= 0 || o->p.session == t->session)) ||
 			(t->supervisor > 0 && descends(a, o, t->supervisor)) ||
-			/* Nobody has it who is older than the command. */
-			(t->call && o->p.start >= t->root_start && proc_has_variable(o->p.pid, call) && proc_has_variable(o->p.pid, operation));
+			/* Nobody has it who is older than the command; an undo command belongs to who removes. */
+			(t->call && o->p.start >= t->root_start && proc_has_variable(o->p.pid, call) && proc_has_variable(o->p.pid, operation) &&
+				!proc_has_variable(o->p.pid, "DPL_RESOURCE="));
 	}
 	if (t->cgroup)
 		(void)cgroup_each(t->cgroup, mark_pid, a);

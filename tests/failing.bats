@@ -272,6 +272,23 @@ now_ms() {
 
 # --- undo commands ---
 
+@test "an undo command of a dead call is not taken for something that the call left running" {
+	supervised dpl-call -- sh -c 'dpl-temp add -q --command "echo begun >>$PWD/undone; sleep 3; echo done >>$PWD/undone"
+		setsid sh -c "trap : TERM; echo \$\$ >left; while :; do sleep 0.05; done" & : >ready; exec sleep 60'
+	wait_for '[ -e ready ] && [ -s left ]'
+	kill -KILL "$pid"
+	ended "$pid"
+	in_background dpl-cleanup -q -t 30s
+	cleanup=$pid
+	wait_for 'grep -qs begun undone'
+	# Others look meanwhile, and end what it did leave, which takes SIGKILL.
+	wait_for 'dpl-beat -qv >/dev/null; ! kill -0 "$(<left)" 2>/dev/null'
+	ended "$cleanup"
+	wait_for 'dpl-cleanup -q; settled'
+	is "$(<undone)" $'begun\ndone'
+	is "$(count '.event == "resource.removed"')" 1
+}
+
 @test "an undo command that runs when somebody else becomes the coordinator is not run again" {
 	op=$(dpl-create --window 300ms)
 	DPL_OPERATION=$op
