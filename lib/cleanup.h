@@ -22,6 +22,7 @@ struct cleanup {
 	const char *own_call;    /* a call, and a participant, that is not waited for: it is who does this; NULL */
 	const char *own_name;
 	int64_t awake_ms;        /* see look.h */
+	int64_t look_ms;         /* when the coordinator looks at all again */
 	int64_t patience_ms;     /* how long to wait for others to answer and for processes to end */
 	bool drive;              /* become the coordinator though others live who could: for who is held, and for dpl-cleanup */
 	bool all;                /* with removal.look: as if an uncontained death were recorded */
@@ -32,6 +33,9 @@ struct cleanup {
 
 /* Whether there is anything to do: somebody died, or a resource is nobody's. */
 bool cleanup_is_due(const struct op *op);
+
+/* Whether somebody died, and held calls run whose supervisors have heard of it or will: one of them does the rest. */
+bool cleanup_is_shared(const struct op *op);
 
 /* Go on with it, as far as that goes within the patience.  Afterwards j->op tells how far that was: it may have ended, and be
  * archived but for the move.  0, or -1 with `why`. */
