@@ -75,6 +75,7 @@ struct work {
 	struct removal *c;
 	uint64_t epoch;          /* as it was when this began: a newer one fences us */
 	bool fenced;
+	bool owed;               /* results that are not flushed yet */
 	struct resource_order order;
 };
 
@@ -115,7 +116,22 @@ put_result(struct journal *j, const char *by, const struct resource *r, enum res
 	journal_entry_end(j);
 }
 
-/* Append what became of it.  0, also where another was first; -1 with `why`. */
+/* Flush the results that were not.  `rc`, or -1 with `why`. */
+static int
+pay(struct work *m, int rc, struct why *why)
+{
+	struct why later;
+	m->j->owed |= m->owed && m->j->o.sync;
+	m->owed = false;
+	if (journal_flush(m->j, &later) < 0 && later.code != ERR_NOT_DURABLE && rc == 0) {
+		*why = later;
+		return -1;
+	}
+	return rc;
+}
+
+/* Append what became of it.  0, also where another was first; -1 with `why`.  A flush takes longer than to remove a file: results
+ * that could be lost with the power, since what they tell of would be found gone, have one together (pay). */
 static int
 record(struct work *m, const char *by, const struct resource *r, enum resource_result result, const char *reason, uint64_t entries, struct why *why)
 {
@@ -129,7 +145,14 @@ record(struct work *m, const char *by, const struct resource *r, enum resource_r
 		return 0;
 	}
 	put_result(j, by, r, result, reason, entries, j->drive >= 0 ? j->epoch : 0);
-	return removal_commit(j, why);
+	bool later = r->kind != RESOURCE_COMMAND && (result == RESOURCE_REMOVED || result == RESOURCE_GONE);
+	j->pending_flush |= !later;
+	m->owed |= later;
+	if (!later)
+		return removal_commit(j, why);
+	int rc = journal_commit(j, why);
+	journal_unlock(j); /* also where flushes are deferred */
+	return rc;
 }
 
 static int
@@ -213,7 +236,7 @@ removal_all(struct journal *j, struct removal *c, bool all, bool *fenced, struct
 	}
 	*fenced = m.fenced;
 	buf_free(&ids);
-	return rc;
+	return pay(&m, rc, why);
 }
 
 /* Whether one is due that nobody has tried to remove yet. */
@@ -295,7 +318,7 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 		else
 			*result = resource_remove(j, &r, &m.order, &entries, reason, size);
 		if (rc == 0 && *result != RESOURCE_HERE)
-			rc = record(&m, by, &r, *result, reason, entries, why);
+			rc = pay(&m, record(&m, by, &r, *result, reason, entries, why), why);
 	} else if (rc == 0 || !o) {
 		rc = why_set(why, ERR_NO_RESOURCE, "no temp resource %llu in %s", (unsigned long long)id, j->op.h.id);
 	}

@@ -248,7 +248,7 @@ a_hung_one() {
 	victim=$pid
 	a_hung_one
 	kill -KILL "$victim"
-	wait "$victim" || true
+	ended "$victim"
 	in_background dpl-cleanup -t 20s
 	wait_for "[ \"\$(count '.event == \"cleanup.started\"')\" = 1 ]"
 	kill -KILL "$pid"
@@ -266,7 +266,7 @@ a_hung_one() {
 	victim=$pid
 	a_hung_one
 	kill -KILL "$victim"
-	wait "$victim" || true
+	ended "$victim"
 	in_background dpl-cleanup -t 20s
 	first=$pid
 	wait_for "[ \"\$(count '.event == \"cleanup.started\"')\" = 1 ]"
