@@ -184,7 +184,8 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 		result = RESOURCE_FORGOTTEN;
 	if (c->look)
 		tell(c, &r, result == RESOURCE_HERE ? decision : result == RESOURCE_REMOVED ? "remove" : resource_result_name(result), reason);
-	else if (result != RESOURCE_HERE && !m->fenced) {
+	else if (result != RESOURCE_HERE && (!m->fenced || result == RESOURCE_REMOVED)) {
+		/* What was done is a fact also where another has become the coordinator meanwhile: else it would be done again. */
 		rc = record(m, c->by, &r, result, reason, entries, why);
 		tell(c, &r, resource_result_name(result), reason);
 	} else {

@@ -269,3 +269,27 @@ now_ms() {
 		'the operation failed: victim (call_victim_1_' 'archived'
 	settled
 }
+
+# --- undo commands ---
+
+@test "an undo command that runs when somebody else becomes the coordinator is not run again" {
+	op=$(dpl-create --window 300ms)
+	DPL_OPERATION=$op
+	victim
+	dpl-temp add -q --command "echo old >>$PWD/undone"
+	# Its owner ends well, and has its undo command run: that takes longer than the window.
+	in_background dpl-call --id owner -- dpl-temp add -q --command "echo begun >>$PWD/undone; sleep 5.5; echo done >>$PWD/undone"
+	wait_for 'grep -qs begun undone'
+	kill -KILL "$victim"
+	for k in 1 2 3; do
+		in_background dpl-cleanup -q -t 30s
+		sweeps[k]=$pid
+	done
+	for p in "${sweeps[@]}"; do
+		ended "$p"
+		is "$status" 0
+	done
+	settled
+	is "$(<undone)" $'begun\ndone\nold'
+	is "$(count '.event == "resource.removed" and .result == "removed"')" 2
+}
