@@ -17,6 +17,7 @@ libdir     = $(PREFIX)/lib
 includedir = $(PREFIX)/include
 mandir     = $(PREFIX)/share/man
 docdir     = $(PREFIX)/share/doc/dpl
+unitdir    = $(PREFIX)/lib/systemd
 
 # Commands are static musl programs where that compiler is there: they start in a third of the time.
 # It sees jsmn.h and linux/*.h behind its own headers.
@@ -105,7 +106,9 @@ $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
 	$(CC) $(STD) $(CPPFLAGS) $(CFLAGS) -o $@ $(filter %.c %.o,$^)
 
-$(BUILD)/tools/beatfile $(BUILD)/tools/rm: $(LIB_OBJ)
+$(BUILD)/tools/beatfile $(BUILD)/tools/removing: $(LIB_OBJ)
+$(BUILD)/tools/faultat: tests/faults/inject.c
+$(BUILD)/tools/faults: $(wildcard tests/faults/*.c) $(LIB_OBJ)
 
 TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
 
@@ -117,6 +120,7 @@ demo:
 	@$(MAKE) --no-print-directory all
 	PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" examples/build-farm.sh
 	PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" examples/who-is-alive.sh
+	PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" examples/after-a-crash.sh
 
 check:
 	scripts/need check
@@ -162,7 +166,13 @@ install: all
 	chmod 644 $(DESTDIR)$(libdir)/pkgconfig/dpl.pc
 	install -m 644 lib/dpl.h $(DESTDIR)$(includedir)
 	for p in $(PAGES); do d=$(DESTDIR)$(mandir)/man$${p##*.}; install -d $$d && install -m 644 $$p $$d || exit 1; done
-	install -m 644 README.md NEWS.md LICENSE man/agents.txt $(DESTDIR)$(docdir)
+	install -m 644 README.md NEWS.md LICENSE man/agents.txt scripts/dpl-cleanup.cron $(DESTDIR)$(docdir)
+	for k in system user; do \
+		d=$(DESTDIR)$(unitdir)/$$k; f=scripts/systemd/dpl-cleanup; \
+		[ $$k = system ] || f=$$f-user; \
+		install -d $$d && install -m 644 scripts/systemd/dpl-cleanup@.timer $$d && \
+		sed 's|@PREFIX@|$(PREFIX)|' $$f@.service.in > $$d/dpl-cleanup@.service && chmod 644 $$d/dpl-cleanup@.service || exit 1; \
+	done
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	install -m 644 scripts/completions/dpl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dpl
 	for t in $(filter-out dpl,$(TOOLS)); do ln -sf dpl $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$t || exit 1; done
@@ -174,6 +184,7 @@ uninstall:
 	rm -f $(TOOLS:%=$(DESTDIR)$(bindir)/%) $(DESTDIR)$(libdir)/libdpl.a $(DESTDIR)$(libdir)/pkgconfig/dpl.pc $(DESTDIR)$(includedir)/dpl.h
 	for p in $(PAGES); do rm -f $(DESTDIR)$(mandir)/man$${p##*.}/$${p##*/}; done
 	rm -rf $(DESTDIR)$(docdir)
+	for k in system user; do rm -f $(DESTDIR)$(unitdir)/$$k/dpl-cleanup@.service $(DESTDIR)$(unitdir)/$$k/dpl-cleanup@.timer; done
 	rm -f $(TOOLS:%=$(DESTDIR)$(PREFIX)/share/bash-completion/completions/%) $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dpl $(TOOLS:%=$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/%.fish)
 
 dist:

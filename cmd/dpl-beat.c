@@ -120,10 +120,10 @@ put_count(struct cli *c, const char *name, int object)
 	struct buf text = {0};
 	if (object < 0)
 		return;
-	buf_fmt(&c->out, "%-8s %s%s, %lld participants, %lld calls, entry %lld\n", name, cli_answer(c, object, "state", &text),
+	int64_t people = cli_answer_int(c, object, "participantCount"), calls = cli_answer_int(c, object, "callFrameCount");
+	buf_fmt(&c->out, "%-8s %s%s, %lld participant%s, %lld call%s, entry %lld\n", name, cli_answer(c, object, "state", &text),
 		json_get(&c->answer, object, "aborted") >= 0 && *json_raw(&c->answer, json_get(&c->answer, object, "aborted"), &(size_t){0}) == 't' ? ", aborted" : "",
-		(long long)cli_answer_int(c, object, "participantCount"), (long long)cli_answer_int(c, object, "callFrameCount"),
-		(long long)cli_answer_int(c, object, "seq"));
+		(long long)people, people == 1 ? "" : "s", (long long)calls, calls == 1 ? "" : "s", (long long)cli_answer_int(c, object, "seq"));
 	buf_free(&text);
 }
 

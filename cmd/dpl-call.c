@@ -12,8 +12,8 @@
 
 static const char usage[] =
 	"usage: dpl-call [run] [-jqv] [-C ledger] [-d description] [-o operation]\n"
-	"                [-p participant] [-t timeout] [--aborted-ok] [--grace duration]\n"
-	"                [--fallback text] [--id call] [--leave-orphans]\n"
+	"                [-p participant] [-t timeout] [--aborted-ok] [--fallback text]\n"
+	"                [--grace duration] [--id call] [--leave-orphans]\n"
 	"                [--no-fail-on-crash] [--on-abort command] [--on-cleanup command]\n"
 	"                [--on-failure command] [--parent call] [--result-from source]\n"
 	"                [--session number] [--timeout duration] [--watchdog duration]\n"

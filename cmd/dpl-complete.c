@@ -59,7 +59,7 @@ main(int argc, char **argv)
 	if (failed)
 		json_put_bool(&c.body, "failed", true);
 	cli_request(&c, "/operation/complete");
-	cli_say_resources(&c, true);
+	cli_say_resources(&c, c.verbose);
 	if (c.json)
 		cli_out_json(&c);
 	else

@@ -61,8 +61,8 @@ write_log(struct store *s, struct journal *j)
 	if (fd >= 0)
 		close(fd);
 	if (rc == 0)
-		(void)renameat(j->dir, aside, j->dir, "operation.log");
-	else if (fd >= 0)
+		rc = renameat(j->dir, aside, j->dir, "operation.log");
+	if (rc < 0 && fd >= 0)
 		(void)unlinkat(j->dir, aside, 0);
 	buf_free(&text);
 	buf_free(&out);

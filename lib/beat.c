@@ -204,10 +204,10 @@ write_line(int fd, off_t size, const struct beat_id *id)
 {
 	struct buf b = {0};
 	put_line(&b, id);
-	int rc = b.failed ? -1 : (int)pwrite(fd, b.p, b.n, 0);
+	int rc = b.failed ? -1 : fsx_pwrite(fd, b.p, b.n, 0);
 	/* The line ends at its newline; what an older, longer one left behind it goes after. */
-	if (rc >= 0)
-		rc = (size_t)rc == b.n && (size <= (off_t)b.n || ftruncate(fd, (off_t)b.n) == 0) ? beat_touch(fd) : -1;
+	if (rc == 0)
+		rc = size <= (off_t)b.n || ftruncate(fd, (off_t)b.n) == 0 ? beat_touch(fd) : -1;
 	int e = b.failed ? ENOMEM : errno;
 	buf_free(&b);
 	errno = e;
@@ -242,20 +242,21 @@ static int
 take(int dir, const char *file, const struct beat_id *id, struct beat *other)
 {
 	for (;;) {
-		struct stat st, named;
+		struct stat st, named = {.st_ino = 0};
 		struct flock lock = whole_file(F_WRLCK);
 		int fd = open_file(dir, file), e;
 		if (fd < 0)
 			return -1;
 		if (fcntl(fd, F_OFD_SETLK, &lock) == 0) {
 			/* It may have been deleted, and made anew by somebody else, before it was locked. */
-			bool same = fstat(fd, &st) == 0 && fstatat(dir, file, &named, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == named.st_ino;
+			bool known = fstat(fd, &st) == 0 && (fstatat(dir, file, &named, AT_SYMLINK_NOFOLLOW) == 0 || errno == ENOENT);
+			bool same = known && st.st_ino == named.st_ino;
 			bool running = same && (st.st_mode & 0777) == mode_of(BEAT_RUNNING);
 			if (same && write_line(fd, st.st_size, id) == 0 && (running || beat_set_state(fd, BEAT_RUNNING) == 0))
 				return fd;
 			e = errno;
 			close(fd);
-			if (!same)
+			if (known && !same)
 				continue;
 			errno = e;
 			return -1;

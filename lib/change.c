@@ -221,6 +221,19 @@ change_refuse_dead(struct change *c, const char *participant)
 	return request_refuse_dead(c->r, c->j, participant);
 }
 
+int
+change_refuse_failing(struct change *c)
+{
+	struct buf reason = {0};
+	if (!c->j->op.h.crashes)
+		return 0;
+	cleanup_reason(c->j, &reason);
+	why_set(&c->r->why, ERR_FAILED, "operation %s is failing: %s", c->j->op.h.id, reason.n ? reason.p : "somebody died");
+	why_hint(&c->r->why, "dpl-show --why %s", c->j->op.h.id);
+	buf_free(&reason);
+	return -1;
+}
+
 const char *
 change_by(const struct change *c, const char *participant)
 {

@@ -57,6 +57,9 @@ void change_hash(const struct request *r, char text[17]);
 /* Refuse a participant that was declared dead and has not joined again: -1 with r->why.  0 for any other. */
 int change_refuse_dead(struct change *c, const char *participant);
 
+/* Refuse where somebody has died and that was not contained: -1 with r->why, which says who; 0 otherwise. */
+int change_refuse_failing(struct change *c);
+
 /* Where the request names no participant it is the initiator's, as old clients of the wire expect. */
 const char *change_by(const struct change *c, const char *participant);
 

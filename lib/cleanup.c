@@ -73,6 +73,26 @@ held_ones(struct journal *j, const struct cleanup *c)
 	return n;
 }
 
+/* Whether an outer call is held by one who lives: that waits for us to end, so that we must not wait for it. */
+static bool
+is_inner(struct journal *j, const struct cleanup *c)
+{
+	struct beat b;
+	const struct op_call *call = c->outer ? op_call(&j->op, c->outer) : NULL;
+	while (call) {
+		if (call->held && look_call(j, call, c->awake_ms, &b).life == LIFE_ALIVE)
+			return true;
+		const struct op_call *parent = NULL;
+		for (uint32_t i = 0; i < j->op.calls.n && call->parent && !parent; i++) {
+			const struct op_call *other = table_at(&j->op.calls, i);
+			if (!other->key.gone && other->seq == call->parent)
+				parent = other;
+		}
+		call = parent;
+	}
+	return false;
+}
+
 /* Their window is over: supervisors that still hold a call get SIGKILL; what they leave is ended like that of any dead one. */
 static void
 stop_held(struct journal *j, const struct cleanup *c)
@@ -136,9 +156,8 @@ is_driven(struct journal *j)
 	return driven;
 }
 
-/* "worker died: …", as the journal's first crash has it. */
-static void
-why_it_fails(struct journal *j, struct buf *reason)
+void
+cleanup_reason(struct journal *j, struct buf *reason)
 {
 	struct buf text = {0};
 	struct entry e;
@@ -177,7 +196,7 @@ take_over(struct journal *j, const struct cleanup *c, struct why *why)
 		return 0;
 	}
 	struct beat_id here = beat_here();
-	why_it_fails(j, &reason);
+	cleanup_reason(j, &reason);
 	struct buf *b = journal_entry(j, c->removal.by, EVENT_CLEANUP_STARTED);
 	json_put_int(b, "epoch", (int64_t)j->op.h.epoch + 1);
 	json_put_int(b, "pid", getpid());
@@ -219,7 +238,7 @@ static int
 finish(struct journal *j, const struct cleanup *c, struct why *why)
 {
 	struct buf reason = {0};
-	why_it_fails(j, &reason);
+	cleanup_reason(j, &reason);
 	if (journal_lock(j, why) < 0) {
 		buf_free(&reason);
 		return -1;
@@ -275,14 +294,18 @@ follow_crash(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *w
 	/* One looks for all: that costs as much as there are who take part, and each of them comes by here. */
 	if (!c->removal.look && is_driven(j)) {
 		c->waiting = held_calls(j, c);
-		rc = remove_fresh(j, c, c->drive, why);
+		rc = remove_fresh(j, c, c->drive && !is_inner(j, c), why);
 		c->removal.busy = true;
 		return rc;
 	}
 	why->code = ERR_NONE;
-	if (!c->removal.look && c->drive && !is_coordinator(j) && (rc = take_over(j, c, why)) <= 0) {
+	if (!c->removal.look && c->drive && !is_coordinator(j)) {
 		c->removal.busy = true;
-		return rc < 0 ? -1 : 1;
+		if (is_inner(j, c))
+			return remove_fresh(j, c, 0, why);
+		if ((rc = take_over(j, c, why)) <= 0)
+			return rc < 0 ? -1 : 1;
+		c->removal.busy = false;
 	}
 	if (is_coordinator(j) && clock_mono_ms() < c->look_ms && clock_mono_ms() < j->window_end_ms && (c->waiting = held_calls(j, c)) > 0)
 		return remove_fresh(j, c, 1, why);
@@ -301,7 +324,7 @@ follow_crash(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *w
 		c->removal.busy = true;
 		if (c->drive) /* fenced meanwhile */
 			return 1;
-		if (c->waiting) /* one of them becomes it */
+		if (c->waiting || is_inner(j, c)) /* another becomes it */
 			return 0;
 		if ((rc = take_over(j, c, why)) <= 0)
 			return rc < 0 ? -1 : 1;
@@ -355,13 +378,15 @@ cleanup_run(struct journal *j, struct cleanup *c, struct why *why)
 	int64_t end = clock_mono_ms() + c->patience_ms;
 	for (int pause = 1;; pause *= 2) {
 		int rc = step(j, c, end, why), most = c->waiting && is_coordinator(j) ? PAUSE_HELD_MS : PAUSE_MOST_MS;
-		if (rc <= 0)
-			return rc;
-		if (clock_mono_ms() >= end)
-			return 0;
-		if (pause > most)
-			pause = most;
-		usleep((useconds_t)pause * 1000);
+		if (rc > 0 && clock_mono_ms() < end) {
+			pause = pause < most ? pause : most;
+			usleep((useconds_t)pause * 1000);
+			continue;
+		}
+		/* Who does not stay at it lets the next one who looks. */
+		if (!c->drive)
+			fsx_close(&j->drive);
+		return rc < 0 ? -1 : 0;
 	}
 }
 

@@ -21,10 +21,11 @@ struct cleanup {
 	struct removal removal;  /* how, and what became of it */
 	const char *own_call;    /* a call, and a participant, that is not waited for: it is who does this; NULL */
 	const char *own_name;
+	const char *outer;       /* a call that who does this is part of: while its supervisor lives, that goes on with it; NULL */
 	int64_t awake_ms;        /* see look.h */
 	int64_t look_ms;         /* when the coordinator looks at all again */
 	int64_t patience_ms;     /* how long to wait for others to answer and for processes to end */
-	bool drive;              /* become the coordinator though others live who could: for who is held, and for dpl-cleanup */
+	bool drive;              /* become the coordinator though others live who could, and stay it: for who is held, and for dpl-cleanup */
 	bool all;                /* with removal.look: as if an uncontained death were recorded */
 	/* out: */
 	int waiting;             /* held ones that have not answered */
@@ -36,6 +37,9 @@ bool cleanup_is_due(const struct op *op);
 
 /* Whether somebody died, and held calls run whose supervisors have heard of it or will: one of them does the rest. */
 bool cleanup_is_shared(const struct op *op);
+
+/* Why the operation fails, "worker died: …", as the first uncontained death in its journal has it; nothing where there was none. */
+void cleanup_reason(struct journal *j, struct buf *reason);
 
 /* Go on with it, as far as that goes within the patience.  Afterwards j->op tells how far that was: it may have ended, and be
  * archived but for the move.  0, or -1 with `why`. */

@@ -125,7 +125,8 @@ become(const struct command *c, const char *path, int failed)
 	_exit(e == ENOENT ? COMMAND_NOT_FOUND : COMMAND_CANNOT);
 }
 
-/* What command_go wrote: variables, and an empty string behind them.  False where it was never written, or not whole. */
+/* What command_go wrote: variables, and an empty string behind them.  False, with errno, where it was never written, or not
+ * whole. */
 static bool
 await_go(int go, struct buf *variables)
 {
@@ -137,6 +138,8 @@ await_go(int go, struct buf *variables)
 		if (n > 0)
 			variables->n += (size_t)n;
 	} while (n > 0 || (n < 0 && errno == EINTR));
+	if (n == 0)
+		errno = ECANCELED;
 	return n == 0 && variables->n > 1 && !variables->p[variables->n - 1] && !variables->p[variables->n - 2];
 }
 
@@ -149,8 +152,11 @@ child(const struct command *c, const char *path, int go, int failed, int out, pi
 		_exit(COMMAND_SELF);
 	if (c->own_group)
 		(void)setpgid(0, 0);
-	if (!await_go(go, &variables))
+	if (!await_go(go, &variables)) { /* nobody reads this where the supervisor was refused, or has died */
+		int e = errno;
+		(void)!write(failed, &e, sizeof e);
 		_exit(COMMAND_SELF);
+	}
 	for (char *v = variables.p; *v; v += strlen(v) + 1)
 		if (strchr(v, '='))
 			(void)putenv(v);

@@ -52,8 +52,6 @@ resource_row(const struct picture *p, struct render_table *t, int k, struct buf 
 	phrase_text(p, text, "of ", k, "participantId");
 	phrase_cell(t, PLAIN, text);
 	phrase_text(p, text, "", k, "state");
-	if (phrase_is(p, k, "state", "elsewhere"))
-		phrase_text(p, text, ", on ", k, "host");
 	phrase_text(p, text, ": ", k, "reason");
 	if (phrase_number(p, k, "tries") > 1)
 		buf_fmt(text, ", tried %lld times", (long long)phrase_number(p, k, "tries"));
@@ -218,8 +216,9 @@ put_resources(const struct picture *p)
 	struct buf text = {0};
 	int r = phrase_member(p, 0, "resources");
 	picture_count(&text, phrase_number(p, r, "removed"), "removed");
-	if (phrase_number(p, r, "entriesRemoved") > 0)
-		buf_fmt(&text, " (%lld files and folders)", (long long)phrase_number(p, r, "entriesRemoved"));
+	int64_t names = phrase_number(p, r, "entriesRemoved");
+	if (names > 0)
+		buf_fmt(&text, " (%lld name%s in all)", (long long)names, names == 1 ? "" : "s");
 	picture_count(&text, phrase_number(p, r, "gone"), "gone before");
 	picture_count(&text, phrase_number(p, r, "kept"), "kept by their owners");
 	picture_count(&text, phrase_number(p, r, "here"), "still there");
@@ -236,7 +235,7 @@ put_resources(const struct picture *p)
 	}
 	if (phrase_count(p, "pending") > 0) {
 		phrase_text(p, &text, "dpl-cleanup ", 0, "operationId");
-		buf_str(&text, " removes them, on the host where they are; with --forget it gives them up");
+		buf_str(&text, " tries again, on the host where they are; with --forget it gives them up");
 		phrase_line(p, "pending", YELLOW, &text);
 		phrase_rows(p, "pending", 4, PHRASE_NAMED, resource_row);
 	}

@@ -41,12 +41,13 @@ fsx_close(int *fd)
 	*fd = -1;
 }
 
-int
-fsx_write(int fd, const void *bytes, size_t n)
+/* At `pos`, or where the descriptor stands (-1). */
+static int
+write_all(int fd, const void *bytes, size_t n, off_t pos)
 {
 	const char *p = bytes;
 	while (n) {
-		ssize_t w = write(fd, p, n);
+		ssize_t w = pos < 0 ? write(fd, p, n) : pwrite(fd, p, n, pos);
 		if (w < 0 && errno == EINTR)
 			continue;
 		if (w <= 0) {
@@ -56,8 +57,22 @@ fsx_write(int fd, const void *bytes, size_t n)
 		}
 		p += w;
 		n -= (size_t)w;
+		if (pos >= 0)
+			pos += w;
 	}
 	return 0;
+}
+
+int
+fsx_write(int fd, const void *bytes, size_t n)
+{
+	return write_all(fd, bytes, n, -1);
+}
+
+int
+fsx_pwrite(int fd, const void *bytes, size_t n, uint64_t pos)
+{
+	return write_all(fd, bytes, n, (off_t)pos);
 }
 
 ssize_t

@@ -30,6 +30,8 @@ void fsx_close(int *fd);
 /* Write all of it at the descriptor's position; a short write goes on, and fails with the errno
  * of the write that gave nothing. */
 int fsx_write(int fd, const void *bytes, size_t n);
+/* Likewise at `pos`. */
+int fsx_pwrite(int fd, const void *bytes, size_t n, uint64_t pos);
 
 /* Read up to `n` bytes at `pos`: as many as there are. */
 ssize_t fsx_pread(int fd, void *bytes, size_t n, uint64_t pos);

@@ -439,12 +439,8 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 		why_errno(why, "wait for signals");
 	} else if (vigil_ask(&w->v) < 0 || w->v.end != VIGIL_GOES_ON) {
 		/* It says whether the participant takes part at all. */
-		if (w->v.error == ERR_NONE) {
-			why_set(why, ERR_ENDED, "operation %s has ended", k->operation);
-		} else {
-			why_set(why, w->v.error, "%s", w->v.reason);
-			why_hint(why, "%s", w->v.hint);
-		}
+		why_set(why, w->v.error == ERR_NONE ? w->v.ended : w->v.error, "%s", w->v.reason);
+		why_hint(why, "%s", w->v.hint);
 	} else if (k->pid > 0 && w->v.beat_ms + w->v.jitter_ms >= w->v.stale_ms) {
 		why_set(why, ERR_REQUEST, "a beat every %lld ms would hang: the operation takes %lld ms of silence for that",
 			(long long)(w->v.beat_ms + w->v.jitter_ms), (long long)w->v.stale_ms);

@@ -80,6 +80,8 @@ is_of_the_system(const struct question *q)
 	for (size_t i = 0; i < sizeof only / sizeof *only; i++)
 		if (covers(q->path, only[i]))
 			return refuse(q, "belongs to the system");
+	if (!strchr(q->path + 1, '/'))
+		return refuse(q, "stands directly below /");
 	if (strncmp(q->path, "/run/user/", 10) == 0 && !strchr(q->path + 10, '/'))
 		return refuse(q, "belongs to the system");
 	if (covers("/dev", q->path) && !covers("/dev/shm", q->path) && !covers("/dev/mqueue", q->path))
@@ -155,7 +157,7 @@ protect_homes(const struct question *q)
 	if (!own || (!is_home(q, own) && (own[0] != '/' || !is_folder_found(q, own))))
 		return PROTECT_NOT;
 	refuse(q, "is your home ($HOME), or holds it");
-	return PROTECT_NOW;
+	return PROTECT_HOME;
 }
 
 enum protection
@@ -183,7 +185,7 @@ protect_path(const char *path, const char *ledger, const struct protect_found *f
 	/* Linux says "(unreachable)…" where it is not below the root folder. */
 	if (getcwd(here, sizeof here) && here[0] == '/' && holds(&q, here)) {
 		refuse(&q, "holds the working folder");
-		return PROTECT_NOW;
+		return PROTECT_HERE;
 	}
 	return PROTECT_NOT;
 }

@@ -10,7 +10,9 @@
 enum protection {
 	PROTECT_NOT,
 	PROTECT_EVER,
-	PROTECT_NOW, /* for this process at this time: its $HOME or its working folder is it, or is in it, or homes cannot be known */
+	PROTECT_NOW,  /* for this process at this time: homes cannot be known */
+	PROTECT_HOME, /* … its $HOME is it, or is in it */
+	PROTECT_HERE, /* … its working folder is it, or is in it */
 };
 
 /* What stands at the path; a link or a mount elsewhere can make the same folder appear under two names. */

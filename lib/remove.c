@@ -83,13 +83,16 @@ find(const char *path, struct place *at)
 	return fsx_statx(at->dir, at->name, wanted, &at->x);
 }
 
+/* A number in JSON has 53 bits; with the birth time they tell enough. */
+#define NUMBER_MASK ((UINT64_C(1) << 53) - 1)
+
 static struct remove_identity
 identity_of(const struct statx *x)
 {
 	struct remove_identity id = {
 		.known = true,
-		.device = makedev(x->stx_dev_major, x->stx_dev_minor),
-		.inode = x->stx_ino,
+		.device = makedev(x->stx_dev_major, x->stx_dev_minor) & NUMBER_MASK,
+		.inode = x->stx_ino & NUMBER_MASK,
 		.has_birth = x->stx_mask & STATX_BTIME,
 		.type = S_ISREG(x->stx_mode) ? 'f' : S_ISDIR(x->stx_mode) ? 'd' : S_ISLNK(x->stx_mode) ? 'l' : 'o',
 	};
@@ -317,8 +320,11 @@ remove_path(const struct remove_order *o, uint64_t *entries, char *reason, size_
 		result = not_found(errno, &a);
 	} else {
 		enum protection p = protection_of(o->path, &at, o->rules.ledger, &why);
+		/* What was made to go goes from under who works in it, and what dpl-temp made was somebody's $HOME for a while at most. */
+		if (o->id.known && (p == PROTECT_HERE || (p == PROTECT_HOME && o->made)))
+			p = PROTECT_NOT;
 		if (p != PROTECT_NOT)
-			result = because(&a, p == PROTECT_NOW ? REMOVE_FAILED : REMOVE_LEFT, "%s", why.text);
+			result = because(&a, p != PROTECT_EVER ? REMOVE_FAILED : REMOVE_LEFT, "%s", why.text);
 		else if ((result = judge(o, &at.x, &a)) == REMOVE_DONE && !o->look)
 			result = remove_found(o, &at, entries, &a);
 	}

@@ -6,8 +6,7 @@
  * A kernel without openat2 is refused: there is no other way that is safe.  The checks of permissions are the kernel's, for the
  * uid that asks; of one's own folders, those without permission are given it.
  *
- * Memory is bounded (some 32 KiB a level that is entered), descriptors too: with few of them the upper levels are closed and opened
- * again, and known by their inode. */
+ * walk.h says what it takes in memory and descriptors, and how deep it goes. */
 #ifndef DPL_REMOVE_H
 #define DPL_REMOVE_H
 
@@ -17,8 +16,6 @@
 #include <sys/types.h>
 
 #include "err.h"
-
-enum { REMOVE_DEPTH_MAX = 256 }; /* folders in each other; what is deeper stays */
 
 enum remove_result {
 	REMOVE_DONE,    /* deleted */
@@ -61,7 +58,7 @@ struct remove_order {
 const char *remove_bad_path(const char *path);
 
 /* Whether a path may never be removed: "/", a mount point, /proc and /sys and all in them, /dev and what is in it but for shm and
- * mqueue, /run, /run/user/N, /tmp and /var/tmp themselves, the ledger and all in it, a home ($HOME, those of /etc/passwd), the working
+ * mqueue, /run, /run/user/N, /tmp and /var/tmp themselves, all that stands directly below /, the ledger and all in it, a home ($HOME, those of /etc/passwd), the working
  * folder, and every parent of one of these; so is what remove_bad_path finds fault with.  It need not be there.  0, or -1 with ERR_PROTECTED. */
 int remove_refused(const char *path, const struct remove_rules *rules, struct why *why);
 
@@ -70,7 +67,7 @@ int remove_identify(const char *path, struct remove_identity *id);
 
 /* Delete what the order names if it is still that.  *entries is how many names were deleted, with those in folders.  `reason` gets
  * one line of text for people: empty when DONE or GONE, else why, and of what the first that could not be deleted.  A folder of which
- * some could not be deleted is emptied as far as possible.  Who stands in the folder (its working folder is there) gets FAILED. */
+ * some could not be deleted is emptied as far as possible.  The working folder may be in it; $HOME only where dpl-temp made it. */
 enum remove_result remove_path(const struct remove_order *order, uint64_t *entries, char *reason, size_t size);
 
 /* Delete the file or folder `name` in `dir` and all below it, asking nothing of the above; what is mounted below stays, and gives EXDEV.

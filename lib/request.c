@@ -342,7 +342,7 @@ request_refuse_dead(struct request *r, struct journal *j, const char *participan
 		clock_format(e.at_ms, at);
 	}
 	why_set(&r->why, ERR_DEAD, "%s was declared dead in %s at %s: %s", participant, j->op.h.id, at, evidence.n ? evidence.p : "?");
-	why_hint(&r->why, "dpl-join -o %s -p %s takes part again", j->op.h.id, participant);
+	why_hint(&r->why, "dpl-show --why %s", j->op.h.id);
 	buf_free(&text);
 	buf_free(&evidence);
 	return -1;

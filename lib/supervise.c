@@ -55,6 +55,7 @@ struct run {
 	pid_t hook;              /* --on-abort, while it runs */
 	struct duties duties;
 	int64_t drive_ms;        /* when to look next at what follows from a death; 0: nobody died */
+	int64_t died_ms;         /* when we heard of it first */
 	bool killed, told_gone;
 };
 
@@ -140,9 +141,9 @@ stop(struct run *r, enum stop why, const char *fmt, ...)
 	va_end(ap);
 	r->stop = why;
 	r->kill_ms = clock_mono_ms() + r->s->grace_ms;
-	/* After a death everybody has the window, and no more. */
-	if (why == STOP_CRASH && r->v.window_ms > 0 && r->v.window_ms < r->s->grace_ms)
-		r->kill_ms = clock_mono_ms() + r->v.window_ms;
+	/* After a death everybody has the window, and no more: some of it is for what comes behind the command's end. */
+	if (why == STOP_CRASH && r->died_ms && r->died_ms + r->v.window_ms / 4 * 3 < r->kill_ms)
+		r->kill_ms = r->died_ms + r->v.window_ms / 4 * 3;
 	if (r->s->on_abort)
 		run_hook(r);
 	if (r->hook <= 0)
@@ -172,11 +173,13 @@ heed(struct run *r)
 		stop(r, STOP_CRASH, "the operation failed");
 	if (v->end == VIGIL_COMPLETED)
 		stop(r, STOP_CANCEL, "the operation ended");
+	int64_t now = clock_mono_ms();
+	if (v->crashed && !r->died_ms)
+		r->died_ms = now;
 	if (v->crashed && !r->s->call.aborted_ok)
 		stop(r, STOP_CRASH, "somebody died: %s", v->reason);
 	if (!v->crashed || v->end != VIGIL_GOES_ON)
 		return;
-	int64_t now = clock_mono_ms();
 	if (r->drive_ms && now >= r->drive_ms)
 		(void)vigil_clean(v, false, 0);
 	if (!r->drive_ms || now >= r->drive_ms)
@@ -351,6 +354,13 @@ watchdog_deadline(const struct run *r)
 	return last + r->s->watchdog_ms;
 }
 
+/* Until when work that goes on after a death may do so. */
+static int64_t
+undo_deadline(const struct run *r)
+{
+	return r->died_ms && !r->stop && r->v.crashed ? r->died_ms + r->v.window_ms / 2 : INT64_MAX;
+}
+
 /* When the next thing is due that the clock brings. */
 static int64_t
 next_deadline(struct run *r)
@@ -363,6 +373,8 @@ next_deadline(struct run *r)
 		next = r->begun_ms + s->timeout_ms + r->paused_ms;
 	if (watchdog_deadline(r) < next)
 		next = watchdog_deadline(r);
+	if (undo_deadline(r) < next)
+		next = undo_deadline(r);
 	if (r->stop && !r->killed && r->kill_ms < next)
 		next = r->kill_ms;
 	if (r->tree_ms && r->tree_ms < next)
@@ -386,6 +398,8 @@ keep_time(struct run *r)
 		stop(r, STOP_TIMEOUT, "timeout: not done after %lld.%03lld s", (long long)s->timeout_ms / 1000, (long long)s->timeout_ms % 1000);
 	if (now >= watchdog_deadline(r))
 		stop(r, STOP_WATCHDOG, "watchdog: no beat of its own for %lld.%03lld s", (long long)s->watchdog_ms / 1000, (long long)s->watchdog_ms % 1000);
+	if (now >= undo_deadline(r))
+		stop(r, STOP_CRASH, "somebody died, and half of the window is over: %s", r->v.reason);
 	if (r->tree_ms && now >= r->tree_ms) {
 		struct tree t = tree_of(r);
 		r->tree_ms = 0;
@@ -670,8 +684,8 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 	r->command = (struct command){.argv = s->argv, .origin = s->origin, .out = -1, .go = -1, .failed = -1,
 		.capture = s->result_from && strcmp(s->result_from, "stdout") == 0, .own_group = !has_terminal()};
 	r->duties = s->duties;
-	r->v = (struct vigil){.client = c, .operation = s->call.operation, .participant = s->call.participant, .verbose = s->verbose, .held = -1,
-		.signals = -1, .beat_ms = 4500, .jitter_ms = 500};
+	r->v = (struct vigil){.client = c, .operation = s->call.operation, .participant = s->call.participant, .outer = s->call.parent,
+		.verbose = s->verbose, .held = -1, .signals = -1, .beat_ms = 4500, .jitter_ms = 500};
 	sigprocmask(SIG_BLOCK, &signals, &r->command.origin.mask);
 	/* Where it is ignored the kernel would reap for us, and keep the status to itself. */
 	r->command.origin.ignore_sigchld = signal(SIGCHLD, SIG_DFL) == SIG_IGN;

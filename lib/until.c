@@ -80,8 +80,9 @@ notice_entry(struct cli *c, struct until *u, int k)
 	case EVENT_CALL_FAILED:
 	case EVENT_CALL_CRASHED:
 	case EVENT_CALL_CANCELLED:
+		/* What the death of another cancelled was not cancelled by anybody. */
 		if (mine)
-			set_outcome(u, e.event == EVENT_CALL_STARTED ? "running" : event_name(e.event) + 5);
+			set_outcome(u, e.event == EVENT_CALL_STARTED || (u->crashed && e.event == EVENT_CALL_CANCELLED) ? "running" : event_name(e.event) + 5);
 		break;
 	default:
 		break;
@@ -94,6 +95,19 @@ notice_entries(struct cli *c, struct until *u)
 	int list = json_get(&c->answer, 0, "entries");
 	for (int k = json_first(&c->answer, list); k >= 0; k = json_next(&c->answer, list, k))
 		notice_entry(c, u, k);
+}
+
+/* Whether call `k` of the answer was cancelled because somebody had died, and not by anybody. */
+static bool
+fell_with_others(struct cli *c, int k)
+{
+	struct buf state = {0}, ended = {0}, crashed = {0};
+	bool fell = cli_answer_true(c, "crashed") && strcmp(cli_answer(c, k, "state", &state), "cancelled") == 0 &&
+		strcmp(cli_answer(c, k, "endedAt", &ended), cli_answer(c, 0, "crashedAt", &crashed)) >= 0;
+	buf_free(&state);
+	buf_free(&ended);
+	buf_free(&crashed);
+	return fell;
 }
 
 /* Ask for the state.  `calls`: none, running or all; with all, what was before is noticed too. */
@@ -110,7 +124,7 @@ ask_state(struct cli *c, struct until *u, const char *id, const char *calls)
 	int list = json_get(&c->answer, 0, "calls"), people = json_get(&c->answer, 0, "participants");
 	for (int k = json_first(&c->answer, list); k >= 0; k = json_next(&c->answer, list, k))
 		if (u->condition == UNTIL_CALL && strcmp(cli_answer(c, k, "callId", &b), u->name) == 0)
-			set_outcome(u, cli_answer(c, k, "state", &b));
+			set_outcome(u, fell_with_others(c, k) ? "running" : cli_answer(c, k, "state", &b));
 	for (int k = json_first(&c->answer, people); k >= 0; k = json_next(&c->answer, people, k))
 		if (u->condition == UNTIL_PARTICIPANT && strcmp(cli_answer(c, k, "participantId", &b), u->name) == 0)
 			u->joined = true;

@@ -105,7 +105,7 @@ put_before(struct request *r, const struct heartbeat *h)
 	struct journal_options then = {.keep = true, .stop_seq = UINT64_MAX, .stop_ms = h->before_wall};
 	struct journal j;
 	struct why ignored;
-	if (h->before_wall < 0 || store_get(&r->v->store, h->id, STORE_LIVE, &then, &j, &ignored) < 0) {
+	if (h->before_wall < 0 || store_get(&r->v->store, h->id, STORE_ANY, &then, &j, &ignored) < 0) {
 		json_put(r->reply, "before", NULL);
 		return;
 	}
@@ -131,7 +131,7 @@ put_names(struct request *r, struct journal *j, const struct heartbeat *h)
 	json_open(r->reply, "staleParticipants", '[');
 	for (uint32_t i = 0; i < j->op.people.n; i++) {
 		const struct op_person *p = table_at(&j->op.people, i);
-		if (p->key.gone || (!p->sessions && !p->death.len) || strcmp(p->key.name, h->by) == 0)
+		if (p->key.gone || (!p->sessions && !p->death.len) || strcmp(p->key.name, h->by) == 0 || (p->sessions && op_has_ended(&j->op)))
 			continue;
 		enum life life = p->sessions ? look_person(j, p, h->awake_ms, &b).life : LIFE_DEAD;
 		if (life == LIFE_ALIVE || life == LIFE_SUSPENDED)

@@ -107,6 +107,18 @@ find_owner(struct change *c, struct start *s)
 	return 0;
 }
 
+/* Whether those who have something to undo have had their time for it. */
+static bool
+window_is_over(struct journal *j)
+{
+	struct buf text = {0};
+	struct entry e;
+	bool over = j->op.h.state == OP_CLEANUP && journal_line(j, j->op.h.cleanup, &text) == 0 && !entry_parse(text.p, text.n, &e) &&
+		clock_wall_ms() - e.at_ms >= j->op.h.window_ms;
+	buf_free(&text);
+	return over;
+}
+
 static int
 check_start(struct change *c, struct start *s)
 {
@@ -115,11 +127,12 @@ check_start(struct change *c, struct start *s)
 	/* Before it hears that somebody died: that was itself. */
 	if (change_refuse_dead(c, s->by) < 0)
 		return -1;
-	if (s->unless_aborted && c->j->op.h.crashes) {
-		why_set(&r->why, ERR_FAILED, "somebody has died in operation %s", c->j->op.h.id);
-		why_hint(&r->why, "dpl-show tells who; --aborted-ok starts a call all the same");
+	if (s->unless_aborted && change_refuse_failing(c) < 0) {
+		why_hint(&r->why, "dpl-show --why tells more; --aborted-ok starts a call all the same");
 		return -1;
 	}
+	if (window_is_over(c->j))
+		return change_refuse_failing(c);
 	if (s->unless_aborted && journal_aborted(c->j)) {
 		why_set(&r->why, ERR_ABORTED, "operation %s is aborted", c->j->op.h.id);
 		why_hint(&r->why, "dpl-show tells why; --aborted-ok starts a call all the same");

@@ -324,7 +324,7 @@ verb_join(struct request *r)
 		return -1;
 	int rc = change_begin(&c, r, id, reply_join);
 	if (rc == 0) {
-		if ((minted && mint(r, &c.j->op, by) < 0) || (ttl >= 0 && check_ttl(r, ttl, c.j->op.h.beat_ms) < 0) ||
+		if (change_refuse_failing(&c) < 0 || (minted && mint(r, &c.j->op, by) < 0) || (ttl >= 0 && check_ttl(r, ttl, c.j->op.h.beat_ms) < 0) ||
 		    (keep && refuse_held(r, c.j, by) < 0) || make_lease(r, c.j, by, ttl) < 0)
 			return change_end(&c, change_refuse(&c));
 		struct buf *b = change_entry(&c, by, EVENT_JOINED);

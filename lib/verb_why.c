@@ -6,6 +6,7 @@
 #include "id.h"
 #include "inquest.h"
 #include "look.h"
+#include "resource.h"
 
 enum {
 	LISTED = INQUEST_LISTED, /* of each list in the answer; the rest is counted */
@@ -13,25 +14,31 @@ enum {
 	PATH_MOST = 4096, /* … and of a path or command, which must be whole */
 };
 
-/* A text of the ledger, cut at a character where it is longer than the answer may hold. */
+/* A text, cut at a character where it is longer than the answer may hold. */
+static void
+put_cut(struct buf *b, const char *name, struct buf *text, size_t most)
+{
+	size_t n = text->n;
+	if (n > most)
+		for (n = most; n && ((unsigned char)text->p[n] & 0xc0) == 0x80; n--)
+			;
+	if (n < text->n) {
+		text->n = n;
+		buf_str(text, "…");
+	}
+	b->failed |= text->failed;
+	json_put_n(b, name, text->n ? text->p : "", text->n);
+}
+
+/* The same from an entry, nothing where that has none. */
 static void
 put_text(struct buf *b, const char *name, struct slice s, size_t most)
 {
 	struct buf text = {0};
 	if (!s.p)
 		return;
-	buf_str(&text, "");
 	json_unescape(&text, s.p, s.n);
-	size_t n = text.n;
-	if (n > most)
-		for (n = most; n && ((unsigned char)text.p[n] & 0xc0) == 0x80; n--)
-			;
-	if (n < text.n) {
-		text.n = n;
-		buf_str(&text, "…");
-	}
-	b->failed |= text.failed;
-	json_put_n(b, name, text.p ? text.p : "", text.n);
+	put_cut(b, name, &text, most);
 	buf_free(&text);
 }
 
@@ -173,33 +180,38 @@ is_mine(const struct inquest *q, const struct op_resource *r)
 	return !r->key.gone && (!q->call || r->call == q->call->seq);
 }
 
-static const char *
-pending_as(const struct op_resource *r, uint64_t here)
-{
-	return r->host != here ? "elsewhere" : r->state == RESOURCE_FAILED ? "failed" : "waiting";
-}
-
+/* `state`: what became of it; NULL: it is still to be removed. */
 static void
 put_resource(struct inquest *q, struct buf *b, const struct op_resource *r, const char *state)
 {
 	struct buf text = {0};
 	struct entry e;
-	const struct op_person *p = op_person_no(&q->j->op, r->person);
+	struct resource now;
+	struct why ignored;
+	char where[200] = "";
+	bool known = resource_load(q->j, r, &now, &ignored) == 0;
+	if (!state)
+		state = known && !resource_is_here(q->j, &now, where, sizeof where) ? "elsewhere" : r->state == RESOURCE_FAILED ? "failed" : "waiting";
 	json_open(b, NULL, '{');
 	json_put_int(b, "resourceId", (int64_t)r->id);
 	json_put(b, "kind", resource_kind_name(r->kind));
 	json_put(b, "state", state);
-	json_put(b, "participantId", p ? p->key.name : NULL);
 	json_put_time(b, "addedAt", r->added_ms);
-	if (journal_line(q->j, r->added, &text) == 0 && !entry_parse(text.p, text.n, &e)) {
-		put_text(b, "callId", e.call_id, TEXT_MOST);
-		put_text(b, "path", e.path, PATH_MOST);
-		put_text(b, "command", e.command, PATH_MOST);
-		put_number(b, "pid", e.pid);
-		put_text(b, "host", e.host, TEXT_MOST);
+	if (known && r->kind == RESOURCE_PROCESS)
+		put_number(b, "pid", now.pid);
+	else if (known)
+		put_cut(b, r->kind == RESOURCE_PATH ? "path" : "command", &now.what, PATH_MOST);
+	if (known) {
+		put_cut(b, "participantId", &now.owner, TEXT_MOST);
+		if (now.call.n)
+			put_cut(b, "callId", &now.call, TEXT_MOST);
+		json_put(b, "host", now.host);
 	}
+	if (*where)
+		json_put(b, "reason", where);
 	if (r->result.len && journal_line(q->j, r->result, &text) == 0 && !entry_parse(text.p, text.n, &e)) {
-		put_text(b, "reason", e.reason, TEXT_MOST);
+		if (!*where)
+			put_text(b, "reason", e.reason, TEXT_MOST);
 		put_text(b, "by", e.by, TEXT_MOST);
 		json_put_time(b, "at", e.at_ms);
 		put_number(b, "epoch", e.epoch);
@@ -207,12 +219,13 @@ put_resource(struct inquest *q, struct buf *b, const struct op_resource *r, cons
 	if (r->tries)
 		json_put_int(b, "tries", r->tries);
 	json_close(b, '}');
+	resource_free(&now);
 	buf_free(&text);
 }
 
 /* `left`: those that were given up; else those that are still to be removed. */
 static void
-put_resources(struct inquest *q, struct buf *b, const char *name, bool left, uint64_t here)
+put_resources(struct inquest *q, struct buf *b, const char *name, bool left)
 {
 	int64_t count = 0;
 	json_open(b, name, '{');
@@ -220,13 +233,13 @@ put_resources(struct inquest *q, struct buf *b, const char *name, bool left, uin
 	for (uint32_t i = 0; i < q->j->op.resources.n; i++) {
 		const struct op_resource *r = table_at(&q->j->op.resources, i);
 		bool given_up = r->state == RESOURCE_LEFT || r->state == RESOURCE_FORGOTTEN;
-		bool here_still = r->state == RESOURCE_HERE || r->state == RESOURCE_FAILED;
+		bool there = r->state == RESOURCE_HERE || r->state == RESOURCE_FAILED;
 		/* One that failed once is told of also where its owner lives. */
-		bool due = here_still && (r->state == RESOURCE_FAILED || q->j->op.h.state != OP_RUNNING || op_is_due(&q->j->op, r));
+		bool due = there && (r->state == RESOURCE_FAILED || q->j->op.h.state != OP_RUNNING || op_is_due(&q->j->op, r));
 		if (!is_mine(q, r) || (left ? !given_up : !due))
 			continue;
 		if (count++ < LISTED)
-			put_resource(q, b, r, left ? resource_result_name(r->state) : pending_as(r, here));
+			put_resource(q, b, r, left ? resource_result_name(r->state) : NULL);
 	}
 	json_close(b, ']');
 	json_put_int(b, "count", count);
@@ -236,8 +249,6 @@ put_resources(struct inquest *q, struct buf *b, const char *name, bool left, uin
 static void
 put_removal(struct inquest *q, struct buf *b)
 {
-	struct beat_id id = beat_here();
-	uint64_t here = op_host(id.machine, id.host);
 	int64_t count[RESOURCE_FAILED + 1] = {0}, all = 0;
 	for (uint32_t i = 0; i < q->j->op.resources.n; i++) {
 		const struct op_resource *r = table_at(&q->j->op.resources, i);
@@ -254,8 +265,8 @@ put_removal(struct inquest *q, struct buf *b)
 	if (!q->call)
 		json_put_int(b, "entriesRemoved", q->entries);
 	json_close(b, '}');
-	put_resources(q, b, "left", true, here);
-	put_resources(q, b, "pending", false, here);
+	put_resources(q, b, "left", true);
+	put_resources(q, b, "pending", false);
 }
 
 /* --- who is alive --- */

@@ -100,6 +100,7 @@ take_error(struct vigil *v, struct json *j)
 	switch (v->error) {
 	case ERR_ENDED:
 	case ERR_FAILED:
+		v->ended = v->error;
 		find_end(v);
 		v->error = ERR_NONE;
 		return 0;
@@ -243,6 +244,8 @@ vigil_clean(struct vigil *v, bool answer, int64_t patience_ms)
 	json_open(&body, NULL, '{');
 	json_put(&body, "operationId", v->operation);
 	json_put(&body, "participantId", v->participant);
+	if (v->outer)
+		json_put(&body, "parentId", v->outer);
 	if (answer)
 		json_put_bool(&body, "acknowledge", true);
 	json_put_bool(&body, "drive", v->held >= 0);

@@ -20,6 +20,7 @@ struct vigil {
 	struct client *client;
 	const char *operation, *participant;
 	const char *call;        /* the supervised call, or NULL */
+	const char *outer;       /* … and the call that it is part of, or NULL */
 	const struct notice *verbose; /* what is said at -v; may be NULL */
 	int held;                /* the beat file, -1 for none */
 	int signals;             /* signalfd */
@@ -35,6 +36,7 @@ struct vigil {
 	int64_t awake_ms;        /* it slept or was stopped until then, and watches without a gap since; 0: it never did */
 	/* what the last heartbeat said: */
 	enum vigil_end end;
+	enum err ended;          /* … as the error that said so: ERR_FAILED where that was a death, else ERR_ENDED; `reason` has its text */
 	bool aborted, crashed, dead, stale;
 	char reason[600];        /* of the abort; or the evidence of the crash; or what is wrong */
 	char hint[300];          /* what to do where something is wrong */

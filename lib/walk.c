@@ -223,16 +223,17 @@ delete_name(struct walk *w, const char *name, int flags)
 static const char *
 words_of(struct walk *w, const char *name, int e)
 {
-	struct statx x;
+	struct statx x, above;
+	int fd = w->level[w->depth].fd;
 	if (e == EXDEV || e == EBUSY)
 		return "a filesystem is mounted there, or it is in use by the system";
 	if (e == ENOSYS)
 		return "this kernel cannot open folders safely (openat2)";
-	if (e != EPERM || fsx_statx(w->level[w->depth].fd, name, STATX_TYPE, &x) < 0)
+	if (e != EPERM || fsx_statx(fd, name, STATX_TYPE, &x) < 0 || fsx_statx(fd, ".", STATX_TYPE, &above) < 0)
 		return NULL;
-	if (x.stx_attributes & STATX_ATTR_IMMUTABLE)
-		return "it is immutable (chattr +i)";
-	return x.stx_attributes & STATX_ATTR_APPEND ? "it is append-only (chattr +a)" : NULL;
+	if ((x.stx_attributes | above.stx_attributes) & STATX_ATTR_IMMUTABLE)
+		return "it or its folder is immutable (chattr +i)";
+	return (x.stx_attributes | above.stx_attributes) & STATX_ATTR_APPEND ? "it or its folder is append-only (chattr +a)" : NULL;
 }
 
 static void

@@ -126,11 +126,32 @@ setup() {
 	has "$(grep ' me ' out)" alive leased ago 'its lease is not over'
 	has "$(grep ' w ' out)" alive leased ago
 	over w
+	# It finds that, and nobody has to be waited for.
 	expect 5 dpl-beat -v
-	has "$(head -n 1 out)" 'running, w died: no sign of it for 30.' 'longer than 20.0 s'
+	has "$(head -n 1 out)" 'failed, w died: no sign of it for 30.' 'longer than 20.0 s'
 	has "$(grep ' w ' out)" dead
-	has "$(sed -n 3p out)" now '1 participant' 'entry 3'
+	has "$(sed -n 2p out)" before running '2 participants' 'entry 2'
+	has "$(sed -n 3p out)" now failed '1 participant,' 'entry 7'
 	plain
+	settled
+	expect 5 dpl-beat -v
+	refused dpl-beat "operation $op has failed: w died: no sign of it for 30." "dpl-show --why $op"
+	expect 5 dpl-beat --json
+	json_error operation-failed
+}
+
+@test "beat -v while the operation is failing" {
+	quick_operation --window 1h
+	hold_up
+	dpl-join -qp w --ttl 20s
+	over w
+	expect 5 dpl-beat -v
+	has "$(head -n 1 out)" 'running, w died: no sign of it for 30.'
+	has "$(grep ' w ' out)" dead
+	has "$(grep ' mute ' out)" 'held'
+	expect 5 dpl-beat --json
+	holds '.state == "running" and .crashedParticipantId == "w" and .participants == ["me", "mute"] and (.staleParticipants | index("w"))'
+	let_go
 }
 
 @test "beat --json: every member, before and after" {
@@ -332,8 +353,11 @@ setup() {
 	# Nobody has looked who acts on it.
 	is "$(deaths)" 0
 	looks=()
+	# Nobody joins any more once that is known.
+	for i in {1..10}; do
+		dpl-join -qp "o$i"
+	done
 	for i in {1..20}; do
-		[ "$i" -gt 10 ] || dpl-join -qp "o$i"
 		if [ $((i % 2)) -eq 0 ]; then
 			in_background dpl-beat -q -v
 		else
@@ -348,12 +372,14 @@ setup() {
 	is "$(deaths)" 1
 	is "$(jq -r 'select(.event == "crash.detected") | [.participantId, has("callId")] | @csv' "$(journal "$op")")" '"w",false'
 	has "$(jq -r 'select(.event == "crash.detected") | .evidence' "$(journal "$op")")" 'no sign of it for' 'longer than 0.3 s' '(pid '
-	[ ! -e "$ops/beats/p-w" ]
+	wait_for settled
+	is "$(entries "$op" | tail -n 5 | paste -sd ' ')" 'crash.detected cleanup.started cleanup.done operation.failed operation.archived'
+	is "$(jq -r 'select(.event == "operation.failed") | .reason' "$(journal "$op")" | cut -c 1-26)" 'w died: no sign of it for '
 	is "$(life w)" dead
 	whole "$op"
 	expect 0 dpl-show --json
 	holds '.crashed and .crashedParticipantId == "w" and .crashedCallId == null and (.crashEvidence | test("no sign of it")) and (.crashedAt | endswith("Z"))'
-	holds '.state == "running" and (.sessions | map(select(.participantId == "w" and .leftAt == null)) == [])'
+	holds '.state == "failed" and (.sessions | map(select(.participantId == "w" and .leftAt == null)) == [])'
 }
 
 @test "the operation's explicit ttl holds for all who join" {
@@ -387,8 +413,9 @@ setup() {
 	is "$(life w)" stale
 	has "$(evidence w)" 'the process that joined is gone'
 	expect 5 dpl-beat -v
-	has "$output" 'running, w died: no sign of it' 'the process that joined is gone'
+	has "$output" 'failed, w died: no sign of it' 'the process that joined is gone'
 	is "$(deaths w)" 1
+	settled
 }
 
 @test "a zombie is no living process" {
@@ -458,12 +485,14 @@ setup() {
 	mine=$(dpl-call start)
 	over w
 	expect 5 dpl-beat -v
-	is "$(entries "$op" | tail -n 3 | paste -sd ' ')" 'call.crashed call.crashed crash.detected'
-	is "$(jq -r 'select(.event == "call.crashed") | .callId' "$ops/journal.jsonl" | paste -sd ' ')" "$a $b"
-	has "$(jq -r 'select(.event == "call.crashed") | .evidence' "$ops/journal.jsonl" | head -n 1)" 'its participant died: no sign of it'
-	is "$(dpl-call list -q)" "$mine"
+	# What others began, and nobody holds, goes with the operation.
+	is "$(entries "$op" | tail -n 8 | paste -sd ' ')" \
+		'call.crashed call.crashed crash.detected cleanup.started call.cancelled cleanup.done operation.failed operation.archived'
+	is "$(jq -r 'select(.event == "call.crashed") | .callId' "$(journal "$op")" | paste -sd ' ')" "$a $b"
+	has "$(jq -r 'select(.event == "call.crashed") | .evidence' "$(journal "$op")" | head -n 1)" 'its participant died: no sign of it'
+	is "$(jq -r 'select(.event == "call.cancelled") | [.callId, .reason] | @csv' "$(journal "$op")")" "\"$mine\",\"the operation failed\""
 	expect 0 dpl-show --json
-	holds '.callCounts.crashed == 2 and .callCounts.running == 1'
+	holds '.callCounts.crashed == 2 and .callCounts.cancelled == 1 and .callCounts.running == 0'
 	whole "$op"
 }
 
@@ -491,8 +520,8 @@ setup() {
 	is "$(deaths)" 2
 	# What it ran has been ended by who looked.
 	gone "$command"
-	expect 5 dpl-beat -v
-	[ ! -e "$ops/beats/c-$call" ]
+	settled
+	is "$(names "$ledger/backup/$op/beats" 2>/dev/null)" ''
 }
 
 @test "what a dead supervisor left is seen to its end, and the answer is that of the beat" {
@@ -509,39 +538,72 @@ setup() {
 	gone "$command"
 }
 
-@test "one that was declared dead is told so: 5 and why; it may join again" {
+@test "one that was declared dead is told so: 5 and why; nobody joins an operation that is failing" {
+	quick_operation --window 1h
 	dpl-join -qp w --ttl 20s
+	hold_up
 	over w
 	expect 5 dpl-beat -v
 	before=$(sum)
-	for command in dpl-beat 'dpl-beat -v' 'dpl-beat --progress 1' 'dpl-log x' 'dpl-call start' dpl-leave "dpl-beat --every 1s" "dpl-beat --keep --pid $$"; do
+	for command in dpl-beat 'dpl-beat -v' 'dpl-beat --progress 1' 'dpl-log x' 'dpl-call start' 'dpl-call start --aborted-ok' dpl-leave "dpl-beat --every 1s" "dpl-beat --keep --pid $$"; do
 		# shellcheck disable=SC2086 # words
 		DPL_PARTICIPANT=w expect 5 $command
 		is "$output" ''
-		has "$stderr" 'w was declared dead' "$op" 'no sign of it for' "dpl-join -o $op -p w"
+		has "$stderr" 'w was declared dead' "$op" 'no sign of it for' "dpl-show --why $op"
 	done
 	expect 125 dpl-call -p w -- true
 	has "$stderr" 'w was declared dead'
-	is "$(sum)" "$before"
 	expect 5 dpl-beat -p w --json
 	json_error participant-dead
-	expect 0 dpl-join -p w --ttl 20s
-	is "$output" 3
-	is "$(life w)" alive
-	expect 0 dpl-log -p w 'here again'
-	# The crash is what happened to the operation, for all.
-	expect 5 dpl-beat -p w
+	for who in w new me; do
+		expect 5 dpl-join -p "$who" --ttl 20s
+		refused dpl-join "$op is failing: w died: no sign of it for" "dpl-show --why $op"
+		expect 5 dpl-join -p "$who" --json
+		json_error operation-failed
+		expect 5 dpl-join -p "$who" --keep="$$"
+	done
+	expect 5 dpl-call start
+	refused dpl-call "$op is failing: w died" --aborted-ok
+	is "$(sum)" "$before"
+	# Those who take part go on looking, and writing.
+	expect 0 dpl-log 'I see'
+	expect 5 dpl-beat
 	has "$output" 'running, w died'
-	expect 5 dpl-beat --json
-	holds '.crashedParticipantId == "w" and .participants == ["me", "w"] and .isStale == false'
-	# It can die again, and that is recorded again.
-	over w
-	expect 5 dpl-beat -v
-	is "$(deaths w)" 2
+	is "$(deaths w)" 1
 	whole "$op"
+	let_go
+	wait_for '! is_keeper "$mute"'
+	expect 5 dpl-beat -v
+	wait_for 'dpl-cleanup -q; settled'
+	for command in dpl-beat 'dpl-log x' 'dpl-call start' 'dpl-call start --aborted-ok' dpl-leave dpl-join "dpl-beat --keep --pid $$" dpl-complete dpl-abort; do
+		# shellcheck disable=SC2086 # words
+		DPL_PARTICIPANT=w expect 5 $command
+		has "$stderr" "operation $op has failed: w died: no sign of it for" "dpl-show --why $op"
+	done
 }
 
-@test "the initiator dies too, and ends the operation all the same" {
+@test "what undoes something is started while it is failing, and after the window no more" {
+	quick_operation --window 1200ms
+	dpl-join -qp w --ttl 20s
+	hold_up
+	over w
+	expect 5 dpl-beat -v
+	# Somebody coordinates, who is held and waits for the one that is stopped.
+	idler
+	wait_for 'dpl-beat -qv >/dev/null || grep -q crash.detected "$(journal "$op")"'
+	call=$(dpl-call start --aborted-ok -d undo)
+	dpl-call end "$call"
+	expect 0 dpl-call --aborted-ok -- sh -c 'echo undone >undone'
+	is "$(<undone)" undone
+	expect 123 dpl-call -- touch never
+	wait_for 'grep -q "^State:.T" "/proc/$mute/status"'
+	settled || wait_for 'dpl-cleanup -q; settled'
+	expect 123 dpl-call --aborted-ok -- touch never
+	[ ! -e never ]
+	let_go
+}
+
+@test "the initiator dies too, and anybody ends the operation by looking" {
 	idler
 	quick_operation --pid "$pid"
 	dpl-join -qp w
@@ -553,8 +615,10 @@ setup() {
 	is "$(life me)" stale
 	expect 5 dpl-beat -p w -v
 	is "$(deaths me)" 1
+	settled
 	expect 5 dpl-log x
-	expect 0 dpl-complete --failed
+	expect 5 dpl-complete --failed
+	refused dpl-complete "$op has failed: me died"
 }
 
 @test "many die at once, each is recorded once" {
@@ -573,8 +637,9 @@ setup() {
 		is "$status" 5
 	done
 	is "$(deaths)" 60
-	is "$(jq -r 'select(.event == "crash.detected") | .participantId' "$ops/journal.jsonl" | sort | uniq -d)" ''
-	is "$(names "$ops/beats")" p-me
+	is "$(jq -r 'select(.event == "crash.detected") | .participantId' "$(journal "$op")" | sort | uniq -d)" ''
+	wait_for settled
+	is "$(entries "$op" | grep -c operation.failed)" 1
 	whole "$op"
 }
 
@@ -591,9 +656,12 @@ setup() {
 	turn_is_due
 	expect 5 dpl-beat -q
 	is "$(deaths)" 1
+	settled
 }
 
 @test "who takes no part does not take the turn to look" {
+	quick_operation --window 1h
+	hold_up
 	dpl-join -qp w --ttl 20s
 	dpl-join -qp v --ttl 20s
 	over v
@@ -608,6 +676,7 @@ setup() {
 	is "$(deaths w)" 0
 	expect 5 dpl-beat
 	is "$(deaths w)" 1
+	let_go
 }
 
 # --- files by hand ---

@@ -248,7 +248,7 @@ a_hung_one() {
 	victim=$pid
 	a_hung_one
 	kill -KILL "$victim"
-	ended "$victim"
+	wait "$victim" || true
 	in_background dpl-cleanup -t 20s
 	wait_for "[ \"\$(count '.event == \"cleanup.started\"')\" = 1 ]"
 	kill -KILL "$pid"
@@ -266,7 +266,7 @@ a_hung_one() {
 	victim=$pid
 	a_hung_one
 	kill -KILL "$victim"
-	ended "$victim"
+	wait "$victim" || true
 	in_background dpl-cleanup -t 20s
 	first=$pid
 	wait_for "[ \"\$(count '.event == \"cleanup.started\"')\" = 1 ]"
@@ -294,8 +294,21 @@ a_hung_one() {
 	wait_for archived
 	[ ! -e "$(<made)" ]
 	is "$(entries | jq -r 'select(.event == "cleanup.started") | .by')" kept
-	is "$(entries | jq -r 'select(.event == "cleanup.acknowledged") | .participantId')" kept
 	kill -0 "$kept"
+}
+
+@test "two keepers: one drives, the other answers when its hooks have run" {
+	in_background sleep 60
+	first=$pid
+	in_background sleep 60
+	second=$pid
+	dpl-join -qp first --keep "$first" --on-cleanup "sleep 0.5; echo first >>$PWD/hook"
+	dpl-join -qp second --keep "$second" --on-cleanup "sleep 0.5; echo second >>$PWD/hook"
+	supervised dpl-call -- sleep 60
+	kill -KILL "$pid"
+	wait_for archived
+	is "$(sort hook)" $'first\nsecond'
+	[ "$(count '.event == "cleanup.acknowledged"')" -ge 1 ]
 }
 
 # --- a script with a keeper ---
@@ -378,7 +391,7 @@ $(<made)"
 	done
 	ended "$pid"
 	is "$status" 130
-	is "$(<hook)" done
+	is "$(<hook)" 'done'
 	[ ! -e "$(<made)" ]
 	is "$(dpl-call list -q)" ''
 }
@@ -409,7 +422,7 @@ $(<made)"
 	dpl-complete -q -o "$failed" --failed
 	expect 0 dpl-cleanup --prune --keep 2
 	is "$(wc -l <<<"$output")" 4
-	is "$(ls "$ledger/backup" | sort)" "$(printf '%s\n' "${ids[3]}" "$failed" | sort)"
+	is "$(find "$ledger/backup" -mindepth 1 -printf '%f\n' -prune | sort)" "$(printf '%s\n' "${ids[3]}" "$failed" | sort)"
 	expect 0 dpl-cleanup --prune --keep 0
 	[ ! -e "$ledger/backup/${ids[3]}" ]
 }
@@ -421,4 +434,109 @@ $(<made)"
 	has "$stderr" 'others may write'
 	chmod 700 "$ledger"
 	expect 0 dpl-cleanup
+}
+
+@test "root acts as the owner of the ledger: undo commands are run as that user, and nothing goes that it could not delete" {
+	public_folder
+	export DPL_LEDGER=$public/ledger HOME=$public
+	cd "$public"
+	mkdir secret ours
+	chmod 700 secret
+	touch secret/file
+	chmod 777 ours
+	chown 54321 ours
+	op=$(as_other dpl-create)
+	export DPL_OPERATION=$op
+	as_other dpl-temp add -q --command "id -u >$public/ours/who; id -G >>$public/ours/who"
+	as_other sh -c "umask 0; touch $public/ours/file"
+	as_other dpl-temp add -q "$public/ours/file"
+	# What the owner of the ledger writes into it by hand.
+	identity=$(stat -c '%Z %i' secret/file)
+	printf '{"seq":%d,"at":"2026-01-01T00:00:00.000Z","by":"me","event":"resource.added","resourceId":9,"kind":"path","path":"%s","type":"file","device":%d,"inode":%d,"bootId":"%s","machineId":"","host":"%s"}\n' \
+		"$(($(wc -l <"$public/ledger/$op/journal.jsonl") + 1))" "$public/secret/file" "$(stat -c %d secret/file)" "${identity#* }" "$(cat /proc/sys/kernel/random/boot_id)" "$(hostname)" >>"$public/ledger/$op/journal.jsonl"
+	expect 0 dpl-complete
+	[ -e secret/file ]
+	[ ! -e ours/file ]
+	is "$(<ours/who)" $'54321\n54321'
+	has "$stderr" "$public/secret/file was not removed"
+	is "$(find "$public/ledger" ! -uid 54321)" ''
+}
+
+@test "a process that was registered ends, with one that heeds no SIGTERM; another boot has ended it already" {
+	in_background sh -c 'trap "" TERM; while :; do sleep 0.1; done'
+	stubborn=$pid
+	in_background sleep 60
+	dpl-temp add -q --process "$stubborn"
+	dpl-temp add -q --process "$pid"
+	expect 0 dpl-complete
+	wait_for "! kill -0 $pid 2>/dev/null"
+	ended "$stubborn"
+	is "$status" 137
+}
+
+@test "an undo command that fails is tried again, five times in all, then left and named" {
+	local i
+	dpl-temp add -q --command 'echo no way >&2; exit 4'
+	dpl-complete -q
+	for i in 2 3 4; do
+		expect 1 dpl-cleanup "$op"
+		has "$output" failed 'exit status 4: no way'
+	done
+	expect 0 dpl-cleanup "$op"
+	has "$output" left 'exit status 4: no way'
+	archived
+	is "$(count '.event == "resource.removed"')" 5
+}
+
+@test "an undo command that hangs is killed with all it started" {
+	skip_slow=${SLOW:-}
+	[ -n "$skip_slow" ] || skip 'takes 30 s; SLOW=1 runs it'
+	dpl-temp add -q --command 'sleep 77 & sleep 77'
+	dpl-complete
+	is "$(pgrep -x -f 'sleep 77')" ''
+	is "$(entries | jq -r 'select(.event == "resource.removed") | .reason')" 'it took too long and was killed'
+}
+
+@test "what one cannot remove stops nothing of the rest" {
+	mkdir keep
+	dpl-temp make -d >first
+	touch other
+	dpl-temp add -q "$PWD/other"
+	mv other moved
+	touch other
+	dpl-temp make -d >second
+	dpl-temp add -q --command false
+	expect 0 dpl-complete
+	[ ! -e "$(<first)" ] && [ ! -e "$(<second)" ] && [ -e other ] && [ -e moved ]
+	has "$stderr" "$PWD/other was not removed: " 'false was not removed: exit status 1'
+}
+
+@test "the working folder itself may be what goes" {
+	dpl-temp make -d >made
+	(
+		cd "$(<made)"
+		mkdir sub
+		dpl-complete
+	)
+	[ ! -e "$(<"$BATS_TEST_TMPDIR/made")" ]
+}
+
+@test "what is just being made when all is removed does not stay" {
+	strace -qq -o /dev/null true 2>/dev/null || skip 'no strace here'
+	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
+	in_background strace -qq -o /dev/null -e trace=mkdirat,mkdir -e inject=mkdirat,mkdir:delay_enter=700000 dpl-temp make -d
+	wait_for "[ \"\$(count '.event == \"resource.added\"')\" = 1 ]"
+	expect 0 dpl-complete
+	is "$(find tmp -mindepth 1)" ''
+	ended "$pid"
+	is "$(find tmp -mindepth 1)" ''
+	archived
+	# Killed in that moment, too.
+	op=$(dpl-create)
+	DPL_OPERATION=$op
+	in_background strace -qq -o /dev/null -e trace=mkdirat,mkdir -e inject=mkdirat,mkdir:delay_exit=700000 dpl-temp make -d
+	wait_for '[ "$(find tmp -mindepth 1)" ]'
+	pkill -KILL -f 'dpl-temp make -d'
+	expect 0 dpl-complete
+	is "$(find tmp -mindepth 1)" ''
 }

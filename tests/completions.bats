@@ -61,7 +61,7 @@ sorted() {
 
 @test "bash: the options of every command are those of its help" {
 	for tool in "${tools[@]}"; do
-		[ "$tool" != dpl-call ] || continue
+		case $tool in dpl-call | dpl-temp) continue ;; esac
 		is "$(offered "$tool --")" "$(all_options "$tool")"
 		is "$(offered "dpl ${tool#dpl-} --")" "$(all_options "$tool")"
 	done
@@ -86,6 +86,27 @@ sorted() {
 	is "$(offered 'dpl-call list --aborted')" ''
 }
 
+@test "bash: dpl-temp has subcommands, each with its own options; remove offers paths" {
+	is "$(offered 'dpl-temp ')" '--help --version add list make remove'
+	is "$(offered 'dpl temp re')" remove
+	is "$(offered 'dpl-temp list --')" '--all --by= --call= --help --json --ledger= --operation= --quiet --verbose --version'
+	is "$(offered 'dpl-temp make --s')" '--suffix='
+	is "$(offered 'dpl-temp add --pr')" '--process='
+	is "$(offered 'dpl temp add --by')" '--by-name'
+	is "$(offered 'dpl-temp remove --by')" ''
+	is "$(offered 'dpl-temp add --call ')" "$call"
+	mkdir elsewhere
+	touch elsefile
+	is "$(offered 'dpl-temp make --tmpdir elsew')" elsewhere
+	is "$(offered 'dpl-temp add else')" 'elsefile elsewhere'
+	path=$(dpl-temp make)
+	dpl-temp add -q --command 'true'
+	is "$(offered 'dpl-temp remove ')" "$path"
+	is "$(DPL_OPERATION='' offered "dpl temp remove -o $op ${path:0:6}")" "$path"
+	dpl-temp remove "$path"
+	is "$(offered 'dpl-temp remove ')" ''
+}
+
 @test "bash: operations: live ones behind -o, ended ones too for dpl-show" {
 	for tool in dpl-abort dpl-complete dpl-join dpl-leave dpl-log 'dpl-call end' 'dpl log'; do
 		is "$(offered "$tool -o ")" "$(sorted @ @@ "$op")"
@@ -102,6 +123,9 @@ sorted() {
 	is "$(offered 'dpl-show -- -')" ''
 	is "$(offered 'dpl-log ')" ''
 	is "$(offered 'dpl-watch ')" "$(sorted @ @@ "$op")"
+	is "$(offered 'dpl-cleanup ')" "$(sorted @ @@ "$op")"
+	is "$(offered "dpl cleanup -n $op ${op:0:20}")" "$op"
+	is "$(offered 'dpl-cleanup -n --sw')" '--sweep'
 }
 
 @test "bash: calls that run, of the operation that the line names" {
@@ -158,7 +182,7 @@ fish_offers() {
 	fish --no-config --no-execute "$files/dpl.fish"
 	is "$(fish_offers 'dpl ')" "$(sorted "${tools[@]#dpl-}" help)"
 	for tool in "${tools[@]}"; do
-		[ "$tool" != dpl-call ] || continue
+		case $tool in dpl-call | dpl-temp) continue ;; esac
 		is "$(fish_offers "$tool --")" "$(all_options "$tool" | tr -d =)"
 	done
 	is "$(fish_offers 'dpl-show ')" "$(sorted @ @@ "$op" "$old")"
@@ -175,6 +199,14 @@ fish_offers() {
 	is "$(fish_offers 'dpl-log -l w')" warning
 	is "$(fish_offers 'dpl-watch ')" "$(sorted @ @@ "$op")"
 	is "$(fish_offers 'dpl-watch --until i')" idle
+	is "$(fish_offers 'dpl-cleanup ')" "$(sorted @ @@ "$op")"
+	is "$(fish_offers 'dpl-temp ')" 'add list make remove'
+	is "$(fish_offers 'dpl temp list --')" '--all --by --call --help --json --ledger --operation --quiet --verbose --version'
+	is "$(fish_offers 'dpl-temp add --pr')" --process
+	is "$(fish_offers 'dpl-temp add --call ')" "$call"
+	path=$(dpl-temp make)
+	is "$(fish_offers 'dpl-temp remove ')" "$path"
+	dpl-temp remove "$path"
 	mkdir elsewhere
 	is "$(fish_offers 'dpl-show -C elsewh')" elsewhere/
 	unset DPL_LEDGER
@@ -233,10 +265,16 @@ zsh_offers() {
 	is "$(zsh_offers 'dpl-call ')" 'end fail list run start'
 	is "$(zsh_offers 'dpl-log -l ')" 'debug error info warning'
 	is "$(zsh_offers 'dpl-watch ')" "$(sorted @ @@ "$op")"
+	is "$(zsh_offers 'dpl-cleanup ')" "$(sorted @ @@ "$op")"
+	is "$(zsh_offers 'dpl-temp ')" 'add list make remove'
+	path=$(dpl-temp make)
+	is "$(zsh_offers 'dpl temp remove ')" "$path"
+	dpl-temp remove "$path"
 	is "$(zsh_offers 'dpl-watch --until ')" 'aborted call= completed failed idle left= participant='
 	for tool in dpl-show dpl-log dpl-create; do
 		is "$(zsh_offers "$tool --" | tr ' ' '\n' | grep '^--' | paste -sd ' ')" "$(all_options "$tool" | tr -d =)"
 	done
+	is "$(zsh_offers 'dpl-temp add --' | tr ' ' '\n' | grep '^--' | paste -sd ' ')" '--by-name --call --command --help --json --key --ledger --operation --participant --process --quiet --timeout --verbose --version'
 	is "$(zsh_offers 'dpl-call list --' | tr ' ' '\n' | grep '^--' | paste -sd ' ')" '--all --by --help --json --ledger --operation --quiet --verbose --version'
 	unset DPL_LEDGER
 	is "$(zsh_offers "dpl-show -C $ledger ")" "$(sorted @ @@ "$op" "$old")"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# examples/build-farm.sh: the demonstration, run for real on small trees
+# The examples, run for real: build-farm.sh on small trees, who-is-alive.sh, after-a-crash.sh
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2154 # $ that does not expand; each test is a subshell; helper.bash sets them
 
@@ -177,7 +177,7 @@ held_demo() {
 @test "who is alive: an abort that arrives, a death that is noticed, all of it checked" {
 	WORKERS=3 expect 0 "$root/examples/who-is-alive.sh"
 	has "$output" 'worker-1 aborted' 'worker-3 had its SIGTERM' 'the supervisor of worker-2 was killed' 'worker-3 knew, and stopped' \
-		"dpl-beat says: running, worker-2's call died: its supervisor's lock has fallen" '0 problems'
+		'has failed: worker-2 (call_worker-2_' "died: its supervisor's lock has fallen" '0 problems'
 	is "$(names tmp)" ''
 }
 
@@ -189,4 +189,34 @@ held_demo() {
 	has "$stderr" 'worker-2 ended with' 'not 122'
 	is "$(names tmp)" ''
 	is "$(pgrep -f "who-is-alive.sh --work $BATS_TEST_TMPDIR")" ''
+}
+
+# --- examples/after-a-crash.sh ---
+
+@test "after a crash: the others stop, what was registered is gone, and it is explained; all of it checked" {
+	WORKERS=3 expect 0 "$root/examples/after-a-crash.sh"
+	is "$stderr" ''
+	has "$output" '3 workers are half way, with 12 temp files; 9 things are registered' 'worker-2 and its supervisor were killed by SIGKILL' \
+		'worker-1 had ended with exit status 123' 'worker-3 had ended with exit status 123' \
+		'all 12 temp files are gone, and each of 3 undo commands ran once' 'died first   call_worker-2_' '0 problems'
+	[[ $output =~ was\ archived,\ [0-9]+\.[0-9]{3}\ ms\ later ]]
+	is "$(names tmp)" ''
+}
+
+@test "after a crash: what is left is complained about, and so is what nobody explains" {
+	# Undo commands that are registered as others, and a temp file that is not.
+	cat >shadow/dpl-temp <<-'END'
+		#!/bin/sh
+		case $* in
+		*--command*) set -- add -q --command true ;;
+		*XXXXXX) exec mktemp "${2#--tmpdir=}/worker.XXXXXX" ;;
+		esac
+		exec "$BUILD/bin/dpl-temp" "$@"
+	END
+	printf '#!/bin/sh\ntest "$1" = --why && echo "it ended" || exec "%s" "$@"\n' "$BUILD/bin/dpl-show" >shadow/dpl-show
+	chmod +x shadow/*
+	PATH=$BATS_TEST_TMPDIR/shadow:$PATH WORKERS=2 expect 1 "$root/examples/after-a-crash.sh"
+	has "$stderr" 'not 6 things are registered' 'temp files are left' 'what worker-1 announced was not taken back' \
+		'the undo command of worker-2 ran 0 times, not once' 'does not say that worker-2 died'
+	is "$(names tmp)" ''
 }

@@ -5,7 +5,7 @@
 
 load helper
 
-tools='dpl-abort dpl-batch dpl-beat dpl-call dpl-complete dpl-create dpl-join dpl-leave dpl-log dpl-show dpl-watch'
+tools='dpl-abort dpl-batch dpl-beat dpl-call dpl-cleanup dpl-complete dpl-create dpl-join dpl-leave dpl-log dpl-show dpl-temp dpl-watch'
 
 @test "every command of the build is known here" {
 	for file in "$BUILD"/bin/*; do
@@ -164,7 +164,8 @@ tools='dpl-abort dpl-batch dpl-beat dpl-call dpl-complete dpl-create dpl-join dp
 
 @test "durations, everywhere the same" {
 	op=$(dpl-create)
-	for tool in 'dpl-join' 'dpl-leave' 'dpl-complete' 'dpl-abort' 'dpl-call start' 'dpl-call end x' 'dpl-log x' 'dpl-batch' 'dpl-create'; do
+	for tool in 'dpl-join' 'dpl-leave' 'dpl-complete' 'dpl-abort' 'dpl-call start' 'dpl-call end x' 'dpl-log x' 'dpl-batch' 'dpl-create' 'dpl-temp make' \
+		'dpl-temp remove 1' 'dpl-cleanup' 'dpl-cleanup --sweep'; do
 		# shellcheck disable=SC2086
 		expect 2 $tool -t soon
 		refused "${tool%% *}" -t "'soon'" 'no duration'

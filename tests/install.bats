@@ -54,8 +54,12 @@ package() {
 		for page in "$copy"/man/*.[1-9]; do
 			echo "644 f usr/share/man/man${page##*.}/${page##*/}"
 		done
-		for doc in README.md NEWS.md LICENSE agents.txt; do
+		for doc in README.md NEWS.md LICENSE agents.txt dpl-cleanup.cron; do
 			echo "644 f usr/share/doc/dpl/$doc"
+		done
+		for unit in dpl-cleanup@.service dpl-cleanup@.timer; do
+			echo "644 f usr/lib/systemd/system/$unit"
+			echo "644 f usr/lib/systemd/user/$unit"
 		done
 		echo '644 f usr/lib/libdpl.a'
 		echo '644 f usr/lib/pkgconfig/dpl.pc'
@@ -93,9 +97,63 @@ package() {
 @test "commands are small, and static where musl-gcc is here" {
 	for tool in "$stage"/usr/bin/*; do
 		size=$(stat -c %s "$tool")
-		[ "$size" -lt 240000 ] || { echo "$tool: $size bytes"; return 1; }
+		[ "$size" -lt 310000 ] || { echo "$tool: $size bytes"; return 1; }
 		# A static program names no interpreter.
 		! command -v musl-gcc >/dev/null || lacks "$(readelf -lW "$tool")" INTERP
+	done
+}
+
+# swept COMMAND: what a timer would run, which cleans up after the dead one of a ledger.  The command names the ledger as /ledger.
+swept() {
+	local line=${1//"/ledger"/"$ledger"} path
+	[ "$line" != "$1" ]
+	op=$(dpl-create --ttl 5s)
+	path=$(dpl-temp make -o "$op")
+	in_background dpl-call -q -o "$op" -- sleep 60
+	wait_for '[ -n "$(dpl-call list -q -o "$op")" ]'
+	kill -KILL "$pid"
+	wait "$pid" || true
+	expect 0 env -u DPL_LEDGER -u DPL_OPERATION PATH="$stage/usr/bin:/usr/bin:/bin" sh -c "$line"
+	has "$output" "$op failed"
+	is "$stderr" ''
+	[ ! -e "$path" ] && [ -d "$ledger/backup/$op" ]
+	# Nothing to do, nothing said.
+	expect 0 env -u DPL_LEDGER -u DPL_OPERATION PATH="$stage/usr/bin:/usr/bin:/bin" sh -c "$line"
+	silent
+}
+
+@test "the line for crontab sweeps, and is the only one that is not a comment" {
+	sed 's|/srv/build/_ai/operation_ledger|/ledger|' "$stage/usr/share/doc/dpl/dpl-cleanup.cron" | grep -v '^\(#\|$\|PATH=\)' >lines
+	is "$(wc -l <lines)" 1
+	is "$(cut -d ' ' -f 1-5 lines)" '* * * * *'
+	swept "$(cut -d ' ' -f 6- lines)"
+	# The other one, which is commented out.
+	line=$(sed -n 's/^#@daily //p' "$stage/usr/share/doc/dpl/dpl-cleanup.cron")
+	DPL_LEDGER='' PATH=$stage/usr/bin:$PATH expect 0 sh -c "${line//"/srv/build/_ai/operation_ledger"/"$ledger"}"
+	silent
+}
+
+@test "the units run what is installed, and systemd takes them" {
+	for kind in system user; do
+		units=$stage/usr/lib/systemd/$kind
+		line=$(sed -n 's/^ExecStart=//p' "$units/dpl-cleanup@.service")
+		is "${line%% *}" /usr/bin/dpl-cleanup
+		line=${line#/usr/bin/}
+		swept "${line/"%f"/"/ledger"}"
+		rm -rf "$ledger"
+		# What would give it another view of the files.
+		is "$(grep -E '^(Protect|Private|ReadOnly|ReadWrite|Inaccessible|Bind|Root|Temporary|Mount|Dynamic|State|Cache|Runtime|Logs)' "$units/dpl-cleanup@.service")" ''
+		command -v systemd-analyze >/dev/null || continue
+		mkdir -p "units.$kind"
+		sed "s|^ExecStart=/usr|ExecStart=$stage/usr|" "$units/dpl-cleanup@.service" >"units.$kind/dpl-cleanup@.service"
+		cp "$units/dpl-cleanup@.timer" "units.$kind"
+		echo Nonesuch=1 >>"units.$kind/dpl-cleanup@.service"
+		for unit in service timer; do
+			XDG_RUNTIME_DIR=$PWD SYSTEMD_UNIT_PATH=$PWD/units.$kind: systemd-analyze verify --man=no "--$kind" "units.$kind/dpl-cleanup@srv-build.$unit" >said 2>&1 || true
+			# Where it verifies at all, it names the one line that is planted.
+			grep -q Nonesuch said || continue
+			is "$(grep -F 'dpl-cleanup@' said | grep -v Nonesuch)" ''
+		done
 	done
 }
 

@@ -238,13 +238,14 @@ kept() {
 		exit 0
 	END
 	bash script
-	wait_for '[ "$(deaths)" = 1 ]'
-	is "$(jq -r 'select(.event == "crash.detected") | [.by, .participantId] | @csv' "$ops/journal.jsonl")" '"w","w"'
-	has "$(jq -r 'select(.event == "crash.detected") | .evidence' "$ops/journal.jsonl")" 'its process' 'has ended without leaving'
+	wait_for settled
+	is "$(deaths)" 1
+	is "$(jq -r 'select(.event == "crash.detected") | [.by, .participantId] | @csv' "$(journal "$op")")" '"w","w"'
+	has "$(jq -r 'select(.event == "crash.detected") | .evidence' "$(journal "$op")")" 'its process' 'has ended without leaving'
+	is "$(jq -r 'select(.event == "operation.failed") | .by' "$(journal "$op")")" w
 	is "$(life w)" dead
-	[ ! -e "$ops/beats/p-w" ]
 	expect 5 dpl-beat
-	has "$output" 'running, w died: its process'
+	refused dpl-beat 'has failed: w died: its process'
 }
 
 @test "the process is killed: dead at once, and its keeper ends" {
@@ -338,7 +339,7 @@ kept() {
 	is "$(deaths)" 0
 	expect 5 dpl-beat -v
 	is "$(deaths)" 1
-	has "$(jq -r 'select(.event == "crash.detected") | .evidence' "$ops/journal.jsonl")" "its process has ended, and its keeper's lock has fallen (pid $keeper"
+	has "$(jq -r 'select(.event == "crash.detected") | .evidence' "$(journal "$op")")" "its process has ended, and its keeper's lock has fallen (pid $keeper"
 	whole "$op"
 }
 
@@ -355,7 +356,10 @@ kept() {
 	ended "$killed"
 	kill -9 "$first"
 	wait_for '[ "$(deaths w)" = 1 ]'
-	is "$(jq -r 'select(.event == "crash.detected") | .by' "$ops/journal.jsonl")" v
+	is "$(jq -r 'select(.event == "crash.detected") | .by' "$(journal "$op")")" v
+	# It goes on to the end, too.
+	wait_for settled
+	is "$(jq -r 'select(.event == "cleanup.started") | .by' "$(journal "$op")")" v
 }
 
 @test "a keeper that is stopped hangs, and its process is left alone" {
@@ -705,16 +709,31 @@ kept() {
 	whole "$op"
 }
 
-@test "a crash of somebody else is not the business of a keeper" {
+@test "somebody else dies: the process is left alone, its keeper answers for it and ends with the operation" {
+	quick_operation --window 1h
+	hold_up
 	kept
 	dpl-join -qp v --ttl 20s
+	file=$(dpl-temp make -p w)
 	over v
 	expect 5 dpl-beat -v
 	is "$(deaths)" 1
+	wait_for '[ "$(jq -r "select(.event == \"cleanup.acknowledged\") | .participantId" "$(journal "$op")")" = w ]'
+	# It has answered, and goes on holding the name while there is somebody who has not.
 	dpl-beat -q -v -p w >/dev/null || true
 	kill -0 "$pid"
 	is_keeper "$keeper"
 	is "$(life w)" alive
+	[ -e "$file" ]
+	let_go
+	wait_for settled
+	wait_for 'gone "$keeper"'
+	kill -0 "$pid"
+	[ ! -e "$file" ]
+	is "$(jq -r 'select(.event == "crash.detected") | .participantId' "$(journal "$op")")" v
+	is "$(jq -r 'select(.event == "cleanup.acknowledged") | .participantId' "$(journal "$op")")" w
+	DPL_PARTICIPANT=w expect 5 dpl-log x
+	refused dpl-log 'has failed: v died'
 }
 
 # --- dpl-create and dpl-join with --keep ---

@@ -83,8 +83,11 @@ mounted() {
 	kill -9 "$pid"
 	ended "$pid"
 	expect 5 unshare -T --monotonic 100000 --boottime 100000 dpl-beat --json -p inside
-	holds '.people[1:] | map(.liveness) == ["dead", "dead", "alive"]'
-	is "$(deaths)" 2
+	# With that it has ended: of those who lived nobody says so any more.
+	holds '.state == "failed" and .staleParticipants == ["default", "given"]'
+	holds '.people[1:] | map(.liveness) == ["dead", "dead", null]'
+	is "$(jq -r 'select(.event == "crash.detected") | .participantId' "$(journal "$op")" | paste -sd ' ')" 'default given'
+	settled
 }
 
 @test "another PID namespace: a lease goes by its time alone" {
@@ -217,13 +220,15 @@ mounted() {
 	expect 5 dpl-beat -v
 	is "$(deaths)" 1
 	# And the other way round.
+	quick_operation
 	idler
 	dpl-join -qp v --pid "$pid"
 	keeper=$(dpl-beat --keep --pid "$pid" -p v)
-	expect 5 unshare -T --monotonic 100000 --boottime 100000 dpl-beat --json
+	expect 0 unshare -T --monotonic 100000 --boottime 100000 dpl-beat --json
 	holds '.people[-1] | .participantId == "v" and .liveness == "alive" and .beatAgeMs < 5000'
 	kill -9 "$pid"
 	wait_for '[ "$(deaths v)" = 1 ]'
+	wait_for settled
 }
 
 @test "a keeper in another PID namespace: its lock is seen, and its death" {
@@ -337,19 +342,19 @@ mounted() {
 		dpl-beat -p v --progress 1 2>err || status=$?
 		echo "progress $status $(grep -c 'No space left' err)"
 		beatfile "$beats/p-v" | grep -o 'monoAge=[0-9]*'
+		status=0
+		dpl-beat --keep --pid $$ >/dev/null 2>&1 || status=$?
+		echo "keep $status"
 		beatfile "$beats/p-w" age=30000
 		status=0
 		dpl-beat -v >/dev/null || status=$?
 		echo "beat $status"
-		grep -c crash.detected "$DPL_LEDGER/$op/journal.jsonl"
-		status=0
-		dpl-beat --keep --pid $$ >/dev/null 2>&1 || status=$?
-		echo "keep $status"
+		cat "$DPL_LEDGER"/{,backup/}"$op"/journal.jsonl 2>/dev/null | grep -o 'crash.detected\|operation.failed\|operation.archived' | paste -sd ' '
 	END
 	status=0
 	mounted bash inside >said 2>&1 || status=$?
 	[ "$status" -ne 77 ] || skip 'tmpfs cannot be mounted here'
-	has "$(<said)" running 'progress 9 1' 'beat 5' $'\n1\n'
+	has "$(<said)" running 'progress 9 1' 'beat 5' 'crash.detected operation.failed operation.archived'
 	[ "$(sed -n 's/^log //p' said)" -lt 300 ]
 	[ "$(sed -n 's/^monoAge=//p' said)" -lt 20000 ]
 	# Its file is there already and needs no more room.

@@ -72,9 +72,9 @@ died() {
 		'stopped      1 call: 1 after a death' \
 		'  call_bob_2_bbbb  bob  after 14.0 s  somebody died: worker (compress c.txt)' \
 		'cleanup      epoch 1 by alice (pid 50 on box): call_worker_1_aaaa crashed; taken over: epoch 2 by carol (pid 60 on box): the coordinator was gone; answered: bob' \
-		'resources    1 removed (17 files and folders), 1 gone before, 1 still there, 1 failed to be removed, 1 left alone, of 5' \
+		'resources    1 removed (17 names in all), 1 gone before, 1 still there, 1 failed to be removed, 1 left alone, of 5' \
 		'  2  /srv/cache  of worker  left: it is not what was registered' \
-		"pending      dpl-cleanup $op removes them" '  4  /scratch/x               of bob  elsewhere, on node7' \
+		"pending      dpl-cleanup $op tries again" '  4  /scratch/x               of bob  elsewhere: it is on another host, node7' \
 		'  5  command: docker rm -f x  of bob  failed: exit status 1' \
 		'ended        2026-11-22T14:30:23.000Z, after 23.0 s, by carol: call_worker_1_aaaa of worker died' \
 		'log          the last 1 of 1' '  2026-11-22T14:30:11.000Z [warning] worker: disk is slow'
@@ -270,6 +270,41 @@ begin_again() {
 	has "$output" 'why          boss aborted it: wrong branch' 'aborted by   boss, at ' 'stopped      1 call: 1 after the abort' '  work  me '
 	expect 0 dpl-show --why -o "$op" work
 	has "$output" 'why          aborted: wrong branch' 'after        the abort by boss, at '
+}
+
+@test "a contained crash is no reason to worry, and its fallback was taken" {
+	begin
+	say alice call.started '"callId":"call_alice_1_aaaa","sessionId":1,"held":true,"failOnCrash":false,"fallback":"42"'
+	say alice call.crashed '"callId":"call_alice_1_aaaa","participantId":"alice","evidence":"its lock has fallen","result":"42"'
+	say alice operation.completed
+	say alice operation.archived
+	expect 0 dpl-show --why "$op"
+	has "$output" 'why          nothing is wrong: alice completed it' 'failed       1 call' 'crashed (contained): its lock has fallen'
+	lacks "$output" 'died first'
+	expect 0 dpl-show --why -o "$op" call_alice_1_aaaa
+	has "$output" 'state        crashed' 'why          its lock has fallen' 'fallback     contained, its fallback was taken: 42'
+}
+
+@test "a worker is killed, and dpl-cleanup does the rest" {
+	op=$(dpl-create)
+	export DPL_OPERATION=$op
+	dpl-join -qp worker
+	in_background dpl-call -qp worker --id doomed -- sh -c 'dpl-temp make; dpl-temp add --command "exit 3"; touch ready; sleep 1000' >made
+	wait_for '[ -e ready ]'
+	kill -KILL "$pid"
+	expect 1 dpl-cleanup -q
+	[ ! -e "$(head -n 1 made)" ]
+	expect 0 dpl-show --why
+	has "$output" 'state        failed, not archived' 'why          call doomed of worker died: ' 'cleanup      epoch 1 by me (pid ' \
+		'resources    1 removed (1 name in all), 1 failed to be removed, of 2' "pending      dpl-cleanup $op tries again" \
+		'  2  command: exit 3  of worker  failed: exit status 3' 'ended        '
+	expect 0 dpl-show --why -o "$op" doomed
+	has "$output" 'resources    1 removed, 1 failed to be removed, of 2' 'command: exit 3'
+	expect 0 dpl-cleanup -q --forget
+	expect 0 dpl-show --why
+	has "$output" 'state        failed' 'not removed  these are left, and nobody will remove them' '  2  command: exit 3  of worker  forgotten'
+	lacks "$output" 'pending  '
+	lacks "$output" 'not archived'
 }
 
 @test "what nobody has recorded yet: a supervisor that hangs, one that is dead" {

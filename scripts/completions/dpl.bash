@@ -38,7 +38,7 @@ _dpl_ids() {
 			[[ ${value:0:2} != \~/ ]] || value=$HOME/${value:2}
 			options+=(-C "$value")
 			;;
-		-o | --operation) [[ $1 != dpl-call ]] || options+=(-o "$value") ;;
+		-o | --operation) [[ $1 != dpl-call && $1 != dpl-temp ]] || options+=(-o "$value") ;;
 		esac
 	done
 	command "$@" "${options[@]}" 2>/dev/null
@@ -70,7 +70,7 @@ _dpl_offer() {
 _dpl_value() {
 	local ids
 	case $1 in
-	LEDGER)
+	LEDGER | FOLDER)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		;;
@@ -86,6 +86,11 @@ _dpl_value() {
 		# --id makes a new one.
 		[[ $2 != --id ]] || return
 		mapfile -t ids < <(_dpl_ids dpl-call list -q)
+		_dpl_offer "${ids[@]}"
+		;;
+	RESOURCE)
+		# The paths among them; commands are removed by their number.
+		mapfile -t ids < <(_dpl_ids dpl-temp list -q | grep '^/')
 		_dpl_offer "${ids[@]}"
 		;;
 	LEVEL) _dpl_offer debug info warning error ;;
@@ -130,9 +135,12 @@ _dpl() {
 		fi
 		tool=dpl-${words[1]} first=2
 	fi
-	if [[ $tool == dpl-call ]]; then
-		if [[ $COMP_CWORD == "$first" && $cur != -* ]]; then
-			_dpl_offer run start end fail list -- --help --version
+	if [[ $tool == dpl-call || $tool == dpl-temp ]]; then
+		if [[ $COMP_CWORD == "$first" && ($cur != -* || $tool == dpl-temp) ]]; then
+			case $tool in
+			dpl-call) _dpl_offer run start end fail list -- --help --version ;;
+			dpl-temp) _dpl_offer make add remove list --help --version ;;
+			esac
 			return
 		fi
 		# Options alone are those of run.
@@ -198,8 +206,14 @@ _dpl() {
 		fi
 		;;
 	dpl-watch-) _dpl_value OPERATION '' ;;
+	dpl-cleanup-) _dpl_value OPERATION '' ;;
 	dpl-call-end | dpl-call-fail) _dpl_value CALL '' ;;
+	dpl-temp-add)
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		;;
+	dpl-temp-remove) _dpl_value RESOURCE '' ;;
 	esac
 }
 
-complete -F _dpl dpl dpl-abort dpl-batch dpl-beat dpl-call dpl-complete dpl-create dpl-join dpl-leave dpl-log dpl-show dpl-watch
+complete -F _dpl dpl dpl-abort dpl-batch dpl-beat dpl-call dpl-cleanup dpl-complete dpl-create dpl-join dpl-leave dpl-log dpl-show dpl-temp dpl-watch

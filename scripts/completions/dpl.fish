@@ -17,7 +17,7 @@ function __dpl_options -a tool verb
             long = option; sub(/[= ].*/, "", long)
             value = option; if (!sub("^" long "=", "", value)) value = ""; sub(/ .*/, "", value)
             about = option; sub(/^[^ ]* */, "", about)
-            if (verb == "" || long ~ /^(help|version)$/ || index(synopsis, "[--" long "]") || index(synopsis, "[--" long " ") ||
+            if (verb == "" || long ~ /^(help|version)$/ || index(synopsis, "[--" long "]") || index(synopsis, "[--" long " ") || index(synopsis, " --" long " ") ||
                 letter != "" && match(synopsis, "[[ ]-[a-zA-Z]*" letter "[a-zA-Z]*[] ]"))
                 print letter "|" long "|" value "|" about
         }'
@@ -36,9 +36,9 @@ function __dpl_ids
             case '--ledger=*'
                 set -a options -C (string replace -r '^--ledger=' '' -- $tokens[$i])
             case -o --operation
-                test $argv[1] = dpl-call; and set -a options -o $value
+                contains $argv[1] dpl-call dpl-temp; and set -a options -o $value
             case '--operation=*'
-                test $argv[1] = dpl-call; and set -a options -o (string replace -r '^--operation=' '' -- $tokens[$i])
+                contains $argv[1] dpl-call dpl-temp; and set -a options -o (string replace -r '^--operation=' '' -- $tokens[$i])
         end
     end
     command $argv $options 2>/dev/null
@@ -47,6 +47,11 @@ end
 function __dpl_operations -a which
     printf '%s\n' @ @@
     __dpl_ids dpl-show $which
+end
+
+# The paths among the temp resources; commands are removed by their number.
+function __dpl_resources
+    __dpl_ids dpl-temp list -q | string match -r '^/.*'
 end
 
 # What dpl-show is about: with --why a call, where the line has the operation already.
@@ -59,7 +64,7 @@ function __dpl_shown
     end
 end
 
-# The subcommand of dpl-call that the line has, or none; options alone are those of run.
+# The subcommand of dpl-call or dpl-temp that the line has, or none; options alone are those of run.
 function __dpl_call_is
     set -l tokens (commandline -opc)
     set -l verb "$tokens[2]"
@@ -103,7 +108,7 @@ function __dpl_register -a tool verb
         test -z "$part[3]"; or set -a spec -x
         switch "$part[2]-$part[3]"
             case 'id-*'
-            case '*-LEDGER'
+            case '*-LEDGER' '*-FOLDER'
                 set -a spec -a '(__fish_complete_directories)'
             case '*-OPERATION'
                 set -l which -q
@@ -131,12 +136,13 @@ complete -c dpl -n 'test (count (commandline -opc)) = 2; and __dpl_call_is help'
 complete -c dpl -n 'test (count (commandline -opc)) = 2; and __dpl_call_is help' -a agents -d 'a short guide for AI agents'
 complete -c dpl -n 'test (count (commandline -opc)) -gt 1; and not __dpl_call_is help' -a '(__dpl_delegate)'
 
-for tool in abort batch beat complete create join leave log show watch
+for tool in abort batch beat cleanup complete create join leave log show watch
     complete -c dpl-$tool -f
     __dpl_register dpl-$tool ''
 end
 complete -c dpl-show -a '(__dpl_shown)'
 complete -c dpl-watch -a '(__dpl_operations -q)'
+complete -c dpl-cleanup -a '(__dpl_operations -q)'
 
 complete -c dpl-call -f
 complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a run -d 'run a command as a call'
@@ -149,3 +155,14 @@ for verb in run start end fail list
 end
 complete -c dpl-call -n '__dpl_call_is run; and __dpl_has_command' -a '(__dpl_command)'
 complete -c dpl-call -n '__dpl_call_is end fail' -a '(__dpl_ids dpl-call list -q)'
+
+complete -c dpl-temp -f
+complete -c dpl-temp -n 'test (count (commandline -opc)) = 1' -a make -d 'make a file and print its path'
+complete -c dpl-temp -n 'test (count (commandline -opc)) = 1' -a add -d 'register what is there'
+complete -c dpl-temp -n 'test (count (commandline -opc)) = 1' -a remove -d 'do away with it now'
+complete -c dpl-temp -n 'test (count (commandline -opc)) = 1' -a list -d 'show what is registered'
+for verb in make add remove list
+    __dpl_register dpl-temp $verb
+end
+complete -c dpl-temp -n '__dpl_call_is add' -F
+complete -c dpl-temp -n '__dpl_call_is remove' -a '(__dpl_resources)'

@@ -2,7 +2,7 @@
 # beat.bash - what the tests of beats, keepers and liveness share; loaded after helper.bash
 # shellcheck disable=SC2016,SC2034,SC2154 # jq's $; the tests read what is set here, and helper.bash sets the rest
 
-PATH=$BUILD/tools:$PATH
+PATH=$PATH:$BUILD/tools # behind: one of them is called rm
 
 # quick_operation [OPTION ...]: an operation of this shell that beats every 100 ms, whose held ones hang after 500.
 quick_operation() {
@@ -10,6 +10,26 @@ quick_operation() {
 	op=$(dpl-create --beat 100ms --jitter 20ms --stale 500ms --pid "$shell" "$@") || return
 	export DPL_OPERATION=$op
 	ops=$ledger/$op
+}
+
+# hold_up: a keeper of `mute` holds its name and is stopped, and the window is an hour: the operation cannot end, whoever dies.
+# The test's operation must be one of `quick_operation --window 1h`.
+hold_up() {
+	in_background sleep 1000
+	dpl-join -qp mute --keep="$pid" || return
+	mute=$(beatfile "$ops/beats/p-mute" | sed 's/.* pid=\([0-9]*\) .*/\1/')
+	kill -STOP "$mute"
+	wait_for 'grep -q "^State:.T" "/proc/$mute/status"'
+}
+
+# let_go: it may end; mute is no more.
+let_go() {
+	! is_keeper "$mute" || kill -9 "$mute"
+}
+
+# settled: the operation has failed, and is in backup/.
+settled() {
+	[ ! -e "$ledger/$op" ] && [ "$(last_entry "$op" .event)" = operation.archived ]
 }
 
 # short_lease MS: the ttl that nobody asked for, which is 15 minutes, ends after so much.

@@ -341,8 +341,8 @@ unknown_events_are_kept_and_skipped(void)
 	p.seq++;
 	pen_plain(&p, "other", EVENT_CALL_QUEUED);
 	pen_plain(&p, "other", EVENT_PROGRESS);
-	pen_plain(&p, "other", EVENT_RESOURCE_ADDED);
-	pen_plain(&p, "other", EVENT_CLEANUP_STARTED);
+	pen_plain(&p, "other", EVENT_RESOURCE_MADE);
+	pen_plain(&p, "other", EVENT_CLEANUP_DONE);
 	struct op op = folded(&p, true, FOLD_OK);
 	CHECK_INT(op.h.seq, 6);
 	CHECK_INT(op.h.offset, p.text.n);

@@ -370,12 +370,12 @@ what_is_protected(void)
 	/* The working folder. */
 	int here = open(".", O_RDONLY | O_DIRECTORY);
 	CHECK_INT(chdir(at("b/c")), 0);
-	check_refused(at("b"), &rules, "working folder");
-	CHECK_INT(remove_now("b"), REMOVE_FAILED);
+	CHECK_INT(remove_refused(at("b"), &rules, &why), -1);
+	CHECK(strstr(why.text, "working folder"));
+	CHECK_INT(remove_now("b"), REMOVE_DONE);
 	CHECK_INT(fchdir(here), 0);
 	close(here);
 	CHECK_INT(remove_now("a"), REMOVE_DONE);
-	CHECK_INT(remove_now("b"), REMOVE_DONE);
 	CHECK_INT(remove_now("to-b"), REMOVE_DONE);
 }
 
@@ -597,19 +597,32 @@ permissions(void)
 
 /* --- races --- */
 
-/* An attacker swaps two names as fast as it can, until it is killed; how often it could. */
+enum { PAIRS = 50 };
+
+/* An attacker swaps a0 with b0, a1 with b1 … as fast as it can, until it is killed; how often it could. */
 static long *swaps;
 
 static pid_t
-attack(const char *dir, const char *a, const char *b)
+attack(const char *dir, int pairs)
 {
 	pid_t pid = fork();
 	if (pid)
 		return pid;
 	for (;;) {
 		int fd = open(dir, O_PATH | O_DIRECTORY);
-		while (fd >= 0 && syscall(SYS_renameat2, fd, a, fd, b, EXCHANGE) == 0)
-			++*swaps;
+		bool any = fd >= 0;
+		while (any) {
+			any = false;
+			for (int i = 0; i < pairs; i++) {
+				char a[20], b[20];
+				snprintf(a, sizeof a, "a%d", i);
+				snprintf(b, sizeof b, "b%d", i);
+				if (syscall(SYS_renameat2, fd, a, fd, b, EXCHANGE) == 0) {
+					++*swaps;
+					any = true;
+				}
+			}
+		}
 		if (fd >= 0)
 			close(fd);
 	}
@@ -629,22 +642,26 @@ static void
 swapped_by_an_attacker(void)
 {
 	int rounds = 0, done = 0;
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s", at("race/a0"));
 	make_outside();
 	swaps = mmap(NULL, sizeof *swaps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	CHECK(swaps != MAP_FAILED);
-	pid_t inner = attack(at("race/tree"), "sub", "link");
-	pid_t outer = attack(at("race"), "tree", "other");
+	pid_t inner = attack(path, PAIRS), outer = attack(at("race"), 1);
 	for (int64_t end = clock_mono_ms() + RACE_MS; clock_mono_ms() < end; rounds++) {
 		make_folder("making");
-		make_folder("making/tree");
-		make_folder("making/tree/sub");
-		make_file("making/tree/sub/kept");
-		make_file("making/tree/kept");
-		CHECK_INT(symlink("../../outside", at("making/tree/link")), 0);
-		CHECK_INT(symlink("../outside", at("making/other")), 0);
-		struct remove_order o = order(at("making/tree"));
-		char path[PATH_MAX];
-		snprintf(path, sizeof path, "%s", at("race/tree"));
+		make_folder("making/a0");
+		for (int i = 0; i < PAIRS; i++) {
+			char name[40];
+			snprintf(name, sizeof name, "making/a0/a%d", i);
+			make_folder(name);
+			snprintf(name, sizeof name, "making/a0/a%d/kept", i);
+			make_file(name);
+			snprintf(name, sizeof name, "making/a0/b%d", i);
+			CHECK_INT(symlink("../../outside", at(name)), 0);
+		}
+		CHECK_INT(symlink("../outside", at("making/b0")), 0);
+		struct remove_order o = order(at("making/a0"));
 		o.path = path;
 		CHECK_INT(rename(at("making"), at("race")), 0);
 		for (int i = 0; i < 30; i++)
@@ -662,7 +679,7 @@ swapped_by_an_attacker(void)
 	waitpid(inner, NULL, 0);
 	waitpid(outer, NULL, 0);
 	printf("# %d trees, %d deleted as ordered, %ld swaps\n", rounds, done, *swaps);
-	CHECK(rounds > 20);
+	CHECK(rounds > 5);
 	CHECK(*swaps > 100);
 	munmap(swaps, sizeof *swaps);
 	CHECK_INT(remove_now("outside"), REMOVE_DONE);
@@ -753,9 +770,14 @@ int
 main(void)
 {
 	const char *tmp = getenv("TMPDIR");
-	char made[PATH_MAX];
-	snprintf(made, sizeof made, "%s/remove.XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	if (!mkdtemp(made) || !realpath(made, top))
+	char made[PATH_MAX] = "/dev/shm/remove.XXXXXX";
+	/* On ext4, where much was deleted, each new file may take a millisecond; tests/remove.bats runs there. */
+	if (!mkdtemp(made)) {
+		snprintf(made, sizeof made, "%s/remove.XXXXXX", tmp && *tmp ? tmp : "/tmp");
+		if (!mkdtemp(made))
+			return 1;
+	}
+	if (!realpath(made, top))
 		return 1;
 	RUN(paths_as_they_must_be);
 	RUN(each_kind_is_identified_and_deleted);

@@ -1,10 +1,10 @@
-/* rm - remove one path as dpl removes what was registered
+/* removing - remove one path as dpl removes what was registered
  *
- *	rm identify PATH
+ *	removing identify PATH
  *		Prints `TYPE DEVICE INODE BIRTH`; BIRTH is SECONDS.NANOSECONDS, or - where the filesystem has none.
- *	rm refused [-l LEDGER] PATH
+ *	removing refused [-l LEDGER] PATH
  *		Prints why the path is protected, and exits 8 then.
- *	rm remove [-bmn] [-a ADDED] [-c CALLS] [-i IDENTITY] [-l LEDGER] [-t LIMIT] [-u UID] PATH
+ *	removing remove [-bmn] [-a ADDED] [-c CALLS] [-i IDENTITY] [-l LEDGER] [-t LIMIT] [-u UID] PATH
  *		Prints `RESULT ENTRIES REASON`, and exits with the number of the result.  The identity is the one that the path
  *		has now, or -i as `identify` printed it; `-i -`: none.  -b: another boot; -m: made by dpl-temp; -n: by name; -a: registered at
  *		that time (ms); -t: ms; -c: told to stop when asked that often; -u: whose the ledger is, else who runs this. */
@@ -18,12 +18,12 @@
 #include "num.h"
 #include "remove.h"
 
-static const char *const results[] = {"done", "gone", "left", "failed", "stopped"};
+static const char *const results[] = {"removed", "gone", "left", "failed", "stopped"};
 
 static _Noreturn void
 misuse(const char *what)
 {
-	fprintf(stderr, "rm: %s; see the comment at the head of rm.c\n", what);
+	fprintf(stderr, "removing: %s; see the comment at the head of removing.c\n", what);
 	exit(125);
 }
 
