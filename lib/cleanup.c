@@ -298,15 +298,14 @@ follow_crash(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *w
 		c->removal.busy = true;
 		return rc;
 	}
-	if (!c->removal.look && !is_coordinator(j) && is_inner(j, c)) {
-		rc = remove_fresh(j, c, 0, why);
-		c->removal.busy = true;
-		return rc;
-	}
 	why->code = ERR_NONE;
-	if (!c->removal.look && c->drive && !is_coordinator(j) && (rc = take_over(j, c, why)) <= 0) {
+	if (!c->removal.look && c->drive && !is_coordinator(j)) {
 		c->removal.busy = true;
-		return rc < 0 ? -1 : 1;
+		if (is_inner(j, c))
+			return remove_fresh(j, c, 0, why);
+		if ((rc = take_over(j, c, why)) <= 0)
+			return rc < 0 ? -1 : 1;
+		c->removal.busy = false;
 	}
 	if (is_coordinator(j) && clock_mono_ms() < c->look_ms && clock_mono_ms() < j->window_end_ms && (c->waiting = held_calls(j, c)) > 0)
 		return remove_fresh(j, c, 1, why);
@@ -325,7 +324,7 @@ follow_crash(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *w
 		c->removal.busy = true;
 		if (c->drive) /* fenced meanwhile */
 			return 1;
-		if (c->waiting) /* one of them becomes it */
+		if (c->waiting || is_inner(j, c)) /* another becomes it */
 			return 0;
 		if ((rc = take_over(j, c, why)) <= 0)
 			return rc < 0 ? -1 : 1;
@@ -341,12 +340,11 @@ follow_crash(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *w
 	}
 	if (c->ending && late < LOOK_GRACE_MS + STOPPED_EXTRA_MS)
 		return 1;
-	/* Who removes already, since before we became the coordinator, may run an undo command, which must not be run twice; or it is
-	 * stopped: it is fenced then, and not waited for longer than such a command may take. */
+	/* Who removes already, while it was running, may be stopped: it is fenced then, and not waited for long. */
 	int fd = removal_lock(j, end_ms, why);
 	if (fd == -1)
 		return -1;
-	if (fd == -2 && late < RESOURCE_COMMAND_MS + STOPPED_EXTRA_MS)
+	if (fd == -2 && late < LOOK_GRACE_MS + STOPPED_EXTRA_MS)
 		return 1;
 	c->removal.left_over = 0;
 	rc = removal_all(j, &c->removal, true, &fenced, why);
@@ -381,8 +379,7 @@ cleanup_run(struct journal *j, struct cleanup *c, struct why *why)
 	for (int pause = 1;; pause *= 2) {
 		int rc = step(j, c, end, why), most = c->waiting && is_coordinator(j) ? PAUSE_HELD_MS : PAUSE_MOST_MS;
 		if (rc > 0 && clock_mono_ms() < end) {
-			if (pause > most)
-				pause = most;
+			pause = pause < most ? pause : most;
 			usleep((useconds_t)pause * 1000);
 			continue;
 		}

@@ -35,11 +35,11 @@ struct cleanup {
 /* Whether there is anything to do: somebody died, or a resource is nobody's. */
 bool cleanup_is_due(const struct op *op);
 
-/* Why the operation fails, "worker died: …", as the first uncontained death in its journal has it; nothing where there was none. */
-void cleanup_reason(struct journal *j, struct buf *reason);
-
 /* Whether somebody died, and held calls run whose supervisors have heard of it or will: one of them does the rest. */
 bool cleanup_is_shared(const struct op *op);
+
+/* Why the operation fails, "worker died: …", as the first uncontained death in its journal has it; nothing where there was none. */
+void cleanup_reason(struct journal *j, struct buf *reason);
 
 /* Go on with it, as far as that goes within the patience.  Afterwards j->op tells how far that was: it may have ended, and be
  * archived but for the move.  0, or -1 with `why`. */
