@@ -196,19 +196,22 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 	return rc;
 }
 
-/* Its real path, without the operation's folder at the end. */
-static void
-ledger_path(const struct journal *j, char path[PATH_MAX])
+/* Its real path, without the operation's folder at the end.  0, or -1 with `why`. */
+static int
+ledger_path(const struct journal *j, char path[PATH_MAX], struct why *why)
 {
 	char link[40];
 	snprintf(link, sizeof link, "/proc/self/fd/%d", j->dir);
 	ssize_t n = readlink(link, path, PATH_MAX - 1);
-	path[n < 0 ? 0 : n] = '\0';
+	if (n < 0)
+		return why_errno(why, "the path of %s", j->path.p);
+	path[n] = '\0';
 	for (int i = 0; i < 2; i++) {
 		char *slash = strrchr(path, '/');
 		if (slash && (i == 0 || strcmp(slash, "/backup") == 0))
 			*slash = '\0';
 	}
+	return 0;
 }
 
 /* Newest first, those that are due, or `all`.  0, or -1 with `why`. */
@@ -219,7 +222,8 @@ removal_all(struct journal *j, struct removal *c, bool all, bool *fenced, struct
 	struct work m = {.j = j, .c = c, .epoch = j->op.h.epoch};
 	struct buf ids = {0};
 	int rc = 0;
-	ledger_path(j, ledger);
+	if (ledger_path(j, ledger, why) < 0)
+		return -1;
 	m.order = (struct resource_order){.operation = j->op.h.id, .ledger = ledger, .limit_ms = c->limit_ms, .look = c->look, .go_on = go_on, .arg = &m};
 	for (uint32_t i = 0; i < j->op.resources.n; i++) {
 		const struct op_resource *r = table_at(&j->op.resources, i);
@@ -308,8 +312,10 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 		why_set(why, ERR_BUSY, "another removes temp resources of %s", j->op.h.id);
 	if (fd < 0)
 		return -1;
-	if (journal_refresh(j, why) == 0 && (o = op_resource(&j->op, id)) && (rc = resource_load(j, o, &r, why)) == 0) {
-		ledger_path(j, ledger);
+	rc = journal_refresh(j, why);
+	if (rc == 0 && !(o = op_resource(&j->op, id)))
+		rc = why_set(why, ERR_NO_RESOURCE, "no temp resource %llu in %s", (unsigned long long)id, j->op.h.id);
+	else if (rc == 0 && (rc = ledger_path(j, ledger, why)) == 0 && (rc = resource_load(j, o, &r, why)) == 0) {
 		m.epoch = j->op.h.epoch;
 		m.order = (struct resource_order){.operation = j->op.h.id, .ledger = ledger, .limit_ms = REMOVAL_LIMIT_MS, .go_on = go_on, .arg = &m};
 		if (keep)
@@ -320,8 +326,6 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 			*result = resource_remove(j, &r, &m.order, &entries, reason, size);
 		if (rc == 0 && *result != RESOURCE_HERE)
 			rc = pay(&m, record(&m, by, &r, *result, reason, entries, why), why);
-	} else if (rc == 0 || !o) {
-		rc = why_set(why, ERR_NO_RESOURCE, "no temp resource %llu in %s", (unsigned long long)id, j->op.h.id);
 	}
 	resource_free(&r);
 	close(fd);
