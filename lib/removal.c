@@ -75,6 +75,7 @@ struct work {
 	struct removal *c;
 	uint64_t epoch;          /* as it was when this began: a newer one fences us */
 	bool fenced;
+	bool owed;               /* results that are not flushed yet */
 	struct resource_order order;
 };
 
@@ -115,7 +116,22 @@ put_result(struct journal *j, const char *by, const struct resource *r, enum res
 	journal_entry_end(j);
 }
 
-/* Append what became of it.  0, also where another was first; -1 with `why`. */
+/* Flush the results that were not.  `rc`, or -1 with `why`. */
+static int
+pay(struct work *m, int rc, struct why *why)
+{
+	struct why later;
+	m->j->owed |= m->owed && m->j->o.sync;
+	m->owed = false;
+	if (journal_flush(m->j, &later) < 0 && later.code != ERR_NOT_DURABLE && rc == 0) {
+		*why = later;
+		return -1;
+	}
+	return rc;
+}
+
+/* Append what became of it.  0, also where another was first; -1 with `why`.  A flush takes longer than to remove a file: results
+ * that could be lost with the power, since what they tell of would be found gone, have one together (pay). */
 static int
 record(struct work *m, const char *by, const struct resource *r, enum resource_result result, const char *reason, uint64_t entries, struct why *why)
 {
@@ -129,7 +145,14 @@ record(struct work *m, const char *by, const struct resource *r, enum resource_r
 		return 0;
 	}
 	put_result(j, by, r, result, reason, entries, j->drive >= 0 ? j->epoch : 0);
-	return removal_commit(j, why);
+	bool later = r->kind != RESOURCE_COMMAND && (result == RESOURCE_REMOVED || result == RESOURCE_GONE);
+	j->pending_flush |= !later;
+	m->owed |= later;
+	if (!later)
+		return removal_commit(j, why);
+	int rc = journal_commit(j, why);
+	journal_unlock(j); /* also where flushes are deferred */
+	return rc;
 }
 
 static int
@@ -173,19 +196,22 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 	return rc;
 }
 
-/* Its real path, without the operation's folder at the end. */
-static void
-ledger_path(const struct journal *j, char path[PATH_MAX])
+/* Its real path, without the operation's folder at the end.  0, or -1 with `why`. */
+static int
+ledger_path(const struct journal *j, char path[PATH_MAX], struct why *why)
 {
 	char link[40];
 	snprintf(link, sizeof link, "/proc/self/fd/%d", j->dir);
 	ssize_t n = readlink(link, path, PATH_MAX - 1);
-	path[n < 0 ? 0 : n] = '\0';
+	if (n < 0)
+		return why_errno(why, "the path of %s", j->path.p);
+	path[n] = '\0';
 	for (int i = 0; i < 2; i++) {
 		char *slash = strrchr(path, '/');
 		if (slash && (i == 0 || strcmp(slash, "/backup") == 0))
 			*slash = '\0';
 	}
+	return 0;
 }
 
 /* Newest first, those that are due, or `all`.  0, or -1 with `why`. */
@@ -196,7 +222,8 @@ removal_all(struct journal *j, struct removal *c, bool all, bool *fenced, struct
 	struct work m = {.j = j, .c = c, .epoch = j->op.h.epoch};
 	struct buf ids = {0};
 	int rc = 0;
-	ledger_path(j, ledger);
+	if (ledger_path(j, ledger, why) < 0)
+		return -1;
 	m.order = (struct resource_order){.operation = j->op.h.id, .ledger = ledger, .limit_ms = c->limit_ms, .look = c->look, .go_on = go_on, .arg = &m};
 	for (uint32_t i = 0; i < j->op.resources.n; i++) {
 		const struct op_resource *r = table_at(&j->op.resources, i);
@@ -214,7 +241,7 @@ removal_all(struct journal *j, struct removal *c, bool all, bool *fenced, struct
 	}
 	*fenced = m.fenced;
 	buf_free(&ids);
-	return rc;
+	return pay(&m, rc, why);
 }
 
 /* Whether one is due that nobody has tried to remove yet. */
@@ -285,8 +312,10 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 		why_set(why, ERR_BUSY, "another removes temp resources of %s", j->op.h.id);
 	if (fd < 0)
 		return -1;
-	if (journal_refresh(j, why) == 0 && (o = op_resource(&j->op, id)) && (rc = resource_load(j, o, &r, why)) == 0) {
-		ledger_path(j, ledger);
+	rc = journal_refresh(j, why);
+	if (rc == 0 && !(o = op_resource(&j->op, id)))
+		rc = why_set(why, ERR_NO_RESOURCE, "no temp resource %llu in %s", (unsigned long long)id, j->op.h.id);
+	else if (rc == 0 && (rc = ledger_path(j, ledger, why)) == 0 && (rc = resource_load(j, o, &r, why)) == 0) {
 		m.epoch = j->op.h.epoch;
 		m.order = (struct resource_order){.operation = j->op.h.id, .ledger = ledger, .limit_ms = REMOVAL_LIMIT_MS, .go_on = go_on, .arg = &m};
 		if (keep)
@@ -296,9 +325,7 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 		else
 			*result = resource_remove(j, &r, &m.order, &entries, reason, size);
 		if (rc == 0 && *result != RESOURCE_HERE)
-			rc = record(&m, by, &r, *result, reason, entries, why);
-	} else if (rc == 0 || !o) {
-		rc = why_set(why, ERR_NO_RESOURCE, "no temp resource %llu in %s", (unsigned long long)id, j->op.h.id);
+			rc = pay(&m, record(&m, by, &r, *result, reason, entries, why), why);
 	}
 	resource_free(&r);
 	close(fd);

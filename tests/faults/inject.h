@@ -48,7 +48,9 @@ struct watcher {
 
 struct outcome {
 	int status;           /* of process 0: its exit status, or 128 + the signal */
-	bool reached;         /* the fault took place */
+	bool reached;         /* the fault took place … */
+	const char *name;     /* … in a call of this name, whose first argument was this */
+	uint64_t first;
 	bool hung;            /* it did not end within the limit, and was killed */
 };
 
