@@ -200,6 +200,9 @@ archive_move(struct store *s, struct journal *j, struct why *why)
 	const char *id = j->op.h.id;
 	char to[ID_OPERATION_MAX + 16];
 	struct stat st;
+	/* Of many who are at the end together one moves it. */
+	if (fstatat(s->dir, id, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		return 0;
 	/* Who finishes another's work does not know whether the end is on disk; it must be, before the move. */
 	if (s->o.sync && j->flushed < j->op.h.offset && fdatasync(j->fd) < 0)
 		return why_errno(why, "flush %s", j->path.p);

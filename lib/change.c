@@ -162,6 +162,9 @@ tidy_up(struct change *c)
 	if (c->line.n && !entry_parse(c->line.p, c->line.n, &e))
 		slice_copy(e.by, by, sizeof by);
 	struct cleanup all = {.removal = {.by = change_by(c, by), .limit_ms = REMOVAL_LIMIT_MS, .retry = true}, .patience_ms = SETTLE_PATIENCE_MS};
+	/* Of many supervisors that a death ends each would look at all the others, before one of them coordinates. */
+	if (c->r->v->hold && cleanup_is_shared(&c->j->op))
+		return;
 	if (!c->thorough || (c->j->op.h.crashes && !op_has_ended(&c->j->op)))
 		settle_briefly(c->r, c->j, all.removal.by);
 	else if (settle(c->r, c->j, &all) < 0)

@@ -15,6 +15,8 @@
 
 enum {
 	PAUSE_MOST_MS = 20,      /* between two looks at what is waited for */
+	PAUSE_HELD_MS = 5,       /* … where reading what came to the journal is enough */
+	LOOK_MS = 20,            /* a coordinator that waits for answers looks whether those who owe them live */
 	STOPPED_EXTRA_MS = 2000, /* behind the window, for what is killed to be gone */
 	SILENT_MS = 300000,      /* a coordinator that is not stopped and does nothing for so long is replaced */
 };
@@ -27,20 +29,40 @@ cleanup_is_due(const struct op *op)
 	return (op->h.state < OP_COMPLETED && op->h.crashes) || (op->resources.n > op->resources.gone && op_due(op));
 }
 
+bool
+cleanup_is_shared(const struct op *op)
+{
+	bool held = false;
+	for (uint32_t i = 0; i < op->calls.n && !held; i++) {
+		const struct op_call *call = table_at(&op->calls, i);
+		held = !call->key.gone && call->state == CALL_RUNNING && call->held;
+	}
+	return held && op->h.crashes && op->h.state < OP_COMPLETED;
+}
+
 /* --- who is waited for --- */
+
+/* Held calls that have not ended, by the journal alone: those who died were recorded by the last look. */
+static int
+held_calls(struct journal *j, const struct cleanup *c)
+{
+	struct beat b;
+	int n = 0;
+	for (uint32_t i = 0; i < j->op.calls.n; i++) {
+		const struct op_call *call = table_at(&j->op.calls, i);
+		if (call->key.gone || call->state != CALL_RUNNING || !call->held || (c->own_call && strcmp(call->key.name, c->own_call) == 0))
+			continue;
+		n += !c->removal.look || !life_is_over(look_call(j, call, c->awake_ms, &b).life);
+	}
+	return n;
+}
 
 static int
 held_ones(struct journal *j, const struct cleanup *c)
 {
 	struct beat b;
 	char file[BEAT_FILE_MAX];
-	int n = 0;
-	for (uint32_t i = 0; i < j->op.calls.n; i++) {
-		const struct op_call *call = table_at(&j->op.calls, i);
-		if (call->key.gone || call->state != CALL_RUNNING || !call->held || (c->own_call && strcmp(call->key.name, c->own_call) == 0))
-			continue;
-		n += !life_is_over(look_call(j, call, c->awake_ms, &b).life);
-	}
+	int n = held_calls(j, c);
 	for (uint32_t i = 0; i < j->op.people.n; i++) {
 		const struct op_person *p = table_at(&j->op.people, i);
 		if (p->key.gone || !p->sessions || (j->op.h.state == OP_CLEANUP && p->answered == j->op.h.epoch) || (c->own_name && strcmp(p->key.name, c->own_name) == 0))
@@ -115,6 +137,25 @@ is_stalled(struct journal *j)
 	return stalled;
 }
 
+static bool
+is_coordinator(const struct journal *j)
+{
+	return j->drive >= 0 && j->epoch == j->op.h.epoch && j->op.h.state == OP_CLEANUP;
+}
+
+/* Whether another is the coordinator, and does its work. */
+static bool
+is_driven(struct journal *j)
+{
+	if (j->op.h.state != OP_CLEANUP || is_coordinator(j))
+		return false;
+	int fd = fsx_open(j->dir, "coordinator", O_RDWR | O_NOFOLLOW, 0);
+	bool driven = fd >= 0 && removal_is_locked(fd, j->op.h.epoch) && !is_stalled(j);
+	if (fd >= 0)
+		close(fd);
+	return driven;
+}
+
 void
 cleanup_reason(struct journal *j, struct buf *reason)
 {
@@ -178,12 +219,6 @@ take_over(struct journal *j, const struct cleanup *c, struct why *why)
 	return 1;
 }
 
-static bool
-is_coordinator(const struct journal *j)
-{
-	return j->drive >= 0 && j->epoch == j->op.h.epoch && j->op.h.state == OP_CLEANUP;
-}
-
 static void
 cancel_calls(struct journal *j, const char *by)
 {
@@ -240,14 +275,43 @@ finish(struct journal *j, const struct cleanup *c, struct why *why)
 
 /* --- all of it --- */
 
+/* What is nobody's by itself goes in any case, whoever coordinates.  `rc`, or -1. */
+static int
+remove_fresh(struct journal *j, struct cleanup *c, int rc, struct why *why)
+{
+	if (removal_is_fresh(&j->op) && removal_due(j, &c->removal, 0, why) < 0)
+		return -1;
+	return rc;
+}
+
 /* Somebody died.  1 where it is to be waited, 0 where nothing more is to be done, -1. */
 static int
 follow_crash(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *why)
 {
 	struct look l = {.by = c->removal.by, .awake_ms = c->awake_ms};
 	bool fenced = false;
+	int rc = 1;
+	/* One looks for all: that costs as much as there are who take part, and each of them comes by here. */
+	if (!c->removal.look && is_driven(j)) {
+		c->waiting = held_calls(j, c);
+		rc = remove_fresh(j, c, c->drive && !is_inner(j, c), why);
+		c->removal.busy = true;
+		return rc;
+	}
+	why->code = ERR_NONE;
+	if (!c->removal.look && c->drive && !is_coordinator(j)) {
+		c->removal.busy = true;
+		if (is_inner(j, c))
+			return remove_fresh(j, c, 0, why);
+		if ((rc = take_over(j, c, why)) <= 0)
+			return rc < 0 ? -1 : 1;
+		c->removal.busy = false;
+	}
+	if (is_coordinator(j) && clock_mono_ms() < c->look_ms && clock_mono_ms() < j->window_end_ms && (c->waiting = held_calls(j, c)) > 0)
+		return remove_fresh(j, c, 1, why);
 	if (!c->removal.look && look_over(j, &l, why) < 0)
 		return -1;
+	c->look_ms = clock_mono_ms() + LOOK_MS;
 	if (j->op.h.archived || j->op.h.state >= OP_COMPLETED)
 		return 1; /* its rest is removed in the next round */
 	c->ending = l.ending;
@@ -255,39 +319,36 @@ follow_crash(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *w
 	if (c->removal.look)
 		return removal_all(j, &c->removal, true, &fenced, why);
 	if (!is_coordinator(j)) {
-		c->removal.busy = true;
-		/* What is nobody's by itself goes in any case. */
-		if (removal_is_fresh(&j->op) && removal_due(j, &c->removal, 0, why) < 0)
+		if (remove_fresh(j, c, 0, why) < 0)
 			return -1;
 		c->removal.busy = true;
-		if (c->waiting && !c->drive)
+		if (c->drive) /* fenced meanwhile */
 			return 1;
-		if (is_inner(j, c))
+		if (c->waiting || is_inner(j, c)) /* another becomes it */
 			return 0;
-		why->code = ERR_NONE;
-		int rc = take_over(j, c, why);
-		if (rc <= 0)
+		if ((rc = take_over(j, c, why)) <= 0)
 			return rc < 0 ? -1 : 1;
 		c->removal.busy = false;
 		c->waiting = held_ones(j, c);
 	}
 	int64_t late = clock_mono_ms() - j->window_end_ms;
 	if (c->waiting && late < 0)
-		return removal_is_fresh(&j->op) && removal_due(j, &c->removal, 0, why) < 0 ? -1 : 1;
+		return remove_fresh(j, c, 1, why);
 	if (c->waiting && late < STOPPED_EXTRA_MS) {
 		stop_held(j, c);
 		return 1;
 	}
 	if (c->ending && late < LOOK_GRACE_MS + STOPPED_EXTRA_MS)
 		return 1;
-	/* Who removes already, while it was running, may be stopped: it is fenced then, and not waited for long. */
+	/* Who removes already, since before we became the coordinator, may run an undo command, which must not be run twice; or it is
+	 * stopped: it is fenced then, and not waited for longer than such a command may take. */
 	int fd = removal_lock(j, end_ms, why);
 	if (fd == -1)
 		return -1;
-	if (fd == -2 && late < LOOK_GRACE_MS + STOPPED_EXTRA_MS)
+	if (fd == -2 && late < RESOURCE_COMMAND_MS + STOPPED_EXTRA_MS)
 		return 1;
 	c->removal.left_over = 0;
-	int rc = removal_all(j, &c->removal, true, &fenced, why);
+	rc = removal_all(j, &c->removal, true, &fenced, why);
 	if (fd >= 0)
 		close(fd);
 	if (rc == 0 && !fenced)
@@ -316,9 +377,10 @@ int
 cleanup_run(struct journal *j, struct cleanup *c, struct why *why)
 {
 	int64_t end = clock_mono_ms() + c->patience_ms;
-	for (int pause = 1;; pause = pause < PAUSE_MOST_MS ? pause * 2 : PAUSE_MOST_MS) {
-		int rc = step(j, c, end, why);
+	for (int pause = 1;; pause *= 2) {
+		int rc = step(j, c, end, why), most = c->waiting && is_coordinator(j) ? PAUSE_HELD_MS : PAUSE_MOST_MS;
 		if (rc > 0 && clock_mono_ms() < end) {
+			pause = pause < most ? pause : most;
 			usleep((useconds_t)pause * 1000);
 			continue;
 		}

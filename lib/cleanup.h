@@ -23,6 +23,7 @@ struct cleanup {
 	const char *own_name;
 	const char *outer;       /* a call that who does this is part of: while its supervisor lives, that goes on with it; NULL */
 	int64_t awake_ms;        /* see look.h */
+	int64_t look_ms;         /* when the coordinator looks at all again */
 	int64_t patience_ms;     /* how long to wait for others to answer and for processes to end */
 	bool drive;              /* become the coordinator though others live who could, and stay it: for who is held, and for dpl-cleanup */
 	bool all;                /* with removal.look: as if an uncontained death were recorded */
@@ -33,6 +34,9 @@ struct cleanup {
 
 /* Whether there is anything to do: somebody died, or a resource is nobody's. */
 bool cleanup_is_due(const struct op *op);
+
+/* Whether somebody died, and held calls run whose supervisors have heard of it or will: one of them does the rest. */
+bool cleanup_is_shared(const struct op *op);
 
 /* Why the operation fails, "worker died: …", as the first uncontained death in its journal has it; nothing where there was none. */
 void cleanup_reason(struct journal *j, struct buf *reason);

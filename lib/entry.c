@@ -64,7 +64,7 @@ event_by_name(const char *name, size_t n)
 bool
 event_is_flushed(enum event event)
 {
-	return event != EVENT_LOG && event != EVENT_PROGRESS;
+	return event != EVENT_LOG && event != EVENT_PROGRESS && event != EVENT_RESOURCE_REMOVED;
 }
 
 bool

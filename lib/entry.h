@@ -56,7 +56,8 @@ const char *event_name(enum event event);
 /* The event of that name, EVENT_UNKNOWN for another. */
 enum event event_by_name(const char *name, size_t n);
 
-/* Whether an entry of this kind is flushed before it is acknowledged: all but progress and log. */
+/* Whether an entry of this kind is flushed before it is acknowledged: all but progress and log, and
+ * results of removals, of which many have one flush (removal.c). */
 bool event_is_flushed(enum event event);
 /* Whether it may use the last reserved bytes of a full disk: aborts, ends and cleanup, so that an
  * operation can always be stopped and ended. */

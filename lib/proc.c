@@ -146,7 +146,7 @@ proc_has_variable(int64_t pid, const char *variable)
 	if (fsx_read_file(AT_FDCWD, path, &b, 4 << 20) == 0 && b.n) {
 		const char *p = b.p, *end = b.p + b.n;
 		for (const char *hit; !has && (hit = memmem(p, (size_t)(end - p), variable, n)); p = hit + 1)
-			has = (hit == b.p || !hit[-1]) && !hit[n]; /* fsx_read_file puts a NUL behind the end */
+			has = (hit == b.p || !hit[-1]) && (variable[n - 1] == '=' || !hit[n]); /* fsx_read_file puts a NUL behind the end */
 	}
 	buf_free(&b);
 	return has;

@@ -47,7 +47,7 @@ int proc_open(int64_t pid, int64_t start);
 /* Send a signal to it.  0 or -1 with errno. */
 int proc_signal(int pidfd, int sig);
 
-/* Whether its environment, as it was when its program started, has this NAME=VALUE. */
+/* Whether its environment, as it was when its program started, has this NAME=VALUE; or, for NAME=, any of that name. */
 bool proc_has_variable(int64_t pid, const char *variable);
 
 #endif

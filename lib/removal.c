@@ -75,6 +75,8 @@ struct work {
 	struct removal *c;
 	uint64_t epoch;          /* as it was when this began: a newer one fences us */
 	bool fenced;
+	bool owed;               /* results that are not flushed yet */
+	bool full;               /* one could not be recorded for want of room */
 	struct resource_order order;
 };
 
@@ -115,7 +117,22 @@ put_result(struct journal *j, const char *by, const struct resource *r, enum res
 	journal_entry_end(j);
 }
 
-/* Append what became of it.  0, also where another was first; -1 with `why`. */
+/* Flush the results that were not.  `rc`, or -1 with `why`. */
+static int
+pay(struct work *m, int rc, struct why *why)
+{
+	struct why later;
+	m->j->owed |= m->owed && m->j->o.sync;
+	m->owed = false;
+	if (journal_flush(m->j, &later) < 0 && later.code != ERR_NOT_DURABLE && rc == 0) {
+		*why = later;
+		return -1;
+	}
+	return rc;
+}
+
+/* Append what became of it.  0, also where another was first; -1 with `why`.  A flush takes longer than to remove a file: results
+ * that could be lost with the power, since what they tell of would be found gone, have one together (pay). */
 static int
 record(struct work *m, const char *by, const struct resource *r, enum resource_result result, const char *reason, uint64_t entries, struct why *why)
 {
@@ -129,7 +146,14 @@ record(struct work *m, const char *by, const struct resource *r, enum resource_r
 		return 0;
 	}
 	put_result(j, by, r, result, reason, entries, j->drive >= 0 ? j->epoch : 0);
-	return removal_commit(j, why);
+	bool later = r->kind != RESOURCE_COMMAND && (result == RESOURCE_REMOVED || result == RESOURCE_GONE);
+	j->pending_flush |= !later;
+	m->owed |= later;
+	if (!later)
+		return removal_commit(j, why);
+	int rc = journal_commit(j, why);
+	journal_unlock(j); /* also where flushes are deferred */
+	return rc;
 }
 
 static int
@@ -150,7 +174,9 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 	const char *decision = "elsewhere";
 	if (resource_is_here(j, &r, reason, sizeof reason)) {
 		decision = "waits";
-		if (failed_before && !c->retry && !c->look)
+		if (r.kind == RESOURCE_COMMAND && !c->look && (m->full || !journal_has_room(j)))
+			snprintf(reason, sizeof reason, "the disk is full: that it was run could not be recorded");
+		else if (failed_before && !c->retry && !c->look)
 			snprintf(reason, sizeof reason, "%.390s", r.reason.n ? r.reason.p : "");
 		else if ((result = resource_remove(j, &r, &m->order, &entries, reason, sizeof reason)) == RESOURCE_HERE && !*reason)
 			snprintf(reason, sizeof reason, "the time for it was over");
@@ -161,9 +187,18 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 		result = RESOURCE_FORGOTTEN;
 	if (c->look)
 		tell(c, &r, result == RESOURCE_HERE ? decision : result == RESOURCE_REMOVED ? "remove" : resource_result_name(result), reason);
-	else if (result != RESOURCE_HERE && !m->fenced) {
+	else if (result != RESOURCE_HERE && (!m->fenced || result == RESOURCE_REMOVED)) {
+		/* What was done is a fact also where another has become the coordinator meanwhile: else it would be done again. */
 		rc = record(m, c->by, &r, result, reason, entries, why);
-		tell(c, &r, resource_result_name(result), reason);
+		if (rc < 0 && why->code == ERR_DISK_FULL) {
+			/* What is removed makes room, perhaps; it will be found gone, and recorded then. */
+			m->full = true;
+			rc = 0;
+			tell(c, &r, "waits", why->text);
+			result = RESOURCE_HERE;
+		} else {
+			tell(c, &r, resource_result_name(result), reason);
+		}
 	} else {
 		tell(c, &r, decision, reason);
 	}
@@ -217,7 +252,7 @@ removal_all(struct journal *j, struct removal *c, bool all, bool *fenced, struct
 	}
 	*fenced = m.fenced;
 	buf_free(&ids);
-	return rc;
+	return pay(&m, rc, why);
 }
 
 /* Whether one is due that nobody has tried to remove yet. */
@@ -301,7 +336,7 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 		else
 			*result = resource_remove(j, &r, &m.order, &entries, reason, size);
 		if (rc == 0 && *result != RESOURCE_HERE)
-			rc = record(&m, by, &r, *result, reason, entries, why);
+			rc = pay(&m, record(&m, by, &r, *result, reason, entries, why), why);
 	}
 	resource_free(&r);
 	close(fd);

@@ -83,13 +83,16 @@ find(const char *path, struct place *at)
 	return fsx_statx(at->dir, at->name, wanted, &at->x);
 }
 
+/* A number in JSON has 53 bits; with the birth time they tell enough. */
+#define NUMBER_MASK ((UINT64_C(1) << 53) - 1)
+
 static struct remove_identity
 identity_of(const struct statx *x)
 {
 	struct remove_identity id = {
 		.known = true,
-		.device = makedev(x->stx_dev_major, x->stx_dev_minor),
-		.inode = x->stx_ino,
+		.device = makedev(x->stx_dev_major, x->stx_dev_minor) & NUMBER_MASK,
+		.inode = x->stx_ino & NUMBER_MASK,
 		.has_birth = x->stx_mask & STATX_BTIME,
 		.type = S_ISREG(x->stx_mode) ? 'f' : S_ISDIR(x->stx_mode) ? 'd' : S_ISLNK(x->stx_mode) ? 'l' : 'o',
 	};

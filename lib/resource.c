@@ -245,6 +245,17 @@ undo(const struct journal *j, const struct resource *r, const struct resource_or
 
 /* --- a path --- */
 
+/* Whether the one who registered it is about to make it: removed before, it would be left behind, should that one be killed then. */
+static bool
+is_being_made(const struct resource *r)
+{
+	int fd = r->made && !r->identity.known && r->pid > 0 && same_boot(r) && r->pid_ns == beat_here().pid_ns ? proc_open(r->pid, r->start) : -1;
+	bool busy = fd >= 0 && !await_end(fd, RESOURCE_MAKER_MS);
+	if (fd >= 0)
+		close(fd);
+	return busy;
+}
+
 static enum resource_result
 remove_it(const struct journal *j, const struct resource *r, const struct resource_order *o, uint64_t *entries, char *reason, size_t size)
 {
@@ -256,6 +267,10 @@ remove_it(const struct journal *j, const struct resource *r, const struct resour
 	if (fstat(j->dir, &st) < 0) {
 		snprintf(reason, size, "%s", strerror(errno));
 		return RESOURCE_FAILED;
+	}
+	if (!o->look && is_being_made(r)) {
+		snprintf(reason, size, "process %lld is just making it", (long long)r->pid);
+		return RESOURCE_HERE;
 	}
 	struct remove_order order = {.path = r->what.p, .id = r->identity, .made = r->made, .by_name = r->by_name, .same_boot = same_boot(r),
 		.added_ms = r->added_ms, .rules = {.ledger = o->ledger, .uid = st.st_uid}, .limit_ms = o->limit_ms, .look = o->look, .go_on = o->go_on, .arg = o->arg};

@@ -15,6 +15,7 @@ enum {
 	RESOURCE_COMMAND_MS = 30000, /* an undo command may take so long */
 	RESOURCE_TRIES = 5,          /* so often one is run that fails; then it is left, and named */
 	RESOURCE_GRACE_MS = 2000,    /* from SIGTERM to SIGKILL of a process */
+	RESOURCE_MAKER_MS = 1000,    /* so long is waited for a dpl-temp that is just making it */
 };
 
 struct resource {
@@ -24,7 +25,7 @@ struct resource {
 	struct buf folder;       /* where the command is run */
 	struct buf call;         /* the call it is tied to, empty for none */
 	struct buf owner;        /* the participant who registered it */
-	int64_t pid, start;
+	int64_t pid, start;      /* the process; of a path, the one that is about to make it; -1 */
 	struct remove_identity identity;
 	bool made, by_name;
 	int64_t added_ms;

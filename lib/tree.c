@@ -152,7 +152,9 @@ mark(const struct tree *t, struct all *a)
 			(group && o->p.group == t->group && (t->session <= 0 || o->p.session == t->session)) ||
 			(t->supervisor > 0 && descends(a, o, t->supervisor)) ||
 			/* Nobody has it who is older than the command. */
-			(t->call && o->p.start >= t->root_start && proc_has_variable(o->p.pid, call) && proc_has_variable(o->p.pid, operation));
+			(t->call && o->p.start >= t->root_start && proc_has_variable(o->p.pid, call) && proc_has_variable(o->p.pid, operation) &&
+				/* An undo command is told whose resource it does away with; another, who looks at this moment, shall not end it. */
+				!proc_has_variable(o->p.pid, "DPL_RESOURCE="));
 	}
 	if (t->cgroup)
 		(void)cgroup_each(t->cgroup, mark_pid, a);

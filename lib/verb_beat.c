@@ -312,7 +312,7 @@ beat(struct request *r, struct journal *j, struct heartbeat *h, bool look)
 		d.error = errno;
 	/* The turn to look is for who beats: one that does not take part would let it pass.  Where somebody has died it is always: what
 	 * that one left running is to be ended. */
-	d.due = look || h->whole || (!h->asks && d.rc == 0 && (j->op.h.crashes || look_is_due(j)));
+	d.due = look || h->whole || (!h->asks && d.rc == 0 && ((j->op.h.crashes && j->op.h.state == OP_RUNNING) || look_is_due(j)));
 	return d;
 }
 

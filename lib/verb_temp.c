@@ -156,6 +156,9 @@ read_thing(struct request *r, struct thing *t)
 	    read_identity(r, false, &t->identity) < 0)
 		return -1;
 	int rc = -1;
+	/* Who makes it is waited for, when it is to go in that moment. */
+	if (t->made && (request_int(r, "pid", 1, INT32_MAX, &t->pid) < 0 || request_int(r, "pidStart", 0, JSON_INT_MAX, &t->start) < 0))
+		return -1;
 	if (strcmp(kind, "path") == 0)
 		t->kind = RESOURCE_PATH, rc = read_path(r, &t->what);
 	else if (strcmp(kind, "process") == 0)
@@ -360,7 +363,7 @@ add(struct change *c, const char *by, const struct thing *t)
 		json_put(b, "command", t->what.p);
 	if (t->folder.n)
 		json_put(b, "folder", t->folder.p);
-	if (t->pid > 0) {
+	if (t->pid > 0 && t->start >= 0) {
 		json_put_int(b, "pid", t->pid);
 		json_put_int(b, "pidStart", t->start);
 	}

@@ -1,9 +1,9 @@
 /* removal - time two commands that remove a tree, beside each other
  *
- *	removal [-n ROUNDS] [-w WARM-UPS] [-f FILES] [-d FILES-IN-A-FOLDER] FOLDER NAME COMMAND NAME COMMAND
+ *	removal [-n ROUNDS] [-w WARM-UPS] [-f FILES] [-d FILES-IN-A-FOLDER] [-r COMMAND] FOLDER NAME COMMAND NAME COMMAND
  *
  * Makes two trees of so many empty files in FOLDER for each round, all alike, and writes them out; then times in each round each command with one of
- * them behind its words, from spawn to exit, now this first and now that.  (All first: an ext4 without a journal takes its time to use the
+ * them behind its words, from spawn to exit, now this first and now that; -r is run with each of them before, untimed.  (All first: an ext4 without a journal takes its time to use the
  * inodes of deleted files again.)  Prints what runner prints: `time NAME median p90 failures`, in
  * microseconds, and `pair A B ratio`, the median over the rounds of A's time over B's.  A command that leaves something of its tree has
  * failed. */
@@ -140,16 +140,17 @@ quantile(double *values, int n, double q)
 int
 main(int argc, char **argv)
 {
-	static struct command c[2];
+	static struct command c[2], before;
 	static double ratio[2][ROUNDS_MAX];
 	char tree[4096];
 	int rounds = 5, warm = 1;
 	long files = 100000, in_each = 100;
-	for (int o; (o = getopt(argc, argv, "d:f:n:w:")) != -1;)
+	for (int o; (o = getopt(argc, argv, "d:f:n:r:w:")) != -1;)
 		switch (o) {
 		case 'd': in_each = number(optarg, 1, 100000000); break;
 		case 'f': files = number(optarg, 1, 100000000); break;
 		case 'n': rounds = (int)number(optarg, 1, ROUNDS_MAX); break;
+		case 'r': read_command(&before, "-r", optarg); break;
 		case 'w': warm = (int)number(optarg, 0, ROUNDS_MAX); break;
 		default: die("see the comment at the head of removal.c");
 		}
@@ -161,6 +162,8 @@ main(int argc, char **argv)
 	for (int i = 0; i < 2 * (rounds + warm); i++) {
 		snprintf(tree, sizeof tree, "%s/tree-%d", argv[optind], i);
 		make_tree(tree, files, in_each);
+		if (before.words)
+			(void)run(&before, tree);
 	}
 	for (int i = -warm; i < rounds; i++) {
 		double took[2];
