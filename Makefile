@@ -3,6 +3,7 @@
 # make check      install what the tests need, and run them
 # make asan       the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make lint       warnings as errors in gcc and clang, manual pages, scripts, layers
+# make faults     every system call of every changing command goes wrong, one in FAULTS_ONE_IN of them
 # make fuzz       each parser under libFuzzer, FUZZ_SECONDS each
 # make bench      measure against other tools (docs/benchmarks.md)
 # make install    PREFIX=/usr/local, DESTDIR=
@@ -38,6 +39,7 @@ WARN     = -Wall -Wextra -Wpedantic -Wshadow -Werror
 CPPFLAGS += -D_GNU_SOURCE -Ilib -I$(BUILD)
 CFLAGS   ?= -O2 -g
 FUZZ_SECONDS ?= 20
+FAULTS_ONE_IN ?= 1
 # banned.h turns the functions that we never use into errors.
 STD      = -std=c11 $(WARN) -MMD -MP -include lib/banned.h
 
@@ -134,6 +136,12 @@ asan:
 	@$(MAKE) --no-print-directory BUILD=build-asan CMD_CC="$(CC)" CMD_CFLAGS="$(SAN)" CMD_LDFLAGS= CMD_HEAP= CFLAGS="$(SAN)" all units test-tools
 	BUILD=build-asan SANITIZED=1 tests/run
 
+# An hour and more for all of them.
+faults:
+	scripts/need check
+	@$(MAKE) --no-print-directory all test-tools
+	$(BUILD)/tools/faults -j 2 -f $(FAULTS_ONE_IN)
+
 lint:
 	scripts/need lint
 	scripts/lint
@@ -195,7 +203,7 @@ dist:
 clean:
 	rm -rf build build-*
 
-.PHONY: all asan bench check clean demo dist fuzz install lint test-tools uninstall units
+.PHONY: all asan bench check clean demo dist faults fuzz install lint test-tools uninstall units
 .DELETE_ON_ERROR:
 .SECONDARY:
 

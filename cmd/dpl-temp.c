@@ -185,8 +185,11 @@ try_name(struct cli *c, struct temp *t, const char *call, bool folder)
 	json_put(&c->body, "kind", "path");
 	json_put(&c->body, "path", t->path.p);
 	json_put_bool(&c->body, "made", true);
-	json_put_int(&c->body, "pid", getpid());
-	json_put_int(&c->body, "pidStart", proc_start(getpid()));
+	int64_t start = proc_start(getpid());
+	if (start >= 0) {
+		json_put_int(&c->body, "pid", getpid());
+		json_put_int(&c->body, "pidStart", start);
+	}
 	put_place(c);
 	enum err err = cli_ask(c, "/temp/add", &why);
 	if (err == ERR_REGISTERED)

@@ -1074,18 +1074,19 @@ witness() {
 }
 
 @test "kill -9 of dpl-call at any of its system calls: the next dpl-beat leaves no process and no call" {
-	killat 0 true >/dev/null 2>&1 || skip 'ptrace is not allowed here'
+	faultat -l calls true >/dev/null 2>&1 || skip 'ptrace is not allowed here'
 	[ -z "${SANITIZED:-}" ] || export ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which cannot be under ptrace
 	# Closely where it starts, in strides where it looks through /proc: how many stops that are depends on who else is there.
 	local stop all held=0 kills=0 close=11 wide
 	[ -z "${SANITIZED:-}" ] || close=37
-	all=$(killat -1 0 dpl-call --grace 100ms -- sh -c 'setsid sleep 60 & sleep 0.02' 2>err 3>&- | tail -n 1)
-	wide=$((all / 40 > close ? all / 40 : close))
+	faultat -1 -l calls dpl-call --grace 100ms -- sh -c 'setsid sleep 60 & sleep 0.02' 2>err 3>&-
+	all=$(wc -l <calls)
+	wide=$((all / 20 > close ? all / 40 : close))
 	trap - DEBUG
 	for ((stop = 1; stop < 40000; stop += stop > 250 ? wide : close)); do
 		kills=$((kills + 1))
 		status=0
-		killat -1 "$stop" dpl-call --grace 100ms -- sh -c 'setsid sleep 60 & sleep 0.02' >out 2>err 3>&- || status=$?
+		faultat -1 -k "$stop" dpl-call --grace 100ms -- sh -c 'setsid sleep 60 & sleep 0.02' >out 2>err 3>&- || status=$?
 		[ "$status" -eq 137 ] || break
 		expect_any dpl-beat -v
 		nobody_left || { echo "stop $stop"; false; }

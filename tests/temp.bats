@@ -245,12 +245,13 @@ need_strace() {
 }
 
 @test "make: kill -9 at any moment leaves no file that is not registered" {
-	command -v "$BUILD/tools/killat" >/dev/null || skip 'killat is not built (make test-tools)'
-	killat=$BUILD/tools/killat
+	command -v "$BUILD/tools/faultat" >/dev/null || skip 'faultat is not built (make test-tools)'
+	faultat=$BUILD/tools/faultat
 	[ -z "${SANITIZED:-}" ] || export ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0
-	"$killat" 0 true >/dev/null 2>&1 || skip 'ptrace is not allowed here'
+	"$faultat" -l calls true >/dev/null 2>&1 || skip 'ptrace is not allowed here'
 	export DPL_SYNC=on
-	all=$("$killat" 0 dpl-temp make killed.XXXXXX 2>err 3>&- | tail -n 1)
+	"$faultat" -l calls dpl-temp make killed.XXXXXX 2>err 3>&- >out
+	all=$((2 * $(wc -l <calls) - 2))
 	[ "$all" -gt 50 ]
 	dpl-temp remove -a
 	step=1
@@ -258,7 +259,7 @@ need_strace() {
 	found=''
 	for ((stop = 1; stop <= all; stop += step)); do
 		status=0
-		"$killat" "$stop" dpl-temp make killed.XXXXXX >out 2>err 3>&- || status=$?
+		"$faultat" -k "$stop" dpl-temp make killed.XXXXXX >out 2>err 3>&- || status=$?
 		[ "$status" -eq 137 ] || { echo "stop $stop of $all gave $status"; return 1; }
 		there=$(find "$here" -name 'killed.*')
 		case $there/$(registered) in

@@ -295,7 +295,7 @@ is_point(const struct tracee *t, const struct process *p)
 	const struct fault *f = t->f;
 	if (p - t->p != f->process)
 		return false;
-	if (f->kind == FAULT_KILL || !f->name)
+	if (!f->name)
 		return p->calls == f->call;
 	return p->calls >= f->call && !t->reached && strcmp(inject_name(p->nr), f->name) == 0;
 }

@@ -77,8 +77,8 @@ void world_age_dead(void);
 
 /* A process that does nothing, which the argument "%pid" names; it is started by the first command that has it. */
 pid_t world_idle(void);
-/* Whether it lives, waiting a second for it to end; then it is ended. */
-bool world_idle_ends(void);
+/* Whether it has ended, after waiting a second for that if it is `expected`; else it is ended. */
+bool world_idle_ends(bool expected);
 
 /* What is wrong with temp resources at the end of the operation, NULL for nothing: each that was registered is reported, what is
  * told to be gone is gone, and what was not registered is there. */

@@ -1,13 +1,14 @@
 /* faultat - run a command and let one of its system calls go wrong
  *
  *	faultat [-1] -l file command [argument ...]       list its calls, one a line: P.N name
- *	faultat [-1] -k P.N[x] command [argument ...]     kill -9 at the entry of a call, with x at its exit; 137
+ *	faultat [-1] -k P.N[x] command [argument ...]     kill -9 at the entry of a call, with x at its exit: 137
+ *	faultat [-1] -k STOP command [argument ...]       likewise, entries and exits of process 0 counted from 0
  *	faultat [-1] -e P.N=ERRNO[+] command ...          let the call fail; with + every later one of that name too
  *	faultat [-1] -s P.N[:BYTES] command ...           a read or write of so many bytes, else of half of them
  *	faultat [-1] -t P.N[:BYTES] command ...           likewise, and then kill -9
  *
- * The points are those of tests/faults/inject.h.  With -1 only the command's own process is looked at, and killed: what it
- * has started lives on.  The status is the command's, or 125 where the point was not come to. */
+ * The points are those of tests/faults/inject.h; P.NAME is the first call of that name.  With -1 only the command's own process is looked at, and killed: what it
+ * has started lives on.  The status is the command's; 125 where the point was not come to, but for -k. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,12 +33,28 @@ usage(void)
 static void
 parse(const char *text, struct fault *f)
 {
-	char rest[20] = "", *plus;
-	if (sscanf(text, "%d.%ld%15s", &f->process, &f->call, rest) < 2)
+	static char name[24];
+	char rest[20] = "", *plus, *end;
+	if (f->kind == FAULT_KILL && !strchr(text, '.')) {
+		long stop = strtol(text, &end, 10);
+		if (end == text || *end || stop < 0)
+			usage();
+		f->call = stop / 2;
+		f->at_exit = stop % 2;
+		return;
+	}
+	if (sscanf(text, "%d.%23[a-z_0-9]%15s", &f->process, name, rest) < 2)
 		usage();
-	if (f->kind == FAULT_KILL && strcmp(rest, "x") == 0) {
+	f->call = strtol(name, &end, 10);
+	if (end == name) {
+		f->name = name;
+		f->call = 1;
+	} else if (strcmp(end, "x") == 0 && f->kind == FAULT_KILL) {
 		f->at_exit = true;
-	} else if (f->kind == FAULT_ERROR && *rest == '=') {
+	} else if (*end) {
+		usage();
+	}
+	if (f->kind == FAULT_ERROR && *rest == '=') {
 		if ((plus = strchr(rest, '+'))) {
 			f->kind = FAULT_ERRORS;
 			*plus = '\0';
@@ -79,7 +96,7 @@ main(int argc, char **argv)
 		perror("faultat");
 		return 125;
 	}
-	if (f.kind != FAULT_NONE && !r.reached) {
+	if (f.kind != FAULT_NONE && f.kind != FAULT_KILL && !r.reached) {
 		fprintf(stderr, "faultat: the command came to no such point\n");
 		return 125;
 	}

@@ -2,30 +2,33 @@
  *
  *	faults [-kv] [-c case] [-d folder] [-f N] [-j workers] [-m mode] [-p P.N[x|=ERRNO|:BYTES]] [-r seed] [-s state]
  *
- * Modes: kill (SIGKILL at the entry and the exit of each call), error (each call fails with each of eight errnos), errors (so
- * do all later ones of that name), short (reads and writes of half the bytes), torn (a write is cut, at the
- * ends of its lines too, then SIGKILL), order (what is
- * acknowledged was flushed before).  -f N tries one in N, chosen by the seed.  After each fault: the journal's lines are
- * whole and numbered without a gap; those from before are as they were; of the change all is there or nothing, and all where
- * it was acknowledged; the exit status and the one line on stderr are right; the next commands work, the operation can be
- * ended, and nothing else is left behind.  What is wrong is one line that says how to see it again.  With
- * -k the folder (-d) stays as it is then.  Without a fault found the status is 0. */
+ * Modes: kill (SIGKILL at the entry and the exit of each call), error (each call fails with each of eight errnos), errors (so do
+ * all later ones of that name), short (reads and writes of half the bytes), torn (a write is cut, at the ends of its lines too,
+ * then SIGKILL), order (what is acknowledged was flushed before).  -f N tries one in N, chosen by the seed, and of those that
+ * look at one more process in /proc one in 25 N.
+ *
+ * After each fault: the journal's lines are whole and numbered without a gap; those from before are as they were; of the change
+ * all is there or nothing, and all where it was acknowledged; the exit status and the one line on stderr are right; the next
+ * commands work, the operation can be ended, temp resources are gone or reported, and nothing else is left behind.  What is
+ * wrong is one line that says how to see it again; with -k the folder (-d) stays as it is then.  Status 0: nothing is wrong. */
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../faults/cases.h"
 #include "../faults/order.h"
 #include "../faults/world.h"
 
-enum { CALLS = 4096, CUTS = 6, EXTRA = 512, STATUSES = 256 };
+enum { CALLS = 8192, AGAIN = 25, CUTS = 6, EXTRA = 512, STATUSES = 256 };
 enum mode { MODE_KILL, MODE_ERROR, MODE_ERRORS, MODE_SHORT, MODE_TORN, MODE_ORDER, MODES };
 static const char *const mode_names[MODES] = {"kill", "error", "errors", "short", "torn", "order"};
 static const int errnos[] = {ENOSPC, EIO, EINTR, EMFILE, EDQUOT, EROFS, ENOMEM, EACCES};
@@ -38,7 +41,8 @@ struct point {
 	int process;
 	long call;
 	const char *name;
-	uint64_t first;       /* argument */
+	uint64_t first, second; /* arguments */
+	bool again;           /* one of the many that look at one more process in /proc */
 	uint32_t cut[CUTS];   /* in the bytes of a write, where lines end; 0 none */
 };
 
@@ -151,6 +155,20 @@ find_cuts(struct point *p, const struct seen *s)
 		}
 }
 
+/* Looking through /proc is an openat, a read and a close for each process of the machine. */
+static bool
+looks_at_a_process(const struct seen *s)
+{
+	static bool in_proc;
+	char path[16] = "";
+	if (strcmp(s->name, "openat") == 0) {
+		struct iovec here = {path, sizeof path - 1}, there = {(void *)(uintptr_t)s->args[1], sizeof path - 1};
+		(void)process_vm_readv(s->pid, &here, 1, &there, 1, 0);
+		in_proc = strncmp(path, "/proc/", 6) == 0 && path[6] >= '1' && path[6] <= '9';
+	}
+	return in_proc && (strcmp(s->name, "openat") == 0 || strcmp(s->name, "read") == 0 || strcmp(s->name, "close") == 0);
+}
+
 static void
 note(void *arg, const struct seen *s)
 {
@@ -165,7 +183,8 @@ note(void *arg, const struct seen *s)
 	if (ref.n == CALLS)
 		world_die("%s makes more than %d calls", test->name, CALLS);
 	struct point *p = &ref.point[ref.n++];
-	*p = (struct point){s->process, s->call, s->name, s->args[0], {0}};
+	*p = (struct point){.process = s->process, .call = s->call, .name = s->name, .first = s->args[0], .second = s->args[1]};
+	p->again = looks_at_a_process(s);
 	if (strcmp(s->name, "write") == 0 && s->args[2] < 65536)
 		find_cuts(p, s);
 }
@@ -205,7 +224,7 @@ refer(void)
 	if (s.status != test->status[state] - 1 && o.worker == 0)
 		wrong("without a fault it gives %d, not %d: %s%s", s.status, test->status[state] - 1, s.out, s.err);
 	if (test->flags & CASE_PROCESS)
-		(void)world_idle_ends();
+		(void)world_idle_ends(false);
 	int status = s.status;
 	if (!*world_operation())
 		return status == test->status[state] - 1;
@@ -253,11 +272,22 @@ check_journal(struct view *v, bool torn_allowed)
 	return more;
 }
 
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 /* Run one that must end with one of these; -1 ends the list. */
 static struct said
 next(const char *who, const char *const argv[], int a, int b, int c)
 {
+	int64_t begun = now_ms();
 	struct said s = world_run(who, argv, NULL);
+	if (o.verbose > 1)
+		printf("\t%s %s: %d, %lld ms\n", argv[0], argv[1] ? argv[1] : "", s.status, (long long)(now_ms() - begun));
 	if (s.hung)
 		wrong("the next command hung: %s %s", argv[0], argv[1] ? argv[1] : "");
 	else if (s.status != a && s.status != b && s.status != c)
@@ -489,7 +519,7 @@ try_point(const struct picture *p, const struct point *where)
 		if (!bad)
 			check_next(&v);
 	}
-	if (test->flags & CASE_PROCESS && world_idle_ends() != (done > 0))
+	if (test->flags & CASE_PROCESS && world_idle_ends(done > 0) != (done > 0))
 		wrong("%d entries, and the process that is registered has%s ended", done, done ? " not" : "");
 	if (world_processes()) {
 		wrong("a process is left: %ld", (long)world_processes());
@@ -536,7 +566,7 @@ can_fail(const char *name, int error)
 }
 
 static bool
-chosen(void)
+chosen(bool again)
 {
 	char text[60], whole[200];
 	uint64_t hash = 1469598103934665603u ^ o.seed * 0x9e3779b97f4a7c15u;
@@ -546,7 +576,7 @@ chosen(void)
 	snprintf(whole, sizeof whole, "%s %s %d %s", test->name, state_name(state), mode, text);
 	for (const char *c = whole; *c; c++)
 		hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-	if ((hash >> 20) % o.fraction != 0)
+	if ((hash >> 20) % (o.fraction * (again ? AGAIN : 1)) != 0)
 		return false;
 	return (int)((hash >> 44) % (unsigned long)o.workers) == o.worker;
 }
@@ -556,8 +586,8 @@ maybe(const struct picture *p, const struct point *where, enum mode m, enum faul
 {
 	mode = m;
 	fault = (struct fault){.kind = kind, .process = where->process, .call = where->call, .at_exit = at_exit, .error = error, .size = size,
-		.name = where->name};
-	if (chosen())
+		.name = kind == FAULT_KILL ? NULL : where->name};
+	if (chosen(where->again))
 		try_point(p, where);
 }
 
@@ -586,7 +616,7 @@ try_all(const struct picture *p)
 		for (int x = 0; x < 2 && o.mode[MODE_KILL] && !(x && strcmp(w->name, "exit_group") == 0); x++)
 			maybe(p, w, MODE_KILL, FAULT_KILL, x, 0, 0);
 		for (size_t k = 0; k < sizeof errnos / sizeof *errnos; k++) {
-			if (!can_fail(w->name, errnos[k]))
+			if (!can_fail(w->name, errnos[k]) || (strcmp(w->name, "flock") == 0 && w->second & LOCK_UN))
 				continue;
 			if (o.mode[MODE_ERROR])
 				maybe(p, w, MODE_ERROR, FAULT_ERROR, false, errnos[k], 0);
@@ -609,7 +639,7 @@ try_order(const struct picture *p)
 	fault = (struct fault){.kind = FAULT_NONE};
 	mode = MODE_ORDER;
 	at = "no call";
-	if (!chosen())
+	if (!chosen(false))
 		return;
 	world_restore(p);
 	bad = false;

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# journal.bash - what journal.bats, crash.bats and disk.bats share
+# journal.bash - what journal.bats, disk.bats and faults.bats share
 # shellcheck disable=SC2154 # BATS_* are set by bats
 
 root=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
