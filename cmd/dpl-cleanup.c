@@ -36,7 +36,7 @@ static const char usage[] =
 	"  dpl-cleanup --sweep\n"
 	"  dpl-cleanup -n \"$op\"\n";
 
-enum { FORGET = CLI_OWN, KEEP, PRUNE, SWEEP, PATIENCE_MS = 30000 };
+enum { FORGET = CLI_OWN, KEEP, PRUNE, SWEEP, PATIENCE_MS = 30000, OUTPUT_MOST = 65536 };
 
 struct wanted {
 	bool dry, forget, sweep, prune;
@@ -195,6 +195,8 @@ sweep(struct cli *c, struct wanted *w)
 		cli_again(c);
 		snprintf(c->id, sizeof c->id, "%s", p);
 		clean(c, w);
+		if (c->out.n > OUTPUT_MOST && !c->quiet)
+			cli_flush(c);
 	}
 	buf_free(&ids);
 	buf_free(&id);
