@@ -124,6 +124,9 @@ print(struct cli *c, const struct wanted *w, bool done)
 		buf_fmt(&c->out, "; %lld still to answer", (long long)waiting);
 	if (ending > 0)
 		buf_fmt(&c->out, "; %lld process%s still to end", (long long)ending, ending == 1 ? "" : "es");
+	int64_t unseen = cli_answer_int(c, 0, "unseen");
+	if (unseen > 0)
+		buf_fmt(&c->out, "; %lld beat file%s cannot be read", (long long)unseen, unseen == 1 ? "" : "s");
 	if (cli_answer_true(c, "busy"))
 		buf_str(&c->out, "; another cleans up");
 	buf_char(&c->out, '\n');

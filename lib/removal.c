@@ -76,6 +76,7 @@ struct work {
 	uint64_t epoch;          /* as it was when this began: a newer one fences us */
 	bool fenced;
 	bool owed;               /* results that are not flushed yet */
+	bool full;               /* one could not be recorded for want of room */
 	struct resource_order order;
 };
 
@@ -173,7 +174,9 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 	const char *decision = "elsewhere";
 	if (resource_is_here(j, &r, reason, sizeof reason)) {
 		decision = "waits";
-		if (failed_before && !c->retry && !c->look)
+		if (r.kind == RESOURCE_COMMAND && !c->look && (m->full || !journal_has_room(j)))
+			snprintf(reason, sizeof reason, "the disk is full: that it was run could not be recorded");
+		else if (failed_before && !c->retry && !c->look)
 			snprintf(reason, sizeof reason, "%.390s", r.reason.n ? r.reason.p : "");
 		else if ((result = resource_remove(j, &r, &m->order, &entries, reason, sizeof reason)) == RESOURCE_HERE && !*reason)
 			snprintf(reason, sizeof reason, "the time for it was over");
@@ -184,9 +187,18 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 		result = RESOURCE_FORGOTTEN;
 	if (c->look)
 		tell(c, &r, result == RESOURCE_HERE ? decision : result == RESOURCE_REMOVED ? "remove" : resource_result_name(result), reason);
-	else if (result != RESOURCE_HERE && !m->fenced) {
+	else if (result != RESOURCE_HERE && (!m->fenced || result == RESOURCE_REMOVED)) {
+		/* What was done is a fact also where another has become the coordinator meanwhile: else it would be done again. */
 		rc = record(m, c->by, &r, result, reason, entries, why);
-		tell(c, &r, resource_result_name(result), reason);
+		if (rc < 0 && why->code == ERR_DISK_FULL) {
+			/* What is removed makes room, perhaps; it will be found gone, and recorded then. */
+			m->full = true;
+			rc = 0;
+			tell(c, &r, "waits", why->text);
+			result = RESOURCE_HERE;
+		} else {
+			tell(c, &r, resource_result_name(result), reason);
+		}
 	} else {
 		tell(c, &r, decision, reason);
 	}
@@ -195,19 +207,22 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 	return rc;
 }
 
-/* Its real path, without the operation's folder at the end. */
-static void
-ledger_path(const struct journal *j, char path[PATH_MAX])
+/* Its real path, without the operation's folder at the end.  0, or -1 with `why`. */
+static int
+ledger_path(const struct journal *j, char path[PATH_MAX], struct why *why)
 {
 	char link[40];
 	snprintf(link, sizeof link, "/proc/self/fd/%d", j->dir);
 	ssize_t n = readlink(link, path, PATH_MAX - 1);
-	path[n < 0 ? 0 : n] = '\0';
+	if (n < 0)
+		return why_errno(why, "the path of %s", j->path.p);
+	path[n] = '\0';
 	for (int i = 0; i < 2; i++) {
 		char *slash = strrchr(path, '/');
 		if (slash && (i == 0 || strcmp(slash, "/backup") == 0))
 			*slash = '\0';
 	}
+	return 0;
 }
 
 /* Newest first, those that are due, or `all`.  0, or -1 with `why`. */
@@ -218,7 +233,8 @@ removal_all(struct journal *j, struct removal *c, bool all, bool *fenced, struct
 	struct work m = {.j = j, .c = c, .epoch = j->op.h.epoch};
 	struct buf ids = {0};
 	int rc = 0;
-	ledger_path(j, ledger);
+	if (ledger_path(j, ledger, why) < 0)
+		return -1;
 	m.order = (struct resource_order){.operation = j->op.h.id, .ledger = ledger, .limit_ms = c->limit_ms, .look = c->look, .go_on = go_on, .arg = &m};
 	for (uint32_t i = 0; i < j->op.resources.n; i++) {
 		const struct op_resource *r = table_at(&j->op.resources, i);
@@ -307,8 +323,10 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 		why_set(why, ERR_BUSY, "another removes temp resources of %s", j->op.h.id);
 	if (fd < 0)
 		return -1;
-	if (journal_refresh(j, why) == 0 && (o = op_resource(&j->op, id)) && (rc = resource_load(j, o, &r, why)) == 0) {
-		ledger_path(j, ledger);
+	rc = journal_refresh(j, why);
+	if (rc == 0 && !(o = op_resource(&j->op, id)))
+		rc = why_set(why, ERR_NO_RESOURCE, "no temp resource %llu in %s", (unsigned long long)id, j->op.h.id);
+	else if (rc == 0 && (rc = ledger_path(j, ledger, why)) == 0 && (rc = resource_load(j, o, &r, why)) == 0) {
 		m.epoch = j->op.h.epoch;
 		m.order = (struct resource_order){.operation = j->op.h.id, .ledger = ledger, .limit_ms = REMOVAL_LIMIT_MS, .go_on = go_on, .arg = &m};
 		if (keep)
@@ -319,8 +337,6 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 			*result = resource_remove(j, &r, &m.order, &entries, reason, size);
 		if (rc == 0 && *result != RESOURCE_HERE)
 			rc = pay(&m, record(&m, by, &r, *result, reason, entries, why), why);
-	} else if (rc == 0 || !o) {
-		rc = why_set(why, ERR_NO_RESOURCE, "no temp resource %llu in %s", (unsigned long long)id, j->op.h.id);
 	}
 	resource_free(&r);
 	close(fd);

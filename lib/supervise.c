@@ -641,6 +641,7 @@ set_variables(const struct run *r)
 	setenv("DPL_LEDGER", r->c->ledger, 1);
 	setenv("DPL_OPERATION", r->s->call.operation, 1);
 	setenv("DPL_PARTICIPANT", r->s->call.participant, 1);
+	unsetenv("DPL_RESOURCE"); /* what it runs is a call's, also below an undo command */
 	if (r->s->watchdog_ms)
 		setenv("DPL_WATCHDOG", "1", 1);
 	else

@@ -63,19 +63,21 @@ read_place(struct request *r, struct place *p)
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++)
 		given |= request_has(r, members[i]);
 	*p = (struct place){.mount_ns = -1, .pid_ns = -1};
+	struct beat_id here = beat_here();
 	if (!given) {
-		struct beat_id here = beat_here();
 		memcpy(p->boot, here.boot, sizeof p->boot);
 		memcpy(p->machine, here.machine, sizeof p->machine);
 		snprintf(p->host, sizeof p->host, "%s", here.host);
 		p->mount_ns = (int64_t)proc_namespace("mnt");
 		p->pid_ns = (int64_t)here.pid_ns;
-		return 0;
-	}
-	if (short_text(r, "bootId", p->boot, sizeof p->boot) < 0 || short_text(r, "machineId", p->machine, sizeof p->machine) < 0 ||
+	} else if (short_text(r, "bootId", p->boot, sizeof p->boot) < 0 || short_text(r, "machineId", p->machine, sizeof p->machine) < 0 ||
 	    short_text(r, "host", p->host, sizeof p->host) < 0 || request_int(r, "mountNs", 0, JSON_INT_MAX, &p->mount_ns) < 0 ||
-	    request_int(r, "pidNs", 0, JSON_INT_MAX, &p->pid_ns) < 0)
+	    request_int(r, "pidNs", 0, JSON_INT_MAX, &p->pid_ns) < 0) {
 		return -1;
+	}
+	/* Of this host, and nobody could tell. */
+	if (!*p->boot && !*p->machine && strcmp(p->host, here.host) == 0)
+		return why_set(&r->why, ERR_IO, "which machine this is cannot be told: it has neither a boot id nor a machine id");
 	return 0;
 }
 
@@ -167,6 +169,9 @@ read_thing(struct request *r, struct thing *t)
 		why_set(&r->why, ERR_REQUEST, "Missing kind");
 	else
 		why_set(&r->why, ERR_REQUEST, "kind is not path, process or command");
+	/* It would be taken for one of another boot, which that has ended. */
+	if (rc == 0 && t->kind == RESOURCE_PROCESS && !*t->place.boot)
+		rc = why_set(&r->why, ERR_IO, "which boot process %lld is of cannot be told", (long long)t->pid);
 	if (rc == 0 && t->kind != RESOURCE_PATH && (t->made || t->by_name || *t->identity.type))
 		rc = why_set(&r->why, ERR_REQUEST, "made, byName and type go with a path");
 	if (rc == 0 && t->made && *t->identity.type)

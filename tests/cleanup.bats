@@ -10,6 +10,7 @@ setup() {
 	op=$(dpl-create --window 2s --beat 900ms --jitter 0s --stale 2s)
 	export DPL_OPERATION=$op
 	mkdir tmp
+	outer=${TMPDIR:-/tmp}
 	export TMPDIR=$BATS_TEST_TMPDIR/tmp
 }
 
@@ -37,8 +38,10 @@ supervised() {
 	wait_for "[ \"\$(count '.event == \"call.started\"')\" -gt $before ]"
 }
 
-events() {
-	entries | jq -r .event
+# killed PID: a process of in_background, by SIGKILL, and gone.
+killed() {
+	kill -KILL "$1"
+	ended "$1"
 }
 
 # --- one dies, others live ---
@@ -54,7 +57,7 @@ events() {
 	while read -r path; do
 		[ -e "$path" ]
 	done <made
-	kill -KILL "$pid"
+	killed "$pid"
 	ended "$other"
 	is "$status" 123
 	wait_for archived
@@ -74,7 +77,7 @@ events() {
 @test "nobody is left: a sweep does all of it, once" {
 	supervised dpl-call -- sh -c 'dpl-temp make >made; dpl-temp add -q --command "echo undone >>$PWD/undone"; : >ready; exec sleep 60'
 	wait_for '[ -e ready ]'
-	kill -KILL "$pid"
+	killed "$pid"
 	expect 0 dpl-cleanup --sweep
 	has "$output" "$op failed"
 	archived
@@ -88,7 +91,7 @@ events() {
 	local i pids=()
 	supervised dpl-call -- sh -c 'for i in 1 2 3; do dpl-temp add -q --command "echo $i >>$PWD/undone; sleep 0.1"; done; : >ready; exec sleep 60'
 	wait_for '[ -e ready ]'
-	kill -KILL "$pid"
+	killed "$pid"
 	for i in 1 2 3 4 5 6 7 8; do
 		in_background dpl-cleanup --sweep -q
 		pids+=("$pid")
@@ -119,8 +122,7 @@ events() {
 @test "-n: who would be declared dead and by what, what would go; nothing is changed" {
 	supervised dpl-call -- sh -c 'dpl-temp make >made; : >ready; exec sleep 60'
 	wait_for '[ -e ready ]'
-	kill -KILL "$pid"
-	wait "$pid" || true
+	killed "$pid"
 	before=$(entries | cksum)
 	expect 1 dpl-cleanup -n
 	has "$output" "died" "me, call_me_1_" "remove" "$(<made)"
@@ -138,7 +140,7 @@ events() {
 	dpl-temp make >mine
 	supervised dpl-call --fallback 'nothing found' -d search -- sh -c 'dpl-temp make >made; : >ready; exec sleep 60'
 	wait_for '[ -e ready ]'
-	kill -KILL "$pid"
+	killed "$pid"
 	wait_for '! [ -e "$(<made)" ] || { dpl-beat -v >/dev/null && false; }'
 	[ -e "$(<mine)" ]
 	is "$(count '.event == "crash.detected"')" 0
@@ -233,7 +235,7 @@ a_hung_one() {
 	dpl-join -qp third
 	supervised dpl-call -p third -- sleep 60
 	third=$pid
-	kill -KILL "$victim"
+	killed "$victim"
 	start=$SECONDS
 	ended "$third"
 	is "$status" 123
@@ -247,11 +249,10 @@ a_hung_one() {
 	supervised dpl-call -- sleep 60
 	victim=$pid
 	a_hung_one
-	kill -KILL "$victim"
-	wait "$victim" || true
+	killed "$victim"
 	in_background dpl-cleanup -t 20s
 	wait_for "[ \"\$(count '.event == \"cleanup.started\"')\" = 1 ]"
-	kill -KILL "$pid"
+	killed "$pid"
 	expect 0 dpl-cleanup -t 20s
 	is "$(entries | jq -c 'select(.event == "cleanup.started") | .epoch')" $'1\n2'
 	is "$(count '.event == "operation.failed"')" 1
@@ -265,8 +266,7 @@ a_hung_one() {
 	supervised dpl-call -- sleep 60
 	victim=$pid
 	a_hung_one
-	kill -KILL "$victim"
-	wait "$victim" || true
+	killed "$victim"
 	in_background dpl-cleanup -t 20s
 	first=$pid
 	wait_for "[ \"\$(count '.event == \"cleanup.started\"')\" = 1 ]"
@@ -290,7 +290,7 @@ a_hung_one() {
 	dpl-join -qp kept --keep "$kept"
 	supervised dpl-call -- sh -c 'dpl-temp make >made; : >ready; exec sleep 60'
 	wait_for '[ -e ready ]'
-	kill -KILL "$pid"
+	killed "$pid"
 	wait_for archived
 	[ ! -e "$(<made)" ]
 	is "$(entries | jq -r 'select(.event == "cleanup.started") | .by')" kept
@@ -305,7 +305,7 @@ a_hung_one() {
 	dpl-join -qp first --keep "$first" --on-cleanup "sleep 0.5; echo first >>$PWD/hook"
 	dpl-join -qp second --keep "$second" --on-cleanup "sleep 0.5; echo second >>$PWD/hook"
 	supervised dpl-call -- sleep 60
-	kill -KILL "$pid"
+	killed "$pid"
 	wait_for archived
 	is "$(sort hook)" $'first\nsecond'
 	[ "$(count '.event == "cleanup.acknowledged"')" -ge 1 ]
@@ -352,7 +352,7 @@ $(<made)"
 	victim=$pid
 	dpl-join -qp other
 	supervised dpl-call -p other --on-cleanup 'echo "cleanup $DPL_EXIT" >>hook' --on-failure 'echo "failure $DPL_REASON" >>hook' -- sleep 60
-	kill -KILL "$victim"
+	killed "$victim"
 	ended "$pid"
 	is "$status" 123
 	has "$(<hook)" 'cleanup 123' 'failure somebody died: '
@@ -374,7 +374,7 @@ $(<made)"
 	kept=$pid
 	dpl-join -qp kept --keep "$kept" --on-cleanup "echo cleanup >>$PWD/hook" --on-failure "echo failure >>$PWD/hook"
 	supervised dpl-call -- sleep 60
-	kill -KILL "$pid"
+	killed "$pid"
 	wait_for archived
 	is "$(<hook)" $'cleanup\nfailure'
 }
@@ -437,7 +437,7 @@ $(<made)"
 }
 
 @test "root acts as the owner of the ledger: undo commands are run as that user, and nothing goes that it could not delete" {
-	public_folder
+	TMPDIR=$outer public_folder
 	export DPL_LEDGER=$public/ledger HOME=$public
 	cd "$public"
 	mkdir secret ours

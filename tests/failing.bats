@@ -269,3 +269,38 @@ now_ms() {
 		'the operation failed: victim (call_victim_1_' 'archived'
 	settled
 }
+
+# --- undo commands ---
+
+@test "an undo command of a dead call is not taken for something that the call left running" {
+	supervised dpl-call -- sh -c 'dpl-temp add -q --command "echo begun >>$PWD/undone; sleep 3; echo done >>$PWD/undone"
+		setsid sh -c "trap : TERM; echo \$\$ >left; while :; do sleep 0.05; done" & : >ready; exec sleep 60'
+	wait_for '[ -e ready ] && [ -s left ]'
+	kill -KILL "$pid"
+	ended "$pid"
+	in_background dpl-cleanup -q -t 30s
+	cleanup=$pid
+	wait_for 'grep -qs begun undone'
+	# Others look meanwhile, and end what it did leave, which takes SIGKILL.
+	wait_for 'dpl-beat -qv >/dev/null; ! kill -0 "$(<left)" 2>/dev/null'
+	ended "$cleanup"
+	wait_for 'dpl-cleanup -q; settled'
+	is "$(<undone)" $'begun\ndone'
+	is "$(count '.event == "resource.removed"')" 1
+}
+
+@test "an undo command that runs when somebody else becomes the coordinator is not run again" {
+	op=$(dpl-create --window 300ms)
+	DPL_OPERATION=$op
+	victim
+	dpl-temp add -q --command "echo old >>$PWD/undone"
+	# Who looks again and again.
+	dpl-join -qp kept --keep=$$
+	# Its owner ends well, and has its undo command run: that takes longer than the window.
+	in_background dpl-call --id owner -- dpl-temp add -q --command "echo begun >>$PWD/undone; sleep 5.5; echo done >>$PWD/undone"
+	wait_for 'grep -qs begun undone'
+	kill -KILL "$victim"
+	wait_for settled 20
+	is "$(<undone)" $'begun\ndone\nold'
+	is "$(count '.event == "resource.removed" and .result == "removed"')" 2
+}

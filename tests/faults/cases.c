@@ -35,21 +35,39 @@ const struct test cases[] = {
 	{"abort-clear", "bob", A("dpl-abort", "--clear"), NULL, 0, {IN(ABORTED, 0), IN(FRESH, 1), IN(ENDED, 6)}},
 	{"beat", "bob", A("dpl-beat"), NULL, CASE_LOOKS, {IN(FRESH, 0), IN(BUSY, 0), IN(ABORTED, 4), IN(ENDED, 6)}},
 	{"beat-progress", "bob", A("dpl-beat", "--call", "one", "--progress", "3/7", "-m", "on the way"), NULL, 0, {IN(FRESH, 0), IN(BUSY, 0), IN(ENDED, 6)}},
-	{"beat-crashed", "me", A("dpl-beat"), NULL, CASE_CRASHES, {IN(CRASHED, 5)}},
+	{"beat-crashed", "me", A("dpl-beat"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(CRASHED, 5)}},
 	{"call-start", "bob", A("dpl-call", "start", "-d", "work"), NULL, 0, {IN(FRESH, 0), IN(BUSY, 0), IN(ABORTED, 4), IN(ENDED, 6)}},
 	{"call-start-key", "bob", A("dpl-call", "start", "-d", "work", "--key", "k1"), NULL, CASE_KEYED, {IN(FRESH, 0), IN(BUSY, 0)}},
 	{"call-end", "bob", A("dpl-call", "end", "--result", "well done", "two"), NULL, 0, {IN(FRESH, 0), IN(BUSY, 0), IN(ENDED, 6)}},
 	{"call-fail", "bob", A("dpl-call", "fail", "-m", "broken", "two"), NULL, 0, {IN(FRESH, 0), IN(BUSY, 0), IN(ENDED, 6)}},
-	{"call-run", "bob", A("dpl-call", "--", "/bin/true"), NULL, CASE_CRASHES, {IN(FRESH, 0), IN(BUSY, 0), IN(ABORTED, 122), IN(ENDED, 125)}},
+	{"call-run", "bob", A("dpl-call", "--", "/bin/true"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(FRESH, 0), IN(BUSY, 0), IN(ABORTED, 122), IN(ENDED, 125)}},
 	{"log", "bob", A("dpl-log", "one", "line"), NULL, 0, {IN(FRESH, 0), IN(BUSY, 0), IN(ABORTED, 0), IN(ENDED, 6)}},
 	{"log-key", "bob", A("dpl-log", "--key", "k1", "one", "line"), NULL, CASE_KEYED, {IN(FRESH, 0), IN(BUSY, 0)}},
 	{"batch", "bob", A("dpl-batch"), requests, CASE_STEPS, {IN(FRESH, 0), IN(BUSY, 0)}},
+	{"temp-make", "bob", A("dpl-temp", "make", "home/m.XXXXXX"), NULL, CASE_REMOVES, {IN(FRESH, 0), IN(BUSY, 0), IN(ABORTED, 0), IN(ENDED, 6)}},
+	{"temp-make-folder", "bob", A("dpl-temp", "make", "-d", "home/m.XXXXXX"), NULL, CASE_REMOVES, {IN(FRESH, 0), IN(BUSY, 0), IN(TEMP, 0)}},
+	{"temp-add", "bob", A("dpl-temp", "add", "%/home/thing"), NULL, 0, {IN(FRESH, 0), IN(BUSY, 0), IN(ENDED, 6)}},
+	{"temp-add-key", "bob", A("dpl-temp", "add", "--key", "k1", "%/home/thing"), NULL, CASE_KEYED, {IN(FRESH, 0)}},
+	{"temp-add-command", "bob", A("dpl-temp", "add", "--command", "echo undone as well >>$HOME/undone"), NULL, 0, {IN(FRESH, 0), IN(TEMP, 0)}},
+	{"temp-add-process", "bob", A("dpl-temp", "add", "--process", "%pid"), NULL, CASE_PROCESS, {IN(FRESH, 0)}},
+	{"temp-remove", "bob", A("dpl-temp", "remove", "2"), NULL, CASE_REMOVES, {IN(TEMP, 0)}},
+	{"temp-remove-all", "bob", A("dpl-temp", "remove", "--all"), NULL, CASE_REMOVES, {IN(TEMP, 0)}},
+	{"temp-remove-keep", "bob", A("dpl-temp", "remove", "--keep", "3"), NULL, CASE_REMOVES, {IN(TEMP, 0)}},
+	{"temp-leave", "bob", A("dpl-leave", "--cancel"), NULL, CASE_REMOVES, {IN(TEMP, 0)}},
+	{"temp-complete", "me", A("dpl-complete", "--cancel"), NULL, CASE_ENDS | CASE_REMOVES, {IN(TEMP, 0)}},
+	{"temp-run", "bob", A("dpl-call", "--", "dpl-temp", "make", "home/m.XXXXXX"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(FRESH, 0)}},
+	{"cleanup", "me", A("dpl-cleanup", "-t", "2s"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(FRESH, 0), IN(ENDED, 0), IN(CRASHED, 0), IN(DEAD, 0)}},
+	{"cleanup-sweep", "me", A("dpl-cleanup", "--sweep", "-t", "2s"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(FRESH, 0), IN(ENDED, 0), IN(DEAD, 0)}},
+	{"cleanup-prune", "me", A("dpl-cleanup", "--prune", "--keep=17"), NULL, CASE_LOOKS, {IN(FULL, 0)}},
+	{"dead-show", "me", A("dpl-show"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(DEAD, 0)}},
+	{"dead-log", "bob", A("dpl-log", "late"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(DEAD, 0)}},
+	{"dead-complete", "me", A("dpl-complete", "--cancel"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(DEAD, 0)}},
 	{"show", "me", A("dpl-show"), NULL, CASE_LOOKS, {IN(FRESH, 0), IN(BUSY, 0), IN(ENDED, 0)}},
 	{"list", "me", A("dpl-show", "-a"), NULL, CASE_LOOKS, {IN(ENDED, 0)}},
 };
 const int case_count = sizeof cases / sizeof *cases;
 
-static const char *const state_names[STATE_COUNT] = {"none", "empty", "bare", "fresh", "busy", "aborted", "ended", "crashed", "full"};
+static const char *const state_names[STATE_COUNT] = {"none", "empty", "bare", "fresh", "busy", "aborted", "ended", "crashed", "full", "temp", "dead"};
 
 const char *
 state_name(enum state s)
@@ -146,11 +164,32 @@ ended(void)
 }
 
 static void
-crashed(void)
+temp(void)
+{
+	char folder[PATH_MAX], path[2 * PATH_MAX];
+	fresh();
+	must("bob", NULL, "dpl-temp", "make", "home/a.XXXXXX", NULL);
+	snprintf(folder, sizeof folder, "%s", must("bob", NULL, "dpl-temp", "make", "-d", "home/d.XXXXXX", NULL));
+	must("bob", NULL, "dpl-temp", "add", "%/home/thing", NULL);
+	must("bob", NULL, "dpl-temp", "add", "--command", "echo undone >>$HOME/undone", NULL);
+	snprintf(path, sizeof path, "%s/below", folder);
+	if (mkdir(path, 0700) < 0)
+		world_die("%s: %s", path, strerror(errno));
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof path, "%s/%s%d", folder, i ? "below/" : "", i);
+		int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		if (fd < 0)
+			world_die("%s: %s", path, strerror(errno));
+		close(fd);
+	}
+}
+
+/* A supervisor of bob's is killed. */
+static void
+crash(void)
 {
 	/* Where its command has begun; the command itself has long ended by then. */
 	static const char *const argv[] = {"dpl-call", "--id", "three", "--", "/bin/true", NULL};
-	fresh();
 	for (long call = 20;; call++) {
 		struct fault f = {.kind = FAULT_KILL, .call = call};
 		if (!world_trace("bob", argv, NULL, &f, NULL).reached)
@@ -192,8 +231,16 @@ state_build(enum state s)
 		must("bob", NULL, "dpl-abort", "-m", "enough", NULL);
 		break;
 	case STATE_ENDED: ended(); break;
-	case STATE_CRASHED: crashed(); break;
+	case STATE_CRASHED:
+		fresh();
+		crash();
+		break;
 	case STATE_FULL: full(); break;
+	case STATE_TEMP: temp(); break;
+	case STATE_DEAD:
+		temp();
+		crash();
+		break;
 	case STATE_COUNT: break;
 	}
 }

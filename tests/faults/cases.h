@@ -14,6 +14,8 @@ enum state {
 	STATE_ENDED,    /* the last line is there, the move to backup/ is not yet made */
 	STATE_CRASHED,  /* a supervisor was killed, nobody has looked since */
 	STATE_FULL,     /* bare, and as many have ended as are kept */
+	STATE_TEMP,     /* fresh, and bob has temp resources: a file, a folder with some, a thing that was there, an undo command */
+	STATE_DEAD,     /* likewise, and a supervisor of his was killed */
 	STATE_COUNT
 };
 
@@ -24,6 +26,8 @@ enum {
 	CASE_CRASHES = 8, /* killed, it has crashed: the operation may fail */
 	CASE_ENDS = 16,   /* it ends the operation */
 	CASE_LOOKS = 32,  /* it changes nothing of its own */
+	CASE_REMOVES = 128, /* it removes temp resources: what cannot be is reported, its own change is made */
+	CASE_PROCESS = 64, /* it registers the idle process */
 };
 
 /* 0: not tried in that state.  1 + the exit status that it has there without a fault. */

@@ -41,6 +41,8 @@ struct tracee {
 	char folder[PATH_MAX];     /* of the command's program */
 	long failing_nr;           /* FAULT_ERRORS: of these, from now on */
 	bool reached;
+	long hit;                  /* the call that the fault was in, and its first argument */
+	uint64_t first;
 };
 
 #define N(name) {SYS_##name, #name}
@@ -290,7 +292,22 @@ start(struct tracee *t, char *const argv[])
 static bool
 is_point(const struct tracee *t, const struct process *p)
 {
-	return p - t->p == t->f->process && p->calls == t->f->call;
+	const struct fault *f = t->f;
+	if (p - t->p != f->process)
+		return false;
+	if (f->kind == FAULT_KILL || !f->name)
+		return p->calls == f->call;
+	return p->calls >= f->call && !t->reached && strcmp(inject_name(p->nr), f->name) == 0;
+}
+
+static void
+reach(struct tracee *t, const struct process *p)
+{
+	if (!t->reached) {
+		t->hit = p->nr;
+		t->first = p->args[0];
+	}
+	t->reached = true;
 }
 
 static void
@@ -316,7 +333,7 @@ entered(struct tracee *t, struct process *p, const struct __ptrace_syscall_info 
 	tell(t, p, false, 0);
 	bool here = is_point(t, p);
 	if (here && f->kind == FAULT_KILL && !f->at_exit) {
-		t->reached = true;
+		reach(t, p);
 		return true;
 	}
 	if (here && f->kind == FAULT_ERRORS)
@@ -324,11 +341,13 @@ entered(struct tracee *t, struct process *p, const struct __ptrace_syscall_info 
 	if ((here && f->kind == FAULT_ERROR) || (f->kind == FAULT_ERRORS && p->nr == t->failing_nr)) {
 		if (p->nr != SYS_close)
 			skip_call(p->pid);
-		p->failing = t->reached = true;
+		p->failing = true;
+		reach(t, p);
 	}
 	if (here && (f->kind == FAULT_SHORT || f->kind == FAULT_TORN) && inject_can_be_short(inject_name(p->nr)) && p->args[2] > 1) {
 		set_size(p->pid, f->size && f->size < p->args[2] ? f->size : p->args[2] / 2);
-		p->shortened = t->reached = true;
+		p->shortened = true;
+		reach(t, p);
 	}
 	return false;
 }
@@ -345,11 +364,12 @@ left(struct tracee *t, struct process *p, const struct __ptrace_syscall_info *in
 		set_size(p->pid, p->args[2]); /* the register is the caller's again */
 	}
 	tell(t, p, true, result);
-	if (!is_point(t, p))
+	if (f->kind == FAULT_TORN)
+		return p->shortened;
+	if (f->kind != FAULT_KILL || !f->at_exit || !is_point(t, p))
 		return false;
-	if (f->kind == FAULT_KILL && f->at_exit)
-		t->reached = true;
-	return (f->kind == FAULT_KILL && f->at_exit) || (f->kind == FAULT_TORN && p->shortened);
+	reach(t, p);
+	return true;
 }
 
 static void
@@ -471,5 +491,7 @@ inject_run(char *const argv[], const struct fault *f, const struct how *how)
 	if (t.how->limit_ms)
 		tick(false);
 	o.reached = t.reached;
+	o.name = t.reached ? inject_name(t.hit) : "";
+	o.first = t.first;
 	return o;
 }

@@ -29,6 +29,7 @@ struct fault {
 	bool at_exit;
 	int error;
 	uint64_t size;
+	const char *name;     /* the first call of this name from there on; NULL: that very one.  FAULT_ERROR to FAULT_TORN */
 };
 
 struct seen {
@@ -48,7 +49,9 @@ struct watcher {
 
 struct outcome {
 	int status;           /* of process 0: its exit status, or 128 + the signal */
-	bool reached;         /* the fault took place */
+	bool reached;         /* the fault took place … */
+	const char *name;     /* … in a call of this name, whose first argument was this */
+	uint64_t first;
 	bool hung;            /* it did not end within the limit, and was killed */
 };
 

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,6 +35,7 @@ static struct {
 	char path[PATH_MAX];
 	char ledger[PATH_MAX + 20], id[WORLD_ID], operation[WORLD_ID + 20], who[80], path_env[PATH_MAX + 40], home[PATH_MAX + 20];
 	int out, err, none;
+	pid_t idle;
 	char *text[2];        /* what the last command said */
 	size_t room[2];
 	char *journal;
@@ -164,8 +166,8 @@ world_picture(void)
 	struct picture *p = calloc(1, sizeof *p);
 	if (!p)
 		world_die("out of memory");
-	take(p, "ledger");
 	take(p, "home");
+	take(p, "ledger");
 	snprintf(p->operation, sizeof p->operation, "%s", world.id);
 	return p;
 }
@@ -182,19 +184,82 @@ journal_path(char path[PATH_MAX])
 	return -1;
 }
 
-static void
-make_file(const struct item *i, bool kept)
+static int64_t
+number_in(const char *line, const char *name)
 {
+	const char *p = strstr(line, name);
+	return p ? strtoll(p + strlen(name), NULL, 10) : -1;
+}
+
+/* The value of a member, without its quotes; of text without escapes. */
+static void
+text_in(const char *line, const char *name, char *out, size_t size)
+{
+	const char *p = strstr(line, name);
+	p = p ? p + strlen(name) : "";
+	snprintf(out, size, "%.*s", (int)strcspn(p, "\""), p);
+}
+
+/* The journal with the identities that the things at its paths have now. */
+static char *
+renewed(const char *text, size_t *size)
+{
+	static char paths[64][PATH_MAX];
+	struct buf b = {0};
+	for (const char *p = text, *newline; (newline = strchr(p, '\n')); p = newline + 1) {
+		char line[4096];
+		snprintf(line, sizeof line, "%.*s", (int)(newline - p), p);
+		char *identity = strstr(line, ",\"device\":"), *rest;
+		int64_t id = number_in(line, "\"resourceId\":");
+		if (id > 0 && id < 64 && strstr(line, "\"path\":"))
+			text_in(line, "\"path\":\"", paths[id], sizeof paths[id]);
+		struct statx st;
+		if (!identity || id < 1 || id >= 64 || statx(AT_FDCWD, paths[id], AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &st) < 0) {
+			buf_add(&b, p, (size_t)(newline - p + 1));
+			continue;
+		}
+		rest = strstr(identity, "\"birth\":");
+		rest = rest ? strchr(rest + 9, '"') + 1 : strstr(identity, "\"inode\":") + 8;
+		rest += strcspn(rest, ",}\"") + (*(rest + strcspn(rest, ",}\"")) == '"');
+		buf_add(&b, line, (size_t)(identity - line));
+		buf_fmt(&b, ",\"device\":%llu,\"inode\":%llu", (unsigned long long)makedev(st.stx_dev_major, st.stx_dev_minor), (unsigned long long)st.stx_ino);
+		if (st.stx_mask & STATX_BTIME)
+			buf_fmt(&b, ",\"birth\":\"%lld.%09u\"", (long long)st.stx_btime.tv_sec, st.stx_btime.tv_nsec);
+		buf_fmt(&b, "%s\n", rest);
+	}
+	if (b.failed)
+		world_die("out of memory");
+	*size = b.n;
+	return b.p;
+}
+
+static void
+make_file(const struct item *i, bool kept, bool journal)
+{
+	char *bytes = i->bytes;
+	size_t size = (size_t)i->st.st_size;
+	if (journal && strstr(bytes, "\"inode\":"))
+		bytes = renewed(i->bytes, &size);
 	int fd = open(i->path, kept ? O_WRONLY : O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		world_die("make %s: %s", i->path, strerror(errno));
 	if (i->st.st_blocks * 512 > i->st.st_size)
 		(void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, i->st.st_blocks * 512); /* what was reserved ahead */
-	if (write(fd, i->bytes, (size_t)i->st.st_size) != i->st.st_size || fchmod(fd, i->st.st_mode & 07777) < 0)
+	if (write(fd, bytes, size) != (ssize_t)size || fchmod(fd, i->st.st_mode & 07777) < 0)
 		world_die("make %s: %s", i->path, strerror(errno));
-	if (kept && ftruncate(fd, i->st.st_size) < 0)
+	if (kept && ftruncate(fd, (off_t)size) < 0)
 		world_die("make %s: %s", i->path, strerror(errno));
 	close(fd);
+	if (bytes != i->bytes)
+		free(bytes);
+}
+
+static void
+make_text(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "we");
+	if (!f || fputs(text, f) < 0 || fclose(f) != 0)
+		world_die("%s: %s", path, strerror(errno));
 }
 
 void
@@ -204,6 +269,8 @@ world_clear(void)
 	wipe(AT_FDCWD, "home");
 	if (mkdir("home", 0700) < 0)
 		world_die("home: %s", strerror(errno));
+	make_text("home/other", "what nobody registered");
+	make_text("home/thing", "what may be registered");
 	world_set_operation("");
 }
 
@@ -219,16 +286,16 @@ world_restore(const struct picture *p)
 	for (int k = 0; k < p->n; k++) {
 		const struct item *i = &p->item[k];
 		size_t n = strlen(i->path), m = strlen(journal);
-		bool ours = kept && n > m && strcmp(i->path + n - m, journal) == 0;
+		bool ours = *p->operation && n > m && strcmp(i->path + n - m, journal) == 0;
 		if (S_ISDIR(i->st.st_mode) && mkdir(i->path, 0700) < 0)
 			world_die("make %s: %s", i->path, strerror(errno));
 		if (S_ISLNK(i->st.st_mode) && symlink(i->bytes, i->path) < 0)
 			world_die("make %s: %s", i->path, strerror(errno));
 		if (!S_ISREG(i->st.st_mode))
 			continue;
-		if (ours && rename("journal", i->path) < 0)
+		if (ours && kept && rename("journal", i->path) < 0)
 			world_die("make %s: %s", i->path, strerror(errno));
-		make_file(i, ours);
+		make_file(i, ours && kept, ours);
 	}
 	/* The times last: making what is in a folder changes its own. */
 	for (int k = p->n - 1; k >= 0; k--) {
@@ -304,10 +371,22 @@ run(const char *who, const char *const argv[], const char *in, const struct faul
 	struct how how = {.fd = {fd, world.out, world.err}, .env = env, .limit_ms = 10000, .plain = !f && !w};
 	if (w)
 		how.watch = *w;
-	struct outcome o = inject_run((char *const *)(uintptr_t)argv, f, &how);
+	char *copy[20], room[20][PATH_MAX + 100];
+	int k = 0;
+	for (; argv[k]; k++) {
+		copy[k] = (char *)(uintptr_t)argv[k];
+		if (argv[k][0] == '%')
+			copy[k] = room[k];
+		if (strcmp(argv[k], "%pid") == 0)
+			snprintf(room[k], sizeof room[k], "%ld", (long)world_idle());
+		else if (argv[k][0] == '%')
+			snprintf(room[k], sizeof room[k], "%s%s", world.path, argv[k] + 1);
+	}
+	copy[k] = NULL;
+	struct outcome o = inject_run(copy, f, &how);
 	if (in)
 		close(fd);
-	struct said s = {.status = o.status, .hung = o.hung, .reached = o.reached};
+	struct said s = {.status = o.status, .hung = o.hung, .reached = o.reached, .name = o.name, .first = o.first};
 	s.out = read_back(world.out, 0, &s.out_n);
 	s.err = read_back(world.err, 1, &s.err_n);
 	return s;
@@ -467,7 +546,99 @@ world_age_dead(void)
 		closedir(d);
 }
 
+/* --- temp resources --- */
+
+const char *
+world_resources(const struct view *v, bool failures)
+{
+	static char found[PATH_MAX + 200];
+	static struct {
+		char path[PATH_MAX], result[20];
+		bool there;
+	} r[64];
+	struct stat st;
+	memset(r, 0, sizeof r);
+	for (int i = 0; i < v->n; i++) {
+		if (strncmp(v->event[i], "resource.", 9) != 0)
+			continue;
+		char line[4096];
+		snprintf(line, sizeof line, "%.*s", (int)strcspn(v->line[i], "\n"), v->line[i]);
+		int64_t id = number_in(line, "\"resourceId\":");
+		if (id < 1 || id >= 64)
+			continue;
+		if (strcmp(v->event[i], "resource.added") == 0) {
+			r[id].there = true;
+			text_in(line, "\"path\":\"", r[id].path, sizeof r[id].path);
+		} else if (strcmp(v->event[i], "resource.removed") == 0) {
+			if (!r[id].there || (*r[id].result && strcmp(r[id].result, "failed") != 0)) {
+				snprintf(found, sizeof found, "resource %d was removed again, or never registered", (int)id);
+				return found;
+			}
+			text_in(line, "\"result\":\"", r[id].result, sizeof r[id].result);
+		}
+	}
+	for (int i = 0; i < 64; i++) {
+		bool is_gone = strcmp(r[i].result, "removed") == 0 || strcmp(r[i].result, "gone") == 0;
+		bool may_be = is_gone || strcmp(r[i].result, "kept") == 0 || (failures && strcmp(r[i].result, "left") == 0);
+		if (!r[i].there)
+			continue;
+		if (!may_be || (is_gone && *r[i].path && lstat(r[i].path, &st) == 0)) {
+			snprintf(found, sizeof found, "resource %d, %s: result '%s', and it is %s", i, r[i].path, r[i].result,
+				*r[i].path && lstat(r[i].path, &st) == 0 ? "there" : "not there");
+			return found;
+		}
+	}
+	if (lstat("home/other", &st) < 0)
+		return "what nobody registered is gone";
+	DIR *d = opendir("home");
+	found[0] = '\0';
+	for (struct dirent *e; d && !*found && (e = readdir(d));) {
+		bool fine = e->d_name[0] == '.' || strcmp(e->d_name, "other") == 0 || strcmp(e->d_name, "thing") == 0 || strcmp(e->d_name, "undone") == 0 ||
+			strncmp(e->d_name, "keep.", 5) == 0;
+		for (int i = 0; i < 64 && !fine; i++)
+			fine = failures && strcmp(r[i].result, "left") == 0 && *r[i].path && strcmp(strrchr(r[i].path, '/') + 1, e->d_name) == 0;
+		if (!fine)
+			snprintf(found, sizeof found, "home/%s is left, and not reported", e->d_name);
+	}
+	if (d)
+		closedir(d);
+	return *found ? found : NULL;
+}
+
 /* --- processes --- */
+
+pid_t
+world_idle(void)
+{
+	if (!world.idle) {
+		world.idle = fork();
+		if (world.idle < 0)
+			world_die("fork: %s", strerror(errno));
+		if (world.idle == 0)
+			for (;;)
+				pause();
+	}
+	return world.idle;
+}
+
+bool
+world_idle_ends(void)
+{
+	int status;
+	bool ended = false;
+	for (int i = 0; world.idle && i < 1000 && !ended; i++) {
+		struct timespec t = {.tv_nsec = 1000000};
+		ended = waitpid(world.idle, &status, WNOHANG) != 0;
+		if (!ended)
+			nanosleep(&t, NULL);
+	}
+	if (world.idle && !ended) {
+		kill(world.idle, SIGKILL);
+		waitpid(world.idle, &status, 0);
+	}
+	world.idle = 0;
+	return ended;
+}
 
 /* One of our children, 0 where there is none. */
 static pid_t

@@ -1,7 +1,8 @@
 /* world: a ledger of its own in which commands are run, looked at, and which is put back as it was.
  *
  * There is one at a time.  A picture of it is kept in memory; the journal of its operation keeps its inode over
- * world_restore, since a checkpoint is good for one inode only. */
+ * world_restore, since a checkpoint is good for one inode only, and where it tells the identity of what is in `home`, that
+ * is told anew. */
 #ifndef FAULTS_WORLD_H
 #define FAULTS_WORLD_H
 
@@ -37,10 +38,12 @@ struct said {
 	const char *out, *err;
 	size_t out_n, err_n;
 	bool hung;
-	bool reached;         /* by the fault */
+	bool reached;         /* by the fault, in a call of this name */
+	const char *name;
+	uint64_t first;       /* its first argument */
 };
 
-/* Run a command as `who`, with `in` on stdin (NULL: nothing; @ is the operation), to its end; it must come within ten seconds.  With `f` or `w`
+/* Run a command as `who` (an argument that begins with % has the world's path in its place), with `in` on stdin (NULL: nothing; @ is the operation), to its end; it must come within ten seconds.  With `f` or `w`
  * under ptrace, and with flushes. */
 struct said world_run(const char *who, const char *const argv[], const char *in);
 struct said world_trace(const char *who, const char *const argv[], const char *in, const struct fault *f, const struct watcher *w);
@@ -68,6 +71,15 @@ const char *world_leftover(bool over);
 
 /* Set the times of what creates that died left two hours back. */
 void world_age_dead(void);
+
+/* A process that does nothing, which the argument "%pid" names; it is started by the first command that has it. */
+pid_t world_idle(void);
+/* Whether it lives, waiting a second for it to end; then it is ended. */
+bool world_idle_ends(void);
+
+/* What is wrong with temp resources at the end of the operation, NULL for nothing: each that was registered is reported, what is
+ * told to be gone is gone, and what was not registered is there. */
+const char *world_resources(const struct view *v, bool failures);
 
 /* Wait at most a second until no process is left of those that were started: 0, or the number of one that is. */
 pid_t world_processes(void);
