@@ -1,6 +1,6 @@
 /* faults - let every system call of every changing command go wrong, and check what is left
  *
- *	faults [-v] [-c case] [-d folder] [-f N] [-j workers] [-m mode] [-p P.N[x|=ERRNO|:BYTES]] [-r seed] [-s state]
+ *	faults [-kv] [-c case] [-d folder] [-f N] [-j workers] [-m mode] [-p P.N[x|=ERRNO|:BYTES]] [-r seed] [-s state]
  *
  * Modes: kill (SIGKILL at the entry and the exit of each call), error (each call fails with each of eight errnos), errors (so
  * do all later ones of that name), short (reads and writes of half the bytes), torn (a write is cut, at the
@@ -8,8 +8,8 @@
  * acknowledged was flushed before).  -f N tries one in N, chosen by the seed.  After each fault: the journal's lines are
  * whole and numbered without a gap; those from before are as they were; of the change all is there or nothing, and all where
  * it was acknowledged; the exit status and the one line on stderr are right; the next commands work, the operation can be
- * ended, and nothing else is left behind.  What is wrong is one line that says how to see it again.  Without a fault found the
- * status is 0. */
+ * ended, and nothing else is left behind.  What is wrong is one line that says how to see it again.  With
+ * -k the folder (-d) stays as it is then.  Without a fault found the status is 0. */
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -59,7 +59,7 @@ struct reference {
 
 static struct {
 	const char *only_case, *only_state, *only_point;
-	int workers, worker, verbose;
+	int workers, worker, verbose, keep;
 	unsigned long fraction, seed;
 	bool mode[MODES];
 	struct totals *total;
@@ -322,7 +322,10 @@ check_next(struct view *v)
 	}
 	if (world_leftover(true))
 		wrong("left over in the end: %s", world_leftover(true));
+	next("me", show, 0, 0, 0); /* which makes papers that are missing */
 	world_look(v);
+	if (world_papers(v))
+		wrong("%s", world_papers(v));
 	if (world_resources(v, mode == MODE_ERROR || mode == MODE_ERRORS))
 		wrong("%s", world_resources(v, mode == MODE_ERROR || mode == MODE_ERRORS));
 }
@@ -644,7 +647,8 @@ work(const char *folder, const char *bin)
 			try_all(p);
 		}
 	}
-	world_end();
+	if (!o.keep)
+		world_end();
 }
 
 /* --- the whole --- */
@@ -727,12 +731,13 @@ main(int argc, char **argv)
 {
 	char folder[PATH_MAX] = "", bin[PATH_MAX];
 	bool any = false;
-	for (int c; (c = getopt(argc, argv, "c:d:f:j:m:p:r:s:v")) != -1;)
+	for (int c; (c = getopt(argc, argv, "c:d:f:j:km:p:r:s:v")) != -1;)
 		switch (c) {
 		case 'c': o.only_case = optarg; break;
 		case 'd': snprintf(folder, sizeof folder, "%s", optarg); break;
 		case 'f': o.fraction = strtoul(optarg, NULL, 10); break;
 		case 'j': o.workers = (int)strtol(optarg, NULL, 10); break;
+		case 'k': o.keep = 1; break;
 		case 'm': choose_mode(optarg); any = true; break;
 		case 'p': o.only_point = optarg; break;
 		case 'r': o.seed = strtoul(optarg, NULL, 10); break;
