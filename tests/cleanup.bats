@@ -539,3 +539,27 @@ $(<made)"
 	expect 0 dpl-complete
 	is "$(find tmp -mindepth 1)" ''
 }
+
+@test "an operation that ends while something is removed: what was not due until then goes too, and the papers have all of it" {
+	in_background dpl-call -- sh -c 'dpl-temp add -q --command ": >running; while [ ! -e on ]; do sleep 0.01; done"; : >ready; while [ ! -e end ]; do sleep 0.01; done'
+	caller=$pid
+	wait_for '[ -e ready ]'
+	dpl-temp make >newer
+	: >end
+	wait_for '[ -e running ]'
+	in_background dpl-complete -q
+	completer=$pid
+	wait_for "[ \"\$(count '.event == \"operation.completed\"')\" = 1 ]"
+	# Who reads it now must not write down half of it as the whole.
+	expect 0 dpl-show --why "$op"
+	expect 0 dpl-call list -a -o "$op"
+	: >on
+	ended "$caller"
+	is "$status" 0
+	ended "$completer"
+	is "$status" 0
+	wait_for archived
+	[ ! -e "$(<newer)" ]
+	is "$(count '.event == "resource.removed" and .result == "removed"')" 2
+	is "$(wc -l <"$ledger/backup/$op/operation.log")" "$(entries | wc -l)"
+}
