@@ -40,13 +40,14 @@ struct shared {
 	struct worker worker[WORKERS];
 	_Atomic int operations;
 	char operation[OPERATIONS][72];
-	_Atomic int stop;
+	_Atomic int stop, complaints;
 };
 
 /* The folders: ledger, temp (where the files are made), kept (a second name of each journal). */
 extern const char *folder;
 
-/* Say what is wrong, the first twenty times.  1. */
+/* Say what is wrong, the first twenty times; of all processes, where they share the count.  1. */
+extern _Atomic int *complaints;
 int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Link every journal into `kept` that is not there yet. */
