@@ -340,11 +340,12 @@ follow_crash(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *w
 	}
 	if (c->ending && late < LOOK_GRACE_MS + STOPPED_EXTRA_MS)
 		return 1;
-	/* Who removes already, while it was running, may be stopped: it is fenced then, and not waited for long. */
+	/* Who removes already, since before we became the coordinator, may run an undo command, which must not be run twice; or it is
+	 * stopped: it is fenced then, and not waited for longer than such a command may take. */
 	int fd = removal_lock(j, end_ms, why);
 	if (fd == -1)
 		return -1;
-	if (fd == -2 && late < LOOK_GRACE_MS + STOPPED_EXTRA_MS)
+	if (fd == -2 && late < RESOURCE_COMMAND_MS + STOPPED_EXTRA_MS)
 		return 1;
 	c->removal.left_over = 0;
 	rc = removal_all(j, &c->removal, true, &fenced, why);

@@ -1,213 +1,8 @@
-/* fold: the state of an operation, as its journal tells it. */
+/* fold: the lines of a journal, added up to the state of its operation. */
 #include <stdio.h>
 #include <string.h>
 
 #include "fold.h"
-#include "hash.h"
-
-const char *
-op_state_name(enum op_state state)
-{
-	static const char *const names[] = {"running", "cleanup", "completed", "failed"};
-	return names[state];
-}
-
-const char *
-call_state_name(enum call_state state)
-{
-	static const char *const names[] = {"running", "ended", "failed", "crashed", "cancelled"};
-	return names[state];
-}
-
-const char *
-resource_kind_name(enum resource_kind kind)
-{
-	static const char *const names[] = {"path", "process", "command"};
-	return names[kind];
-}
-
-static const char *const results[] = {"", "removed", "gone", "kept", "left", "forgotten", "failed"};
-
-const char *
-resource_result_name(enum resource_result result)
-{
-	return results[result];
-}
-
-void
-op_init(struct op *op, bool keep)
-{
-	*op = (struct op){
-		.h = {.ended_ms = -1},
-		.people = {.size = sizeof(struct op_person)},
-		.sessions = {.size = sizeof(struct op_session)},
-		.calls = {.size = sizeof(struct op_call)},
-		.resources = {.size = sizeof(struct op_resource)},
-		.keep = keep,
-		.stop_seq = UINT64_MAX,
-		.stop_ms = INT64_MAX,
-	};
-}
-
-void
-op_free(struct op *op)
-{
-	table_free(&op->people);
-	table_free(&op->sessions);
-	table_free(&op->calls);
-	table_free(&op->resources);
-	if (op->held)
-		op->give_back(op->held, op->held_size);
-	op->held = NULL;
-}
-
-struct op_person *
-op_person(struct op *op, const char *name)
-{
-	return table_find(&op->people, name);
-}
-
-/* Records are in the order of their numbers, also after a compaction. */
-struct op_person *
-op_person_no(const struct op *op, uint64_t no)
-{
-	uint32_t low = 0, high = op->people.n;
-	while (low < high) {
-		uint32_t mid = low + (high - low) / 2;
-		struct op_person *p = table_at(&op->people, mid);
-		if (p->no == no)
-			return p;
-		if (p->no < no)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return NULL;
-}
-
-struct op_session *
-op_session(struct op *op, uint64_t id)
-{
-	char name[TABLE_NAME];
-	snprintf(name, sizeof name, "%llu", (unsigned long long)id);
-	return table_find(&op->sessions, name);
-}
-
-struct op_call *
-op_call(struct op *op, const char *id)
-{
-	struct op_call *c = table_find(&op->calls, id);
-	return c && c->state == CALL_RUNNING ? c : NULL;
-}
-
-struct op_session *
-op_newest_session(const struct op *op, const struct op_person *person)
-{
-	for (uint32_t i = op->sessions.n; person && i > 0; i--) {
-		struct op_session *s = table_at(&op->sessions, i - 1);
-		if (!s->key.gone && s->left_ms < 0 && s->person == person->no)
-			return s;
-	}
-	return NULL;
-}
-
-struct op_resource *
-op_resource(struct op *op, uint64_t id)
-{
-	char name[TABLE_NAME];
-	snprintf(name, sizeof name, "%llu", (unsigned long long)id);
-	struct op_resource *r = table_find(&op->resources, name);
-	return r && (r->state == RESOURCE_HERE || r->state == RESOURCE_FAILED) ? r : NULL;
-}
-
-bool
-op_has_ended(const struct op *op)
-{
-	return op->h.archived || op->h.state >= OP_COMPLETED;
-}
-
-/* Calls are in the order of their seq, as participants are of their numbers. */
-static const struct op_call *
-call_by_seq(const struct op *op, uint64_t seq)
-{
-	uint32_t low = 0, high = op->calls.n;
-	while (low < high) {
-		uint32_t mid = low + (high - low) / 2;
-		const struct op_call *c = table_at(&op->calls, mid);
-		if (c->seq == seq)
-			return c;
-		if (c->seq < seq)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return NULL;
-}
-
-bool
-op_is_due(const struct op *op, const struct op_resource *r)
-{
-	if (op->h.state >= OP_COMPLETED)
-		return true;
-	if (r->call) {
-		const struct op_call *c = call_by_seq(op, r->call);
-		return !c || c->key.gone || c->state != CALL_RUNNING;
-	}
-	const struct op_person *p = op_person_no(op, r->person);
-	return !p || p->key.gone || !p->sessions;
-}
-
-static bool
-is_here(const struct op_resource *r)
-{
-	return !r->key.gone && (r->state == RESOURCE_HERE || r->state == RESOURCE_FAILED);
-}
-
-uint64_t
-op_resources(const struct op *op)
-{
-	uint64_t n = 0;
-	for (uint32_t i = 0; i < op->resources.n; i++)
-		n += is_here(table_at(&op->resources, i));
-	return n;
-}
-
-uint64_t
-op_due(const struct op *op)
-{
-	uint64_t n = 0;
-	for (uint32_t i = 0; i < op->resources.n; i++) {
-		const struct op_resource *r = table_at(&op->resources, i);
-		n += is_here(r) && op_is_due(op, r);
-	}
-	return n;
-}
-
-uint64_t
-op_host(const char *machine, const char *host)
-{
-	return hash_bytes(hash_bytes(0, machine, strlen(machine)), host, strlen(host));
-}
-
-uint64_t
-op_thing(enum resource_kind kind, const char *text, size_t n)
-{
-	return hash_bytes((uint64_t)kind, text, n);
-}
-
-uint64_t
-op_running(const struct op *op)
-{
-	const struct op_head *h = &op->h;
-	return h->calls_started - h->calls_ended - h->calls_failed - h->calls_crashed - h->calls_cancelled;
-}
-
-int64_t
-op_ttl(const struct op *op, const struct op_session *s, bool *given)
-{
-	*given = s->ttl_ms >= 0 || op->h.ttl_given;
-	return s->ttl_ms >= 0 ? s->ttl_ms : op->h.ttl_ms;
-}
 
 /* --- one function an event; each returns 0, or -1 when memory runs out --- */
 
@@ -407,7 +202,6 @@ call_over(struct op *op, const struct entry *e, enum call_state state, struct li
 static int
 resource_added(struct op *op, const struct entry *e, const char *by, struct line line)
 {
-	static const char *const kinds[] = {"process", "command"};
 	char name[TABLE_NAME], call[TABLE_NAME], machine[TABLE_NAME], host[TABLE_NAME];
 	uint64_t id = e->resource_id > 0 ? (uint64_t)e->resource_id : op->h.resources + 1;
 	snprintf(name, sizeof name, "%llu", (unsigned long long)id);
@@ -427,9 +221,7 @@ resource_added(struct op *op, const struct entry *e, const char *by, struct line
 	r->host = op_host(machine, host);
 	r->added_ms = e->at_ms;
 	r->added = line;
-	for (uint8_t k = RESOURCE_PROCESS; k <= RESOURCE_COMMAND; k++)
-		if (e->resource_kind.n == strlen(kinds[k - 1]) && memcmp(e->resource_kind.p, kinds[k - 1], e->resource_kind.n) == 0)
-			r->kind = k;
+	r->kind = (uint8_t)resource_kind_by_name(e->resource_kind.p ? e->resource_kind.p : "", e->resource_kind.n);
 	r->unmade = e->made;
 	struct slice what = r->kind == RESOURCE_COMMAND ? e->command : e->path;
 	if (r->kind == RESOURCE_PROCESS)
@@ -455,10 +247,7 @@ resource_over(struct op *op, const struct entry *e, struct line line)
 	if (!r)
 		return;
 	r->result = line;
-	r->state = RESOURCE_FAILED;
-	for (uint8_t k = RESOURCE_REMOVED; k < RESOURCE_FAILED; k++)
-		if (e->result.n == strlen(results[k]) && memcmp(e->result.p, results[k], e->result.n) == 0)
-			r->state = k;
+	r->state = (uint8_t)resource_result_by_name(e->result.p ? e->result.p : "", e->result.n);
 	r->tries += r->state == RESOURCE_FAILED;
 	op->h.removed += r->state == RESOURCE_REMOVED;
 	op->h.gone += r->state == RESOURCE_GONE;

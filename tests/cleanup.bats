@@ -10,6 +10,7 @@ setup() {
 	op=$(dpl-create --window 2s --beat 900ms --jitter 0s --stale 2s)
 	export DPL_OPERATION=$op
 	mkdir tmp
+	outer=${TMPDIR:-/tmp}
 	export TMPDIR=$BATS_TEST_TMPDIR/tmp
 }
 
@@ -436,7 +437,7 @@ $(<made)"
 }
 
 @test "root acts as the owner of the ledger: undo commands are run as that user, and nothing goes that it could not delete" {
-	public_folder
+	TMPDIR=$outer public_folder
 	export DPL_LEDGER=$public/ledger HOME=$public
 	cd "$public"
 	mkdir secret ours

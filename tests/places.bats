@@ -171,9 +171,11 @@ mounted() {
 	over given
 	ended "$pid"
 	is "$status" 5
+	# The keeper goes on to the end.
+	wait_for settled
 	is "$(deaths given)" 1
 	is "$(deaths)" 1
-	kill "$keeper"
+	wait_for 'gone "$keeper"'
 }
 
 @test "held ones after a reboot of this machine, and on another machine" {
