@@ -23,11 +23,10 @@ struct record {
 	bool token;      /* the entry holds T-worker-number, or a ttl of that number */
 	bool file;       /* a file or folder of that name was made first */
 	bool swapped;    /* … and another put in its place later */
-	bool many;       /* it may stand there more often: an undo command whose runner is killed */
 	int32_t op;      /* which operation */
 	int64_t seq;     /* as it was acknowledged; 0: none was told */
 	int32_t found;   /* entries */
-	int32_t op_found;
+	int64_t swapped_ms; /* by the wall clock */
 };
 
 struct worker {

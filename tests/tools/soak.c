@@ -198,7 +198,7 @@ change(struct hand *h, int which, struct record *r, const char *by, const char *
 	char key[40];
 	const char *argv[40];
 	int n = 0;
-	bool refused = false;
+	bool refused = false, killed = false;
 	while (*more)
 		argv[n++] = *more++;
 	argv[n++] = "-j";
@@ -221,12 +221,16 @@ change(struct hand *h, int which, struct record *r, const char *by, const char *
 			r->seq = number(h->out, "\"seq\":");
 			return true;
 		}
+		killed |= status == KILLED;
 		if (status == KILLED && r->keyed)
 			continue;
 		if (status == KILLED)
 			return false;
 		/* A beat's status is the operation's state, also where the progress was recorded. */
 		if (r->what == W_PROGRESS && status >= 4 && status <= 6)
+			return false;
+		/* It was done, and what it was done to is gone: that is looked at before the key. */
+		if (r->what == W_ADD && killed && strstr(h->out, "no-such-file"))
 			return false;
 		refused = status == 1 || (status >= 3 && status <= 7);
 		if (!refused)
@@ -388,6 +392,9 @@ add_temp(struct hand *h, int which, const char *t)
 		put(aside, "stays\n");
 		if (unlink(path) == 0 || errno == ENOENT)
 			r->swapped = link(aside, path) == 0;
+		struct timespec t0;
+		clock_gettime(CLOCK_REALTIME, &t0);
+		r->swapped_ms = (int64_t)t0.tv_sec * 1000 + t0.tv_nsec / 1000000;
 		unlink(aside);
 	} else if (done) {
 		remember_path(s, path);
