@@ -299,7 +299,8 @@ removal_due(struct journal *j, struct removal *c, int64_t end_ms, struct why *wh
 		rc = journal_refresh(j, why);
 		if (rc == 0)
 			rc = removal_all(j, c, false, &fenced, why);
-		if (rc == 0 && !fenced && j->op.h.state >= OP_COMPLETED && !j->op.h.archived && !c->left_over)
+		/* Where it ended in the midst of that, what was not due before is still there. */
+		if (rc == 0 && !fenced && j->op.h.state >= OP_COMPLETED && !j->op.h.archived && !c->left_over && !op_resources(&j->op))
 			rc = archive(j, c, why);
 		close(fd);
 		again = rc == 0 && !fenced && !c->left_over && !j->op.h.archived && journal_refresh(j, why) == 0 && removal_is_fresh(&j->op);

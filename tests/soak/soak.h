@@ -23,11 +23,10 @@ struct record {
 	bool token;      /* the entry holds T-worker-number, or a ttl of that number */
 	bool file;       /* a file or folder of that name was made first */
 	bool swapped;    /* … and another put in its place later */
-	bool many;       /* it may stand there more often: an undo command whose runner is killed */
 	int32_t op;      /* which operation */
 	int64_t seq;     /* as it was acknowledged; 0: none was told */
 	int32_t found;   /* entries */
-	int32_t op_found;
+	int64_t swapped_ms; /* by the wall clock */
 };
 
 struct worker {
@@ -40,13 +39,14 @@ struct shared {
 	struct worker worker[WORKERS];
 	_Atomic int operations;
 	char operation[OPERATIONS][72];
-	_Atomic int stop;
+	_Atomic int stop, complaints;
 };
 
 /* The folders: ledger, temp (where the files are made), kept (a second name of each journal). */
 extern const char *folder;
 
-/* Say what is wrong, the first twenty times.  1. */
+/* Say what is wrong, the first twenty times; of all processes, where they share the count.  1. */
+extern _Atomic int *complaints;
 int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Link every journal into `kept` that is not there yet. */
