@@ -100,6 +100,26 @@ result() {
 	[ -e "$ledger/backup/$op" ]
 }
 
+@test "a command of --on-cleanup that cleans up does not wait for its own supervisor" {
+	local begun watched
+	dpl-join -qp dies
+	in_background dpl-call --on-cleanup 'dpl-cleanup >>said; echo $? >>ran' -- sleep 60
+	watched=$pid
+	wait_for '[ "$(grep -c call.started "$(journal "$op")")" -eq 1 ]'
+	in_background dpl-call -p dies -- sleep 60
+	wait_for '[ "$(grep -c call.started "$(journal "$op")")" -eq 2 ]'
+	begun=$EPOCHREALTIME
+	kill -KILL "$pid"
+	ended "$pid"
+	ended "$watched"
+	is "$status" 123
+	within 1500
+	is "$(cat ran)" 1
+	has "$(cat said)" 'another cleans up'
+	wait_for '[ -e "$ledger/backup/$op" ]'
+	is "$(last_entry "$op" .event)" operation.archived
+}
+
 @test "dpl-temp remove -t: the time holds for who removes already, too" {
 	local path
 	path=$(dpl-temp make)
