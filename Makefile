@@ -4,6 +4,7 @@
 # make asan       the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make lint       warnings as errors in gcc and clang, manual pages, scripts, layers
 # make faults     every system call of every changing command goes wrong, one in FAULTS_ONE_IN of them
+# make soak       32 processes killed at random for SECONDS (60), by SEED (1), then the invariants
 # make fuzz       each parser under libFuzzer, FUZZ_SECONDS each
 # make bench      measure against other tools (docs/benchmarks.md)
 # make install    PREFIX=/usr/local, DESTDIR=
@@ -111,6 +112,7 @@ $(BUILD)/tools/%: tests/tools/%.c
 $(BUILD)/tools/beatfile $(BUILD)/tools/removing: $(LIB_OBJ)
 $(BUILD)/tools/faultat: tests/faults/inject.c
 $(BUILD)/tools/faults: $(wildcard tests/faults/*.c) $(LIB_OBJ)
+$(BUILD)/tools/soak: tests/soak/check.c $(LIB_OBJ)
 
 TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
 
@@ -141,6 +143,13 @@ faults:
 	scripts/need check
 	@$(MAKE) --no-print-directory all test-tools
 	$(BUILD)/tools/faults -j 2 -f $(FAULTS_ONE_IN)
+
+SECONDS ?= 60
+SEED    ?= 1
+soak:
+	scripts/need check
+	@$(MAKE) --no-print-directory all test-tools
+	BUILD=$(BUILD) SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) tests/run tests/soak.bats
 
 lint:
 	scripts/need lint
@@ -203,7 +212,7 @@ dist:
 clean:
 	rm -rf build build-*
 
-.PHONY: all asan bench check clean demo dist faults fuzz install lint test-tools uninstall units
+.PHONY: all asan bench check clean demo dist faults fuzz install lint soak test-tools uninstall units
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "id.h"
 #include "render.h"
 #include "text.h"
 
@@ -36,7 +37,7 @@ static const char usage[] =
 	"  dpl-cleanup --sweep\n"
 	"  dpl-cleanup -n \"$op\"\n";
 
-enum { FORGET = CLI_OWN, KEEP, PRUNE, SWEEP, PATIENCE_MS = 30000 };
+enum { FORGET = CLI_OWN, KEEP, PRUNE, SWEEP, PATIENCE_MS = 30000, OUTPUT_MOST = 65536 };
 
 struct wanted {
 	bool dry, forget, sweep, prune;
@@ -147,6 +148,15 @@ worse(struct wanted *w, int status)
 		w->status = status;
 }
 
+/* Part of a call of this operation, as a command of --on-cleanup is, it must not wait for the supervisor, which waits for it. */
+static void
+put_outer(struct cli *c)
+{
+	const char *operation = getenv("DPL_OPERATION"), *call = getenv("DPL_CALL");
+	if (operation && call && strcmp(operation, c->id) == 0 && !id_bad_call(call))
+		json_put(&c->body, "parentId", call);
+}
+
 /* Where c->id is set already, as in a sweep, it needs no search. */
 static void
 clean(struct cli *c, struct wanted *w)
@@ -156,6 +166,7 @@ clean(struct cli *c, struct wanted *w)
 		cli_put_operation(c, false);
 	else
 		json_put(&c->body, "operationId", c->id);
+	put_outer(c);
 	json_put_bool(&c->body, "drive", true);
 	json_put_bool(&c->body, "look", true);
 	if (w->dry)
@@ -198,6 +209,8 @@ sweep(struct cli *c, struct wanted *w)
 		cli_again(c);
 		snprintf(c->id, sizeof c->id, "%s", p);
 		clean(c, w);
+		if (c->out.n > OUTPUT_MOST && !c->quiet)
+			cli_flush(c);
 	}
 	buf_free(&ids);
 	buf_free(&id);

@@ -575,24 +575,32 @@ remove_verb(struct cli *c)
 static void
 list(struct cli *c)
 {
+	const char *by = NULL, *call = NULL;
+	bool all = false;
 	for (int o; (o = cli_getopt(c, ":aC:hjo:qvV", options)) != -1;)
 		switch (o) {
-		case 'a': json_put_bool(&c->body, "all", true); break;
+		case 'a': all = true; break;
 		case BY:
 			if (id_bad_participant(optarg))
 				cli_misuse(c, "--by: participant '%.80s' %s", optarg, id_bad_participant(optarg));
-			json_put(&c->body, "participantId", optarg);
+			by = optarg;
 			break;
 		case CALL:
 			if (id_bad_call(optarg))
 				cli_misuse(c, "--call: call '%.80s' %s", optarg, id_bad_call(optarg));
-			json_put(&c->body, "callId", optarg);
+			call = optarg;
 			break;
 		default: cli_misuse(c, "that option does not go with list");
 		}
 	if (c->key)
 		cli_misuse(c, "--key goes with add");
 	cli_no_more(c, optind);
+	if (all)
+		json_put_bool(&c->body, "all", true);
+	if (by)
+		json_put(&c->body, "participantId", by);
+	if (call)
+		json_put(&c->body, "callId", call);
 	cli_put_operation(c, false);
 	cli_request(c, "/temp/list");
 	int resources = json_get(&c->answer, 0, "resources");

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -100,6 +101,8 @@ stop_held(struct journal *j, const struct cleanup *c)
 	struct beat b;
 	char file[BEAT_FILE_MAX];
 	struct beat_id here = beat_here();
+	struct stat st;
+	bool any = geteuid() != 0 || (fstat(j->dir, &st) == 0 && st.st_uid == 0); /* else who holds it is what the ledger's user says */
 	for (uint32_t i = 0; i < j->op.calls.n; i++) {
 		const struct op_call *call = table_at(&j->op.calls, i);
 		if (call->key.gone || call->state != CALL_RUNNING || !call->held || (c->own_call && strcmp(call->key.name, c->own_call) == 0))
@@ -109,7 +112,7 @@ stop_held(struct journal *j, const struct cleanup *c)
 			continue;
 		int fd = proc_open(b.id.pid, b.id.time_ns == here.time_ns ? b.id.start : -1);
 		/* The lock is looked at once more, behind the pidfd: it is that process then. */
-		if (fd >= 0 && beat_is_held(j->dir, file))
+		if (fd >= 0 && (any || proc_is_of(b.id.pid, st.st_uid)) && beat_is_held(j->dir, file))
 			(void)proc_signal(fd, SIGKILL);
 		if (fd >= 0)
 			close(fd);
@@ -128,7 +131,8 @@ is_stalled(struct journal *j)
 	char boot[PROC_BOOT_ID] = "";
 	int64_t quiet = clock_wall_ms() - j->op.h.changed_ms;
 	bool stalled = quiet >= SILENT_MS;
-	if (!stalled && quiet >= j->op.h.stale_ms && journal_line(j, j->op.h.cleanup, &text) == 0 && !entry_parse(text.p, text.n, &e)) {
+	/* Below 0 the clock was set back, and how long it was quiet is unknown. */
+	if (!stalled && (quiet >= j->op.h.stale_ms || quiet < 0) && journal_line(j, j->op.h.cleanup, &text) == 0 && !entry_parse(text.p, text.n, &e)) {
 		slice_copy(e.boot_id, boot, sizeof boot);
 		stalled = strcmp(boot, beat_here().boot) == 0 && (uint64_t)e.pid_ns == beat_here().pid_ns && proc_look(e.pid, &p) == 0 &&
 			p.start == e.pid_start && (p.state == 'T' || p.state == 't');
@@ -376,7 +380,7 @@ step(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *why)
 int
 cleanup_run(struct journal *j, struct cleanup *c, struct why *why)
 {
-	int64_t end = clock_mono_ms() + c->patience_ms;
+	int64_t end = removal_is_below(j) ? 0 : clock_mono_ms() + c->patience_ms;
 	for (int pause = 1;; pause *= 2) {
 		int rc = step(j, c, end, why), most = c->waiting && is_coordinator(j) ? PAUSE_HELD_MS : PAUSE_MOST_MS;
 		if (rc > 0 && clock_mono_ms() < end) {

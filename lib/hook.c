@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@
 enum { LOOK_MS = 20 }; /* between two looks whether it has ended, where no pidfd is to be had */
 
 static _Noreturn void
-become(const struct hook *h, int out)
+become(const struct hook *h, int out, pid_t runner)
 {
 	sigset_t none;
 	sigemptyset(&none);
@@ -28,6 +29,9 @@ become(const struct hook *h, int out)
 	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
 		_exit(127);
 	if (geteuid() == 0 && h->uid != 0 && (setgroups(1, &h->gid) < 0 || setresgid(h->gid, h->gid, h->gid) < 0 || setresuid(h->uid, h->uid, h->uid) < 0))
+		_exit(126);
+	/* It dies with who runs it: whoever comes next runs it again.  Behind the change of user, which forgets that. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != runner)
 		_exit(126);
 	if (h->folder && chdir(h->folder) < 0 && chdir("/") < 0)
 		_exit(126);
@@ -69,24 +73,29 @@ hook_run(const struct hook *h, int *status, struct buf *output)
 {
 	int pipes[2], error = 0;
 	struct buf all = {0};
+	struct sigaction before, usual = {.sa_handler = SIG_DFL};
+	pid_t runner = getpid();
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return -1;
+	/* Ignored by the caller, it would hide how the command ended. */
+	(void)sigaction(SIGCHLD, &usual, &before);
 	pid_t pid = fork();
 	if (pid == 0) {
 		setpgid(0, 0);
-		become(h, pipes[1]);
+		become(h, pipes[1], runner);
 	}
 	error = errno;
 	close(pipes[1]);
 	if (pid < 0) {
 		close(pipes[0]);
+		(void)sigaction(SIGCHLD, &before, NULL);
 		errno = error;
 		return -1;
 	}
 	setpgid(pid, pid);
 	(void)fcntl(pipes[0], F_SETFL, O_NONBLOCK);
 	int64_t end = clock_mono_ms() + h->limit_ms;
-	bool open = true, killed = false, ended = false;
+	bool open = true, killed = false, ended = false, lost = false;
 	int self = proc_open(pid, -1);
 	/* Its end counts, not that of what it has left in the background with the pipe. */
 	while (!ended) {
@@ -96,7 +105,8 @@ hook_run(const struct hook *h, int *status, struct buf *output)
 		if (poll(p, 2, wait) > 0 && p[0].revents)
 			open = take(pipes[0], &all);
 		pid_t got = waitpid(pid, status, WNOHANG);
-		ended = got == pid || (got < 0 && errno != EINTR);
+		lost = got < 0 && errno != EINTR; /* another has waited for it */
+		ended = got == pid || lost;
 		if (!ended && !killed && clock_mono_ms() >= end) {
 			kill(-pid, SIGKILL);
 			killed = true;
@@ -111,10 +121,11 @@ hook_run(const struct hook *h, int *status, struct buf *output)
 	close(pipes[0]);
 	if (self >= 0)
 		close(self);
+	(void)sigaction(SIGCHLD, &before, NULL);
 	keep(&all, output);
 	buf_free(&all);
-	errno = ETIMEDOUT;
-	return killed ? -1 : 0;
+	errno = killed ? ETIMEDOUT : ECHILD;
+	return killed || lost ? -1 : 0;
 }
 
 void

@@ -20,7 +20,8 @@ struct hook {
 };
 
 /* Run it in a process group of its own, stdin empty.  What it prints, stdout and stderr together, goes to `output`: its last
- * HOOK_OUTPUT_MAX bytes, repaired to UTF-8.  0 with its wait status, or -1 with errno: ETIMEDOUT where it was killed.
+ * HOOK_OUTPUT_MAX bytes, repaired to UTF-8.  0 with its wait status, or -1 with errno: ETIMEDOUT where it was killed, ECHILD where another has waited for it.
+ * It is killed when its runner dies.
  * Signals that come meanwhile do not end the wait. */
 int hook_run(const struct hook *h, int *status, struct buf *output);
 

@@ -226,7 +226,8 @@ journal_open(struct journal *j, int parent, const char *folder, const char *show
 static uint64_t
 checkpoint_every(const struct op *op)
 {
-	uint64_t state = op->people.n * op->people.size + op->sessions.n * op->sessions.size + op->calls.n * op->calls.size;
+	uint64_t state = op->people.n * op->people.size + op->sessions.n * op->sessions.size + op->calls.n * op->calls.size +
+		op->resources.n * op->resources.size;
 	return state / 16 > CHECKPOINT_EVERY ? state / 16 : CHECKPOINT_EVERY;
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -345,6 +346,7 @@ end_tree(struct journal *j, const char *call, bool last)
 	char file[BEAT_FILE_MAX], needle[ID_NAME_MAX + 16];
 	struct beat b;
 	struct beat_id here = beat_here();
+	struct stat st;
 	struct why ignored;
 	struct marks m = {.tree = {.operation = j->op.h.id, .call = call, .supervisor = -1, .apart = -1, .root = -1, .root_start = -1, .group = -1, .session = -1}};
 	beat_call_file(call, file);
@@ -361,6 +363,8 @@ end_tree(struct journal *j, const char *call, bool last)
 	else if (clock_mono_ms() - b.mono_ms >= LOOK_GRACE_MS)
 		sig = SIGKILL;
 	if (!b.known || strcmp(b.id.boot, here.boot) == 0) {
+		/* The marks are what the ledger's user says they are. */
+		m.tree.uid = geteuid() == 0 && fstat(j->dir, &st) == 0 ? (int64_t)st.st_uid : 0;
 		snprintf(needle, sizeof needle, "\"callId\":\"%s\"", call);
 		(void)journal_search(j, 0, needle, take_marks, &m, &ignored);
 		m.tree.cgroup = m.cgroup.n ? m.cgroup.p : NULL;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -127,6 +128,15 @@ proc_open(int64_t pid, int64_t start)
 	close(fd);
 	errno = ESRCH;
 	return -1;
+}
+
+bool
+proc_is_of(int64_t pid, uid_t uid)
+{
+	char path[40];
+	struct stat st;
+	snprintf(path, sizeof path, "/proc/%lld", (long long)pid);
+	return stat(path, &st) == 0 && st.st_uid == uid;
 }
 
 int

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum {
 	PROC_BOOT_ID = 37,    /* room for the boot id with its NUL */
@@ -43,6 +44,9 @@ uint64_t proc_namespace(const char *kind);
  * that was given to another process meanwhile is not taken for it.  start -1: whichever there is.  -1 with errno (ESRCH:
  * it is gone). */
 int proc_open(int64_t pid, int64_t start);
+
+/* Whether it belongs to that user, as far as can be seen. */
+bool proc_is_of(int64_t pid, uid_t uid);
 
 /* Send a signal to it.  0 or -1 with errno. */
 int proc_signal(int pidfd, int sig);

@@ -2,8 +2,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -40,6 +43,14 @@ removal_open(struct journal *j, struct why *why)
 	return fd < 0 ? why_errno(why, "open coordinator of %s", j->op.h.id) : fd;
 }
 
+/* Whether we are part of an undo command of this operation: who runs that has the lock until we have ended. */
+bool
+removal_is_below(const struct journal *j)
+{
+	const char *operation = getenv("DPL_OPERATION");
+	return getenv("DPL_RESOURCE") && operation && strcmp(operation, j->op.h.id) == 0;
+}
+
 /* The one that removes: a descriptor, -1 with `why`, or -2 where another does. */
 int
 removal_lock(struct journal *j, int64_t end_ms, struct why *why)
@@ -48,7 +59,7 @@ removal_lock(struct journal *j, int64_t end_ms, struct why *why)
 	if (fd < 0)
 		return -1;
 	while (removal_lock_byte(fd, REMOVER) < 0) {
-		if (errno != EAGAIN || clock_mono_ms() >= end_ms) {
+		if (errno != EAGAIN || clock_mono_ms() >= end_ms || removal_is_below(j)) {
 			int e = errno;
 			close(fd);
 			errno = e;
@@ -69,6 +80,34 @@ removal_commit(struct journal *j, struct why *why)
 }
 
 /* --- removing --- */
+
+/* Who runs an undo command ends by a signal only when that is done and recorded: else it would be run again, while it runs. */
+static void
+shield(enum resource_kind kind, sigset_t *before)
+{
+	static const int list[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+	sigset_t some;
+	sigemptyset(&some);
+	for (size_t i = 0; kind == RESOURCE_COMMAND && i < sizeof list / sizeof *list; i++)
+		sigaddset(&some, list[i]);
+	sigprocmask(SIG_BLOCK, &some, before);
+}
+
+/* root does what is registered here as the ledger's user: where others may write, they could have anything done. */
+static int
+refuse_foreign(const struct journal *j, struct why *why)
+{
+	struct stat st, ledger;
+	if (geteuid() != 0)
+		return 0;
+	if (fstat(j->dir, &st) < 0 || fstatat(j->dir, "..", &ledger, 0) < 0)
+		return why_errno(why, "%s", j->path.p);
+	if (!((st.st_mode | ledger.st_mode) & 022) && st.st_uid == ledger.st_uid)
+		return 0;
+	why_set(why, ERR_PERMISSION, "others may write to %s, or to the ledger: root removes nothing for it", j->path.p);
+	why_hint(why, "chmod go-w, and chown, the ledger and what is in it");
+	return -1;
+}
 
 struct work {
 	struct journal *j;
@@ -170,6 +209,8 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 		resource_free(&r);
 		return rc;
 	}
+	sigset_t before;
+	shield(r.kind, &before);
 	enum resource_result result = RESOURCE_HERE;
 	const char *decision = "elsewhere";
 	if (resource_is_here(j, &r, reason, sizeof reason)) {
@@ -203,6 +244,7 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 		tell(c, &r, decision, reason);
 	}
 	c->left_over += result == RESOURCE_HERE || result == RESOURCE_FAILED;
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	resource_free(&r);
 	return rc;
 }
@@ -243,6 +285,8 @@ removal_all(struct journal *j, struct removal *c, bool all, bool *fenced, struct
 	}
 	if (ids.failed)
 		rc = why_set(why, ERR_IO, "out of memory");
+	else if (ids.n && !c->look)
+		rc = refuse_foreign(j, why);
 	for (size_t n = ids.n; rc == 0 && n > 0 && !m.fenced; n -= sizeof(uint64_t)) {
 		uint64_t id;
 		memcpy(&id, ids.p + n - sizeof id, sizeof id);
@@ -299,7 +343,8 @@ removal_due(struct journal *j, struct removal *c, int64_t end_ms, struct why *wh
 		rc = journal_refresh(j, why);
 		if (rc == 0)
 			rc = removal_all(j, c, false, &fenced, why);
-		if (rc == 0 && !fenced && j->op.h.state >= OP_COMPLETED && !j->op.h.archived && !c->left_over)
+		/* Where it ended in the midst of that, what was not due before is still there. */
+		if (rc == 0 && !fenced && j->op.h.state >= OP_COMPLETED && !j->op.h.archived && !c->left_over && !op_resources(&j->op))
 			rc = archive(j, c, why);
 		close(fd);
 		again = rc == 0 && !fenced && !c->left_over && !j->op.h.archived && journal_refresh(j, why) == 0 && removal_is_fresh(&j->op);
@@ -316,11 +361,16 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 	struct resource r = {0};
 	uint64_t entries = 0;
 	const struct op_resource *o = NULL;
-	int fd = removal_lock(j, clock_mono_ms() + REMOVAL_LIMIT_MS, why), rc = -1;
+	sigset_t before;
 	*result = RESOURCE_HERE;
 	reason[0] = '\0';
-	if (fd == -2)
-		why_set(why, ERR_BUSY, "another removes temp resources of %s", j->op.h.id);
+	if (!keep && refuse_foreign(j, why) < 0)
+		return -1;
+	int fd = removal_lock(j, clock_mono_ms() + (j->o.timed ? j->o.wait_ms : REMOVAL_LIMIT_MS), why), rc = -1;
+	if (fd == -2 && removal_is_below(j))
+		why_set(why, ERR_BUSY, "the undo command that this is part of must end before more is removed in %s", j->op.h.id);
+	else if (fd == -2)
+		why_set(why, j->o.timed ? ERR_TIMED_OUT : ERR_BUSY, "another removes temp resources of %s", j->op.h.id);
 	if (fd < 0)
 		return -1;
 	rc = journal_refresh(j, why);
@@ -329,6 +379,7 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 	else if (rc == 0 && (rc = ledger_path(j, ledger, why)) == 0 && (rc = resource_load(j, o, &r, why)) == 0) {
 		m.epoch = j->op.h.epoch;
 		m.order = (struct resource_order){.operation = j->op.h.id, .ledger = ledger, .limit_ms = REMOVAL_LIMIT_MS, .go_on = go_on, .arg = &m};
+		shield(r.kind, &before);
 		if (keep)
 			*result = RESOURCE_KEPT;
 		else if (!resource_is_here(j, &r, reason, size))
@@ -337,6 +388,7 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 			*result = resource_remove(j, &r, &m.order, &entries, reason, size);
 		if (rc == 0 && *result != RESOURCE_HERE)
 			rc = pay(&m, record(&m, by, &r, *result, reason, entries, why), why);
+		sigprocmask(SIG_SETMASK, &before, NULL);
 	}
 	resource_free(&r);
 	close(fd);

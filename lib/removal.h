@@ -51,12 +51,16 @@ int removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum 
 /* Whether one is due that nobody has tried to remove yet. */
 bool removal_is_fresh(const struct op *op);
 
+/* Whether this process is part of an undo command of this operation, which others remove for: it must not wait for them. */
+bool removal_is_below(const struct journal *j);
+
 /* The file of the locks: a descriptor, or -1 with `why`; locking a byte: 0, or -1 with errno, EAGAIN where another has it; asking. */
 int removal_open(struct journal *j, struct why *why);
 int removal_lock_byte(int fd, uint64_t byte);
 bool removal_is_locked(int fd, uint64_t byte);
 
-/* Hold the lock of who removes: a descriptor, -1 with `why`, or -2 where another has it until end_ms. */
+/* Hold the lock of who removes: a descriptor, -1 with `why`, or -2 where another has it until end_ms, or runs an undo command that
+ * this process is part of. */
 int removal_lock(struct journal *j, int64_t end_ms, struct why *why);
 
 /* Commit and flush at once, also where flushes are deferred.  0 also where that is visible but not durable; -1 with `why`. */

@@ -25,6 +25,7 @@ struct verbs_hold {
 struct verbs {
 	char *path;              /* of the ledger */
 	struct verbs_hold *hold; /* the next /call/start holds the call; else NULL */
+	bool stays;              /* a coordinator stays one from one request to the next: for who is held */
 	int64_t beaten_ms;       /* when request_beat touched a file last, and which */
 	uint64_t beaten;
 	struct store_options o;

@@ -164,6 +164,10 @@ end_process(const struct journal *j, const struct resource *r, bool look, char *
 		snprintf(reason, size, "another boot has ended it");
 		return RESOURCE_GONE;
 	}
+	if (r->pid == getpid() && r->start == proc_start(r->pid)) {
+		snprintf(reason, size, "it is the process that removes what is left here");
+		return RESOURCE_LEFT;
+	}
 	int fd = proc_open(r->pid, r->start);
 	if (fd < 0 && (errno == ESRCH || errno == EINVAL)) {
 		snprintf(reason, size, "it had ended");
@@ -209,6 +213,8 @@ set_variables(void *arg)
 	setenv("DPL_OPERATION", u->o->operation, 1);
 	setenv("DPL_PARTICIPANT", u->r->owner.p, 1);
 	setenv("DPL_RESOURCE", id, 1);
+	unsetenv("DPL_SESSION"); /* that of whoever runs it */
+	unsetenv("DPL_WATCHDOG");
 	if (u->r->call.n)
 		setenv("DPL_CALL", u->r->call.p, 1);
 	else

@@ -159,7 +159,8 @@ mark(const struct tree *t, struct all *a)
 	if (t->cgroup)
 		(void)cgroup_each(t->cgroup, mark_pid, a);
 	for (size_t i = 0; i < a->n; i++)
-		if (a->one[i].p.pid == t->supervisor || a->one[i].p.pid == getpid())
+		if (a->one[i].p.pid == t->supervisor || a->one[i].p.pid == getpid() ||
+		    (a->one[i].member && t->uid > 0 && !proc_is_of(a->one[i].p.pid, (uid_t)t->uid)))
 			a->one[i].member = false;
 }
 

@@ -29,6 +29,7 @@ struct tree {
 	int64_t group;           /* … and leads this group, if it has one of its own */
 	int64_t session;         /* in which that group is */
 	const char *cgroup;      /* the control group that they are in; NULL */
+	int64_t uid;             /* only processes of this user are members: root takes marks from others; 0: of any */
 	bool deep;               /* supervisors and what they run are members, too: they pass SIGTERM on, and get no SIGKILL themselves */
 	const struct tree_kept *before; /* children that it had before: neither they nor what is below them are members; NULL */
 };

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fsx.h"
 #include "handlers.h"
 #include "id.h"
 #include "look.h"
@@ -62,7 +63,7 @@ static int
 refuse_foreign(struct request *r)
 {
 	struct stat st;
-	if (geteuid() != 0 || fstat(r->v->store.dir, &st) < 0 || !(st.st_mode & 022) || (st.st_mode & S_ISVTX))
+	if (geteuid() != 0 || fstat(r->v->store.dir, &st) < 0 || !(st.st_mode & 022))
 		return 0;
 	why_set(&r->why, ERR_PERMISSION, "others may write to %s: root removes nothing for it", r->v->store.path);
 	why_hint(&r->why, "chmod go-w %s", r->v->store.path);
@@ -153,6 +154,9 @@ verb_cleanup(struct request *r)
 		json_put_bool(r->reply, "archived", j->op.h.archived);
 		json_put_bool(r->reply, "done", j->op.h.archived || (!c.removal.left_over && !c.all && !l.unseen && !cleanup_is_due(&j->op) && !op_has_ended(&j->op)));
 	}
+	/* Who takes requests and waits for more would keep others from it. */
+	if (!r->v->stays)
+		fsx_close(&j->drive);
 	if (own) {
 		journal_close(own);
 		free(own);

@@ -22,6 +22,7 @@ vigil_begin(struct vigil *v, const sigset_t *signals)
 	watch_init(&v->watch);
 	v->bell = v->beats = -1;
 	v->signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	v->client->verbs.stays = true;
 	v->awake_ms = 0;
 	v->next_ms = clock_mono_ms();
 	return v->signals < 0 ? -1 : 0;

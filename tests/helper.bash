@@ -51,7 +51,7 @@ teardown() {
 public_folder() {
 	[ "$(id -u)" -eq 0 ] || skip 'only root can become another user'
 	command -v setpriv >/dev/null || skip 'no setpriv(1)'
-	public=$(mktemp -d)
+	public=$(mktemp -d -p "${BATS_RUN_TMPDIR%/*}") # which they can reach, whatever TMPDIR a test has
 	chmod 777 "$public"
 	as_other test -w "$public" || skip "$public cannot be reached by other users"
 	as_other test -x "$BUILD/bin/dpl-show" || skip "$BUILD cannot be reached by other users"

@@ -1135,3 +1135,9 @@ teardown() {
 	expect 0 dpl-temp list -q
 	is "$(wc -l <out)" 499
 }
+
+@test "list: an option that is given twice counts once, the last of two values" {
+	dpl-temp add -q --command :
+	expect 0 dpl-temp list -a -a --by nobody --by me
+	has "$output" '1  added  command  me'
+}

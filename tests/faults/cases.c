@@ -129,7 +129,7 @@ many_lines(int n)
 static void
 busy(void)
 {
-	char name[20], id[20], path[PATH_MAX];
+	char name[32], id[32], path[PATH_MAX];
 	fresh();
 	for (int i = 0; i < 20; i++) {
 		snprintf(name, sizeof name, "worker-%d", i);

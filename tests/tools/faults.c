@@ -652,7 +652,7 @@ try_order(const struct picture *p)
 static void
 work(const char *folder, const char *bin)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX + 16];
 	snprintf(path, sizeof path, "%s/%d", folder, o.worker);
 	world_begin(path, bin);
 	for (int s = 0; s < STATE_COUNT; s++) {
