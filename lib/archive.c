@@ -205,7 +205,7 @@ archive_move(struct store *s, struct journal *j, struct why *why)
 	if (fstatat(s->dir, id, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
 		return 0;
 	/* Who finishes another's work does not know whether the end is on disk; it must be, before the move. */
-	if (s->o.sync && j->flushed < j->op.h.offset && fdatasync(j->fd) < 0)
+	if (s->o.sync && j->flushed < j->op.h.offset && journal_sync(j) < 0)
 		return why_errno(why, "flush %s", j->path.p);
 	if (j->writable)
 		journal_give_back(j);

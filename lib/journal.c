@@ -231,6 +231,16 @@ checkpoint_every(const struct op *op)
 	return state / 16 > CHECKPOINT_EVERY ? state / 16 : CHECKPOINT_EVERY;
 }
 
+int
+journal_sync(struct journal *j)
+{
+	/* Never again on a descriptor whose flush failed: the kernel may have dropped the pages, and would say yes. */
+	if (!j->lost && fdatasync(j->fd) < 0)
+		j->lost = errno;
+	errno = j->lost;
+	return j->lost ? -1 : 0;
+}
+
 void
 journal_tidy(struct journal *j)
 {
@@ -242,7 +252,7 @@ journal_tidy(struct journal *j)
 	 * flush for some hundred of them makes it so. */
 	if (j->owed)
 		return;
-	if (j->o.sync && j->flushed < h->offset && (h->offset - j->checkpoint < 2 * every || fdatasync(j->fd) < 0))
+	if (j->o.sync && j->flushed < h->offset && (h->offset - j->checkpoint < 2 * every || journal_sync(j) < 0))
 		return;
 	j->flushed = h->offset;
 	/* Among many writers, one of them does. */
@@ -536,8 +546,7 @@ journal_flush(struct journal *j, struct why *why)
 	if (!j->owed)
 		return 0;
 	j->owed = false;
-	if (fdatasync(j->fd) < 0) {
-		/* Never again on this descriptor: the kernel may have dropped the pages and would say yes. */
+	if (journal_sync(j) < 0) {
 		why_errno(why, "flush %s: entry %llu is visible, may not survive power loss", j->path.p, (unsigned long long)j->op.h.seq);
 		why->code = ERR_NOT_DURABLE;
 		return -1;

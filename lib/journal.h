@@ -54,6 +54,7 @@ struct journal {
 	uint64_t checkpoint;     /* the stored checkpoint reaches this far */
 	uint64_t flushed;        /* this far is known to be on disk */
 	int64_t blocks;          /* bytes allocated to the file */
+	int lost;                /* errno of a flush that failed: what was written may not be on disk, for ever */
 	int refused;             /* errno of opening it for writing, where only reading was allowed */
 	bool writable, locked;
 	bool abort_bit;          /* the file's mode says "aborted, reason lost" */
@@ -95,6 +96,9 @@ bool journal_has_room(struct journal *j);
 /* Append the entries with one write, unlock, and flush if one of them must be durable.  0, or -1:
  * nothing of them is in the journal, but for ERR_NOT_DURABLE, which says what is. */
 int journal_commit(struct journal *j, struct why *why);
+
+/* Flush the file.  0, or -1 with errno, and from then on always. */
+int journal_sync(struct journal *j);
 
 /* Unlock if it is locked, and carry out a deferred flush.  0, or -1 with ERR_NOT_DURABLE. */
 int journal_flush(struct journal *j, struct why *why);

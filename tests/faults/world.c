@@ -117,6 +117,12 @@ world_end(void)
 		wipe(AT_FDCWD, world.path);
 }
 
+void
+world_wipe(const char *path)
+{
+	wipe(AT_FDCWD, path);
+}
+
 static char *
 read_all(const char *path, size_t size)
 {

@@ -20,6 +20,8 @@ struct picture;
 void world_begin(const char *path, const char *bin);
 /* Take it away. */
 void world_end(void);
+/* Delete a folder with all that is in it. */
+void world_wipe(const char *path);
 
 /* The operation that commands are about (DPL_OPERATION); "" none. */
 void world_set_operation(const char *id);

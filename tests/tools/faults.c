@@ -1,6 +1,6 @@
 /* faults - let every system call of every changing command go wrong, and check what is left
  *
- *	faults [-kv] [-c case] [-d folder] [-f N] [-j workers] [-m mode] [-p P.N[x|=ERRNO|:BYTES]] [-r seed] [-s state]
+ *	faults [-kv] [-c case] [-d folder] [-e ERRNO] [-f N] [-j workers] [-m mode] [-p P.N[x|=ERRNO|:BYTES]] [-r seed] [-s state]
  *
  * Modes: kill (SIGKILL at the entry and the exit of each call), error (each call fails with each of eight errnos), errors (so do
  * all later ones of that name), short (reads and writes of half the bytes), torn (a write is cut, at the ends of its lines too,
@@ -13,6 +13,7 @@
  * wrong is one line that says how to see it again; with -k the folder (-d) stays as it is then.  Status 0: nothing is wrong. */
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,7 @@ struct reference {
 
 static struct {
 	const char *only_case, *only_state, *only_point;
+	int only_error;
 	int workers, worker, verbose, keep;
 	unsigned long fraction, seed;
 	bool mode[MODES];
@@ -436,6 +438,37 @@ is_in(int status, const int some[])
 	return false;
 }
 
+/* Calls that a signal may interrupt (signal(7)): whoever makes one does it again. */
+static bool
+is_slow(const char *name)
+{
+	static const char *const slow[] = {"clock_nanosleep", "flock", "getrandom", "nanosleep", "openat", "poll", "ppoll", "pread64", "pwrite64", "read",
+		"wait4", "waitid", "write", NULL};
+	for (int i = 0; slow[i]; i++)
+		if (strcmp(slow[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* A descriptor whose flush failed is not flushed again: the kernel would say that all is well. */
+static int unflushed;
+static bool flushed_again;
+
+static void
+watch_flushes(void *arg, const struct seen *s)
+{
+	(void)arg;
+	bool flush = strcmp(s->name, "fdatasync") == 0 || strcmp(s->name, "fsync") == 0;
+	if (s->process != 0)
+		return;
+	if (flush && !s->at_exit && (int)s->args[0] == unflushed)
+		flushed_again = true;
+	if (flush && s->at_exit && s->result < 0)
+		unflushed = (int)s->args[0];
+	if (s->at_exit && strcmp(s->name, "close") == 0 && (int)s->args[0] == unflushed)
+		unflushed = -1;
+}
+
 /* The exit status and what was said, where nothing was killed. */
 static void
 check_saying(const struct said *s, uint64_t fd)
@@ -452,6 +485,10 @@ check_saying(const struct said *s, uint64_t fd)
 	}
 	if (s->status != ref.status && !blind && !is_in(s->status, run ? of_run : removes ? of_removal : failures))
 		wrong("it gave %d: %s%s", s->status, s->out, s->err);
+	if (fault.error == EINTR && is_slow(at) && s->status != ref.status && !mute)
+		wrong("it was interrupted, and gave %d: %s", s->status, s->err);
+	if (flushed_again)
+		wrong("a descriptor whose flush failed was flushed again");
 	if (mute)
 		return;
 	int lines = lines_in(s->err);
@@ -479,7 +516,11 @@ try_point(const struct picture *p, const struct point *where)
 	if (state == STATE_TEMP || state == STATE_DEAD)
 		remember_before(); /* other identities */
 	int operations = test->flags & CASE_CREATES && state != STATE_NONE && state != STATE_EMPTY;
-	struct said s = world_trace(test->who, test->argv, test->in, &fault, NULL);
+	struct watcher flushes = {watch_flushes, NULL};
+	bool flush = mode == MODE_ERROR && (strcmp(where->name, "fdatasync") == 0 || strcmp(where->name, "fsync") == 0);
+	unflushed = -1;
+	flushed_again = false;
+	struct said s = world_trace(test->who, test->argv, test->in, &fault, flush ? &flushes : NULL);
 	t->points[mode]++;
 	if (!s.reached) {
 		t->missed[mode]++;
@@ -571,6 +612,8 @@ chosen(bool again)
 	char text[60], whole[200];
 	uint64_t hash = 1469598103934665603u ^ o.seed * 0x9e3779b97f4a7c15u;
 	say_point(text, sizeof text);
+	if (o.only_error && fault.error != o.only_error)
+		return false;
 	if (o.only_point)
 		return strcmp(text, o.only_point) == 0;
 	snprintf(whole, sizeof whole, "%s %s %d %s", test->name, state_name(state), mode, text);
@@ -701,26 +744,49 @@ say_totals(const struct totals *t)
 	printf("%ld wrong\n", t->wrong);
 }
 
+static volatile sig_atomic_t stopping;
+
+static void
+on_signal(int signal)
+{
+	stopping = signal;
+}
+
 static int
 run_workers(const char *folder, const char *bin)
 {
+	pid_t workers[64];
+	struct sigaction stop = {.sa_handler = on_signal};
 	struct totals *all = mmap(NULL, sizeof *all * (size_t)o.workers, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int status, failed = 0;
 	if (all == MAP_FAILED)
 		world_die("%s", strerror(errno));
+	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGINT, &stop, NULL);
 	for (o.worker = 0; o.worker < o.workers; o.worker++) {
 		o.total = &all[o.worker];
 		pid_t pid = fork();
 		if (pid < 0)
 			world_die("%s", strerror(errno));
+		workers[o.worker] = pid;
 		if (pid == 0) {
+			signal(SIGTERM, SIG_DFL);
+			signal(SIGINT, SIG_DFL);
 			work(folder, bin);
 			fflush(stdout);
 			_exit(0);
 		}
 	}
-	while (wait(&status) > 0)
-		failed |= status != 0;
+	for (pid_t pid; (pid = wait(&status)) > 0 || errno == EINTR;) {
+		if (pid > 0)
+			failed |= status != 0;
+		for (int i = 0; stopping && i < o.workers; i++)
+			kill(workers[i], SIGKILL); /* what it traces goes with it */
+	}
+	if (stopping) {
+		world_wipe(folder);
+		exit(128 + stopping);
+	}
 	for (int i = 1; i < o.workers; i++)
 		for (size_t k = 0; k < sizeof *all / sizeof(long); k++)
 			((long *)all)[k] += ((long *)&all[i])[k];
@@ -761,10 +827,11 @@ main(int argc, char **argv)
 {
 	char folder[PATH_MAX] = "", bin[PATH_MAX];
 	bool any = false;
-	for (int c; (c = getopt(argc, argv, "c:d:f:j:km:p:r:s:v")) != -1;)
+	for (int c; (c = getopt(argc, argv, "c:d:e:f:j:km:p:r:s:v")) != -1;)
 		switch (c) {
 		case 'c': o.only_case = optarg; break;
 		case 'd': snprintf(folder, sizeof folder, "%s", optarg); break;
+		case 'e': o.only_error = inject_errno(optarg); break;
 		case 'f': o.fraction = strtoul(optarg, NULL, 10); break;
 		case 'j': o.workers = (int)strtol(optarg, NULL, 10); break;
 		case 'k': o.keep = 1; break;
