@@ -5,6 +5,7 @@
 # make lint       warnings as errors in gcc and clang, manual pages, scripts, layers
 # make faults     every system call of every changing command goes wrong, one in FAULTS_ONE_IN of them
 # make soak       32 processes killed at random for SECONDS (60), by SEED (1), then the invariants
+# make planted    bugs that are put in must each be caught by the test that is named for them
 # make fuzz       each parser under libFuzzer, FUZZ_SECONDS each
 # make bench      measure against other tools (docs/benchmarks.md)
 # make install    PREFIX=/usr/local, DESTDIR=
@@ -151,6 +152,10 @@ soak:
 	@$(MAKE) --no-print-directory all test-tools
 	BUILD=$(BUILD) SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) tests/run tests/soak.bats
 
+planted:
+	scripts/need check
+	scripts/planted
+
 lint:
 	scripts/need lint
 	scripts/lint
@@ -212,7 +217,7 @@ dist:
 clean:
 	rm -rf build build-*
 
-.PHONY: all asan bench check clean demo dist faults fuzz install lint soak test-tools uninstall units
+.PHONY: all asan bench check clean demo dist faults fuzz install lint planted soak test-tools uninstall units
 .DELETE_ON_ERROR:
 .SECONDARY:
 

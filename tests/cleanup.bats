@@ -574,8 +574,8 @@ $(<made)"
 	expect 5 dpl-complete --cancel
 	refused dpl-complete "operation $op is failing: me (call_me_1_"
 	expect 5 dpl-complete --cancel --failed
-	# Its initiator needs no other command to see it through.
-	wait_for 'dpl-complete -q --cancel 2>/dev/null; archived' 20
+	expect 0 dpl-cleanup -q -t 20s
+	archived
 	is "$(count '.event == "operation.completed"')" 0
 	is "$(count '.event == "operation.failed"')" 1
 	kill -KILL "$hung" 2>/dev/null || true
