@@ -24,7 +24,7 @@ static const char usage[] =
 	"  -o, --operation=OPERATION  id, a unique part of it, @ or @@ (DPL_OPERATION)\n"
 	"  -q, --quiet                print nothing\n"
 	"  -t, --timeout=DURATION     the longest wait for others to answer (DPL_TIMEOUT, else\n"
-	"                             30s), and for a lock\n"
+	"                             40s), and for a lock\n"
 	"  -v, --verbose              print each resource, and operations that need nothing\n"
 	"      --forget               give up what belongs to another host, or cannot be removed\n"
 	"      --keep=NUMBER          with --prune: how many ended operations stay (20)\n"
@@ -37,7 +37,7 @@ static const char usage[] =
 	"  dpl-cleanup --sweep\n"
 	"  dpl-cleanup -n \"$op\"\n";
 
-enum { FORGET = CLI_OWN, KEEP, PRUNE, SWEEP, PATIENCE_MS = 30000 };
+enum { FORGET = CLI_OWN, KEEP, PRUNE, SWEEP, PATIENCE_MS = 40000 };
 
 struct wanted {
 	bool dry, forget, sweep, prune;
