@@ -3,6 +3,7 @@
 # make check      install what the tests need, and run them
 # make asan       the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make lint       warnings as errors in gcc and clang, manual pages, scripts, layers
+# make soak       32 processes killed at random for SECONDS (60), by SEED (1), then the invariants
 # make fuzz       each parser under libFuzzer, FUZZ_SECONDS each
 # make bench      measure against other tools (docs/benchmarks.md)
 # make install    PREFIX=/usr/local, DESTDIR=
@@ -109,6 +110,7 @@ $(BUILD)/tools/%: tests/tools/%.c
 $(BUILD)/tools/beatfile $(BUILD)/tools/removing: $(LIB_OBJ)
 $(BUILD)/tools/faultat: tests/faults/inject.c
 $(BUILD)/tools/faults: $(wildcard tests/faults/*.c) $(LIB_OBJ)
+$(BUILD)/tools/soak: tests/soak/check.c $(LIB_OBJ)
 
 TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
 
@@ -133,6 +135,13 @@ asan:
 	scripts/need check
 	@$(MAKE) --no-print-directory BUILD=build-asan CMD_CC="$(CC)" CMD_CFLAGS="$(SAN)" CMD_LDFLAGS= CMD_HEAP= CFLAGS="$(SAN)" all units test-tools
 	BUILD=build-asan SANITIZED=1 tests/run
+
+SECONDS ?= 60
+SEED    ?= 1
+soak:
+	scripts/need check
+	@$(MAKE) --no-print-directory all test-tools
+	BUILD=$(BUILD) SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) tests/run tests/soak.bats
 
 lint:
 	scripts/need lint
@@ -195,7 +204,7 @@ dist:
 clean:
 	rm -rf build build-*
 
-.PHONY: all asan bench check clean demo dist fuzz install lint test-tools uninstall units
+.PHONY: all asan bench check clean demo dist fuzz install lint soak test-tools uninstall units
 .DELETE_ON_ERROR:
 .SECONDARY:
 

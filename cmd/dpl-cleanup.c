@@ -37,7 +37,7 @@ static const char usage[] =
 	"  dpl-cleanup --sweep\n"
 	"  dpl-cleanup -n \"$op\"\n";
 
-enum { FORGET = CLI_OWN, KEEP, PRUNE, SWEEP, PATIENCE_MS = 40000 };
+enum { FORGET = CLI_OWN, KEEP, PRUNE, SWEEP, PATIENCE_MS = 40000, OUTPUT_MOST = 65536 };
 
 struct wanted {
 	bool dry, forget, sweep, prune;
@@ -125,6 +125,9 @@ print(struct cli *c, const struct wanted *w, bool done)
 		buf_fmt(&c->out, "; %lld still to answer", (long long)waiting);
 	if (ending > 0)
 		buf_fmt(&c->out, "; %lld process%s still to end", (long long)ending, ending == 1 ? "" : "es");
+	int64_t unseen = cli_answer_int(c, 0, "unseen");
+	if (unseen > 0)
+		buf_fmt(&c->out, "; %lld beat file%s cannot be read", (long long)unseen, unseen == 1 ? "" : "s");
 	if (cli_answer_true(c, "busy"))
 		buf_str(&c->out, "; another cleans up");
 	buf_char(&c->out, '\n');
@@ -206,6 +209,8 @@ sweep(struct cli *c, struct wanted *w)
 		cli_again(c);
 		snprintf(c->id, sizeof c->id, "%s", p);
 		clean(c, w);
+		if (c->out.n > OUTPUT_MOST && !c->quiet)
+			cli_flush(c);
 	}
 	buf_free(&ids);
 	buf_free(&id);

@@ -332,7 +332,11 @@ check_process(struct cli *c, int64_t pid, int64_t *start)
 	struct stat st;
 	struct remove_rules never = rules(c);
 	snprintf(path, sizeof path, "/proc/%lld", (long long)pid);
-	if ((*start = proc_start(pid)) < 0 || stat(path, &st) < 0)
+	errno = ENOENT; /* so it stays for one that is there and has ended */
+	bool there = (*start = proc_start(pid)) >= 0 && stat(path, &st) == 0;
+	if (!there && errno != ENOENT && errno != ESRCH)
+		why_errno(&why, "look at process %lld", (long long)pid);
+	else if (!there)
 		why_set(&why, ERR_NO_PROCESS, "there is no process %lld", (long long)pid);
 	else if (pid == 1)
 		why_set(&why, ERR_PROTECTED, "process 1 is what all others hang on");

@@ -20,6 +20,8 @@ enum {
 	CHECKPOINT_EVERY = 8 * 1024, /* bytes to fold that make a checkpoint worth its while */
 	RESERVE = 16 * 1024,         /* kept ahead of the end … */
 	RESERVE_MIN = 8 * 1024,      /* … and renewed below this */
+	RESERVE_LAST = 4 * 1024,     /* the part that what was removed must not use up, however much that is */
+	RESULT_MOST = 1024,          /* bytes of an ordinary result of a removal */
 	TORN_MAX = 1024 * 1024,      /* no crash leaves more than this behind the last line */
 };
 
@@ -224,7 +226,8 @@ journal_open(struct journal *j, int parent, const char *folder, const char *show
 static uint64_t
 checkpoint_every(const struct op *op)
 {
-	uint64_t state = op->people.n * op->people.size + op->sessions.n * op->sessions.size + op->calls.n * op->calls.size;
+	uint64_t state = op->people.n * op->people.size + op->sessions.n * op->sessions.size + op->calls.n * op->calls.size +
+		op->resources.n * op->resources.size;
 	return state / 16 > CHECKPOINT_EVERY ? state / 16 : CHECKPOINT_EVERY;
 }
 
@@ -422,7 +425,7 @@ static void
 drop_pending(struct journal *j)
 {
 	buf_clear(&j->pending);
-	j->pending_flush = j->pending_vital = j->ring = false;
+	j->pending_flush = j->pending_vital = j->pending_results = j->ring = false;
 	j->drop[0] = '\0';
 }
 
@@ -440,6 +443,7 @@ journal_entry(struct journal *j, const char *by, enum event event)
 {
 	j->pending_flush |= event_is_flushed(event);
 	j->pending_vital |= event_is_vital(event);
+	j->pending_results |= event == EVENT_RESOURCE_REMOVED;
 	entry_begin(&j->pending, ++j->pending_seq, j->now_ms, by, event);
 	return &j->pending;
 }
@@ -466,18 +470,24 @@ too_long(const struct buf *lines)
 /* Keep some space ahead of the end, so that an operation can be stopped and ended on a full disk.
  * What is not vital must not use it up. */
 static int
-reserve(struct journal *j)
+reserve(struct journal *j, int64_t need, bool vital, bool results)
 {
-	int64_t end = (int64_t)j->op.h.offset, need = (int64_t)j->pending.n;
+	int64_t end = (int64_t)j->op.h.offset;
 	if (j->blocks - end >= need + RESERVE_MIN)
 		return 0;
 	if (fallocate(j->fd, FALLOC_FL_KEEP_SIZE, end, need + RESERVE) == 0) {
 		j->blocks = end + need + RESERVE;
 		return 0;
 	}
-	if (j->pending_vital)
+	if (vital && (!results || j->blocks - end >= need + RESERVE_LAST))
 		return 0;
 	return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? -1 : 0;
+}
+
+bool
+journal_has_room(struct journal *j)
+{
+	return reserve(j, RESULT_MOST, true, true) == 0;
 }
 
 int
@@ -490,7 +500,7 @@ journal_commit(struct journal *j, struct why *why)
 		why_set(why, ERR_IO, "out of memory");
 	else if (too_long(&j->pending))
 		why_set(why, ERR_TOO_LARGE, "the entry would be longer than %d bytes", ENTRY_MAX);
-	else if (reserve(j) < 0)
+	else if (reserve(j, (int64_t)j->pending.n, j->pending_vital, j->pending_results) < 0)
 		why_errno(why, "write %s", j->path.p);
 	else if (fsx_write(j->fd, j->pending.p, j->pending.n) < 0) {
 		why_errno(why, "write %s", j->path.p);

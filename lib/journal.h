@@ -58,7 +58,7 @@ struct journal {
 	bool writable, locked;
 	bool abort_bit;          /* the file's mode says "aborted, reason lost" */
 	bool torn;               /* bytes behind op.h.offset are a torn tail */
-	bool pending_flush, pending_vital, ring;
+	bool pending_flush, pending_vital, pending_results, ring;
 	char drop[BEAT_FILE_MAX]; /* a file of the folder that goes with these entries, "" none */
 	int drive;               /* the coordinator file, locked at `epoch`: this process drives the cleanup (cleanup.h); -1 */
 	uint64_t epoch;
@@ -88,6 +88,9 @@ void journal_unlock(struct journal *j);
 /* Begin the next entry; its members go into the buffer that is returned. */
 struct buf *journal_entry(struct journal *j, const char *by, enum event event);
 void journal_entry_end(struct journal *j);
+
+/* Whether there is room for the result of a removal, also on a full disk. */
+bool journal_has_room(struct journal *j);
 
 /* Append the entries with one write, unlock, and flush if one of them must be durable.  0, or -1:
  * nothing of them is in the journal, but for ERR_NOT_DURABLE, which says what is. */

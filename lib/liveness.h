@@ -48,6 +48,7 @@ struct observer {
 struct verdict {
 	enum life life;
 	int64_t age_ms;          /* of the last beat */
+	bool unseen;             /* nothing could be read of it: suspect, whatever it is */
 	char why[160];           /* the evidence, for people: "its lock has fallen" */
 };
 

@@ -48,7 +48,7 @@ process_of(const struct beat_id *id, int64_t pid, int64_t start)
 static struct verdict
 unreadable(void)
 {
-	struct verdict v = {.life = LIFE_SUSPECT};
+	struct verdict v = {.life = LIFE_SUSPECT, .unseen = true};
 	snprintf(v.why, sizeof v.why, "its beat file cannot be read: %s", strerror(errno));
 	return v;
 }
@@ -439,12 +439,14 @@ look_at_one(struct journal *j, const struct kind *kind, const char *name, struct
 {
 	char evidence[320];
 	struct beat b;
-	if (!life_is_over(kind->judge(j, name, l->awake_ms, &b).life))
+	struct verdict v = kind->judge(j, name, l->awake_ms, &b);
+	l->unseen += v.unseen;
+	if (!life_is_over(v.life))
 		return 0;
 	int rc = lock_live(j, why);
 	if (rc <= 0)
 		return rc;
-	struct verdict v = kind->judge(j, name, l->awake_ms, &b);
+	v = kind->judge(j, name, l->awake_ms, &b);
 	if (!life_is_over(v.life)) {
 		journal_unlock(j);
 		return 0;

@@ -23,6 +23,7 @@ struct look {
 	const char *by;      /* who looks: the author of what is appended */
 	int64_t awake_ms;
 	int crashed;         /* out: how many deaths it has recorded */
+	int unseen;          /* out: of how many nothing could be read */
 	int ending;          /* out: how many processes of dead supervisors are still there */
 };
 

@@ -115,6 +115,7 @@ struct work {
 	uint64_t epoch;          /* as it was when this began: a newer one fences us */
 	bool fenced;
 	bool owed;               /* results that are not flushed yet */
+	bool full;               /* one could not be recorded for want of room */
 	struct resource_order order;
 };
 
@@ -214,7 +215,9 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 	const char *decision = "elsewhere";
 	if (resource_is_here(j, &r, reason, sizeof reason)) {
 		decision = "waits";
-		if (failed_before && !c->retry && !c->look)
+		if (r.kind == RESOURCE_COMMAND && !c->look && (m->full || !journal_has_room(j)))
+			snprintf(reason, sizeof reason, "the disk is full: that it was run could not be recorded");
+		else if (failed_before && !c->retry && !c->look)
 			snprintf(reason, sizeof reason, "%.390s", r.reason.n ? r.reason.p : "");
 		else if ((result = resource_remove(j, &r, &m->order, &entries, reason, sizeof reason)) == RESOURCE_HERE && !*reason)
 			snprintf(reason, sizeof reason, "the time for it was over");
@@ -228,7 +231,15 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 	else if (result != RESOURCE_HERE && (!m->fenced || result == RESOURCE_REMOVED)) {
 		/* What was done is a fact also where another has become the coordinator meanwhile: else it would be done again. */
 		rc = record(m, c->by, &r, result, reason, entries, why);
-		tell(c, &r, resource_result_name(result), reason);
+		if (rc < 0 && why->code == ERR_DISK_FULL) {
+			/* What is removed makes room, perhaps; it will be found gone, and recorded then. */
+			m->full = true;
+			rc = 0;
+			tell(c, &r, "waits", why->text);
+			result = RESOURCE_HERE;
+		} else {
+			tell(c, &r, resource_result_name(result), reason);
+		}
 	} else {
 		tell(c, &r, decision, reason);
 	}
@@ -332,7 +343,8 @@ removal_due(struct journal *j, struct removal *c, int64_t end_ms, struct why *wh
 		rc = journal_refresh(j, why);
 		if (rc == 0)
 			rc = removal_all(j, c, false, &fenced, why);
-		if (rc == 0 && !fenced && j->op.h.state >= OP_COMPLETED && !j->op.h.archived && !c->left_over)
+		/* Where it ended in the midst of that, what was not due before is still there. */
+		if (rc == 0 && !fenced && j->op.h.state >= OP_COMPLETED && !j->op.h.archived && !c->left_over && !op_resources(&j->op))
 			rc = archive(j, c, why);
 		close(fd);
 		again = rc == 0 && !fenced && !c->left_over && !j->op.h.archived && journal_refresh(j, why) == 0 && removal_is_fresh(&j->op);

@@ -255,7 +255,7 @@ store_get(struct store *s, const char *id, enum store_want want, const struct jo
 		if (ended && i != 1 && !s->o.hands_off && (j->op.h.archived || !shape))
 			/* Its maker died before the rename, or something could not be removed: finish that. */
 			archive_finish(s, j);
-		else if (ended && want == STORE_ANY)
+		else if (i == 1 && want == STORE_ANY) /* in the live place something may still follow */
 			archive_papers(s, j);
 		if (!ended || want == STORE_ANY)
 			return 0;

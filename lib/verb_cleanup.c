@@ -149,9 +149,10 @@ verb_cleanup(struct request *r)
 		json_put_int(r->reply, "epoch", (int64_t)j->op.h.epoch);
 		json_put_int(r->reply, "waiting", c.waiting);
 		json_put_int(r->reply, "endingProcesses", c.ending);
+		json_put_int(r->reply, "unseen", l.unseen);
 		json_put_bool(r->reply, "busy", c.removal.busy);
 		json_put_bool(r->reply, "archived", j->op.h.archived);
-		json_put_bool(r->reply, "done", j->op.h.archived || (!c.removal.left_over && !c.all && !cleanup_is_due(&j->op) && !op_has_ended(&j->op)));
+		json_put_bool(r->reply, "done", j->op.h.archived || (!c.removal.left_over && !c.all && !l.unseen && !cleanup_is_due(&j->op) && !op_has_ended(&j->op)));
 	}
 	/* Who takes requests and waits for more would keep others from it. */
 	if (!r->v->stays)

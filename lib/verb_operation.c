@@ -8,6 +8,7 @@
 #include "change.h"
 #include "clock.h"
 #include "handlers.h"
+#include "settle.h"
 #include "hash.h"
 #include "id.h"
 
@@ -444,6 +445,12 @@ verb_complete(struct request *r)
 		why_set(&r->why, ERR_NOT_INITIATOR, "%s is not the initiator of %s, %s is", by, id, op->h.initiator);
 		why_hint(&r->why, "dpl-leave ends your part; dpl-abort stops the operation");
 		return change_end(&c, change_refuse(&c));
+	}
+	/* After a death that is not contained the operation has one end: it fails. */
+	if (change_refuse_failing(&c) < 0) {
+		(void)change_refuse(&c);
+		settle_briefly(r, c.j, op->h.initiator);
+		return change_end(&c, -1);
 	}
 	/* Old clients name nobody, and end the operation whatever runs. */
 	if (op_running(op) && !cancel && *by) {

@@ -169,6 +169,9 @@ read_thing(struct request *r, struct thing *t)
 		why_set(&r->why, ERR_REQUEST, "Missing kind");
 	else
 		why_set(&r->why, ERR_REQUEST, "kind is not path, process or command");
+	/* It would be taken for one of another boot, which that has ended. */
+	if (rc == 0 && t->kind == RESOURCE_PROCESS && !*t->place.boot)
+		rc = why_set(&r->why, ERR_IO, "which boot process %lld is of cannot be told", (long long)t->pid);
 	if (rc == 0 && t->kind != RESOURCE_PATH && (t->made || t->by_name || *t->identity.type))
 		rc = why_set(&r->why, ERR_REQUEST, "made, byName and type go with a path");
 	if (rc == 0 && t->made && *t->identity.type)

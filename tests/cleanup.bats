@@ -10,6 +10,7 @@ setup() {
 	op=$(dpl-create --window 2s --beat 900ms --jitter 0s --stale 2s)
 	export DPL_OPERATION=$op
 	mkdir tmp
+	outer=${TMPDIR:-/tmp}
 	export TMPDIR=$BATS_TEST_TMPDIR/tmp
 }
 
@@ -436,7 +437,7 @@ $(<made)"
 }
 
 @test "root acts as the owner of the ledger: undo commands are run as that user, and nothing goes that it could not delete" {
-	public_folder
+	TMPDIR=$outer public_folder
 	export DPL_LEDGER=$public/ledger HOME=$public
 	cd "$public"
 	mkdir secret ours
@@ -538,4 +539,76 @@ $(<made)"
 	pkill -KILL -f 'dpl-temp make -d'
 	expect 0 dpl-complete
 	is "$(find tmp -mindepth 1)" ''
+}
+
+@test "an operation that ends while something is removed: what was not due until then goes too, and the papers have all of it" {
+	in_background dpl-call -- sh -c 'dpl-temp add -q --command ": >running; while [ ! -e on ]; do sleep 0.01; done"; : >ready; while [ ! -e end ]; do sleep 0.01; done'
+	caller=$pid
+	wait_for '[ -e ready ]'
+	dpl-temp make >newer
+	: >end
+	wait_for '[ -e running ]'
+	in_background dpl-complete -q
+	completer=$pid
+	wait_for "[ \"\$(count '.event == \"operation.completed\"')\" = 1 ]"
+	# Who reads it now must not write down half of it as the whole.
+	expect 0 dpl-show --why "$op"
+	expect 0 dpl-call list -a -o "$op"
+	: >on
+	ended "$caller"
+	is "$status" 0
+	ended "$completer"
+	is "$status" 0
+	wait_for archived
+	[ ! -e "$(<newer)" ]
+	is "$(count '.event == "resource.removed" and .result == "removed"')" 2
+	is "$(wc -l <"$ledger/backup/$op/operation.log")" "$(entries | wc -l)"
+}
+
+@test "an operation that is failing cannot be completed any more: 5, and it fails" {
+	supervised dpl-call -- sleep 60
+	victim=$pid
+	a_hung_one
+	killed "$victim"
+	wait_for '! dpl-beat -q'
+	expect 5 dpl-complete --cancel
+	refused dpl-complete "operation $op is failing: me (call_me_1_"
+	expect 5 dpl-complete --cancel --failed
+	# Its initiator needs no other command to see it through.
+	wait_for 'dpl-complete -q --cancel 2>/dev/null; archived' 20
+	is "$(count '.event == "operation.completed"')" 0
+	is "$(count '.event == "operation.failed"')" 1
+	kill -KILL "$hung" 2>/dev/null || true
+}
+
+@test "an undo command that has run is not run again by the next one who looks" {
+	dpl-call -- dpl-temp add -q --command "echo undone >>$PWD/undone"
+	is "$(<undone)" undone
+	dpl-cleanup -q
+	dpl-temp list -aq
+	dpl-complete -q
+	is "$(<undone)" undone
+	is "$(count '.event == "resource.removed" and .result == "removed"')" 1
+}
+
+@test "two who remove at once: an undo command runs once" {
+	dpl-call -- dpl-temp add -q --command "echo undone >>$PWD/undone; sleep 0.3" &
+	first=$!
+	wait_for '[ -s undone ]'
+	dpl-beat -q
+	dpl-cleanup -q
+	dpl-complete -q
+	wait "$first"
+	is "$(<undone)" undone
+	is "$(count '.event == "resource.removed"')" 1
+}
+
+@test "a pid that another process has by now is not killed" {
+	in_background sleep 60
+	printf '{"path":"/temp/add","body":{"operationId":"%s","participantId":"me","kind":"process","pid":%d,"pidStart":1}}\n' "$op" "$pid" >request
+	expect 0 dpl-batch <request
+	holds '.status == 200'
+	expect 0 dpl-complete
+	has "$(entries | grep resource.removed)" '"result":"gone"'
+	kill -0 "$pid"
 }

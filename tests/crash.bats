@@ -345,14 +345,3 @@ deletion_goes_on() {
 	keep
 	sweep deletion_goes_on dpl-complete -q -o "$op"
 }
-
-@test "eight processes for some seconds, killed at random" {
-	command -v soak >/dev/null || skip "soak is not built (make test-tools)"
-	op=$(dpl-create)
-	expect 0 soak -s "${SOAK_SECONDS:-8}" -r "${SOAK_SEED:-1}" "$DPL_LEDGER" "$op"
-	echo "# $out" >&3
-	expect 0 dpl-show -q "$op"
-	until expect 0 dpl-complete -q --cancel -o "$op"; do :; done
-	[ -z "$(find "$DPL_LEDGER/backup/$op" -name '.*' -mindepth 1)" ] || fail "left over: $(ls -A "$DPL_LEDGER/backup/$op")"
-	[ -z "$(find "$DPL_LEDGER" -maxdepth 1 -name '.*' -mindepth 1)" ] || fail "left over: $(ls -A "$DPL_LEDGER")"
-}

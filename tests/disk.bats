@@ -159,6 +159,57 @@ full_disk() {
 	[ "$out" = "completed, aborted" ]
 }
 
+# cleanup_on KIND: somebody has died, much was registered, and the disk of the ledger is full.
+cleanup_on() {
+	local i
+	with_disk "$1" 8192
+	mkdir "$BATS_TEST_TMPDIR/things"
+	op=$(dpl-create -p boss)
+	export DPL_OPERATION=$op
+	# Its leader is killed with it.
+	setsid dpl-call -p boss -- sh -c '
+		for i in $(seq 60); do dpl-temp make -q --tmpdir "$1"; done
+		dpl-temp add -q --command "echo undone >>$1.undone"
+		: >"$1.ready"
+		exec sleep 60' - "$BATS_TEST_TMPDIR/things" 3>&- &
+	pid=$!
+	for ((i = 0; i < 1000; i++)); do
+		[ ! -e things.ready ] || break
+		sleep 0.01
+	done
+	[ "$(find things -type f | wc -l)" -eq 60 ] || fail "not made"
+	j=$DPL_LEDGER/$op/journal.jsonl
+	fill
+	for ((i = 0; i < 200; i++)); do
+		try dpl-log "ordinary $i"
+		[ "$status" -eq 0 ] || break
+	done
+	kill -KILL "$pid"
+	wait "$pid" || :
+	try dpl-cleanup
+	[ "$status" -le 1 ] || fail "$status $err"
+	[ "$(find things -type f | wc -l)" -eq 0 ] || fail "$(find things | wc -l) are left"
+	grep -q '"event":"operation.failed"' "$DPL_LEDGER"/{,backup/}"$op/journal.jsonl" 2>/dev/null || fail "not failed"
+	rm "$mnt"/fill.*
+	expect 0 dpl-cleanup
+	[ -d "$DPL_LEDGER/backup/$op" ] || fail "not archived"
+	[ "$(cat things.undone)" = undone ] || fail "$(cat things.undone)"
+	# Each has its entry in the end.
+	[ "$(grep -c '"event":"resource.removed"' "$DPL_LEDGER/backup/$op/journal.jsonl")" -eq 61 ] || fail "not all recorded"
+}
+
+@test "a cleanup on a full tmpfs: all that was registered goes, and what could not be recorded is later" {
+	cleanup_on tmpfs
+}
+
+@test "a cleanup on a full ext4" {
+	cleanup_on ext4
+}
+
+@test "a cleanup on a full xfs" {
+	cleanup_on xfs
+}
+
 @test "an abort when the reserve is used up too" {
 	with_disk tmpfs 4096
 	# All in one line of the journal's last page: an operation whose journal ends where a page ends.

@@ -40,7 +40,7 @@ const struct test cases[] = {
 	{"call-start-key", "bob", A("dpl-call", "start", "-d", "work", "--key", "k1"), NULL, CASE_KEYED, {IN(FRESH, 0), IN(BUSY, 0)}},
 	{"call-end", "bob", A("dpl-call", "end", "--result", "well done", "two"), NULL, 0, {IN(FRESH, 0), IN(BUSY, 0), IN(ENDED, 6)}},
 	{"call-fail", "bob", A("dpl-call", "fail", "-m", "broken", "two"), NULL, 0, {IN(FRESH, 0), IN(BUSY, 0), IN(ENDED, 6)}},
-	{"call-run", "bob", A("dpl-call", "--", "/bin/true"), NULL, CASE_CRASHES, {IN(FRESH, 0), IN(BUSY, 0), IN(ABORTED, 122), IN(ENDED, 125)}},
+	{"call-run", "bob", A("dpl-call", "--", "/bin/true"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(FRESH, 0), IN(BUSY, 0), IN(ABORTED, 122), IN(ENDED, 125)}},
 	{"log", "bob", A("dpl-log", "one", "line"), NULL, 0, {IN(FRESH, 0), IN(BUSY, 0), IN(ABORTED, 0), IN(ENDED, 6)}},
 	{"log-key", "bob", A("dpl-log", "--key", "k1", "one", "line"), NULL, CASE_KEYED, {IN(FRESH, 0), IN(BUSY, 0)}},
 	{"batch", "bob", A("dpl-batch"), requests, CASE_STEPS, {IN(FRESH, 0), IN(BUSY, 0)}},
@@ -56,8 +56,8 @@ const struct test cases[] = {
 	{"temp-leave", "bob", A("dpl-leave", "--cancel"), NULL, CASE_REMOVES, {IN(TEMP, 0)}},
 	{"temp-complete", "me", A("dpl-complete", "--cancel"), NULL, CASE_ENDS | CASE_REMOVES, {IN(TEMP, 0)}},
 	{"temp-run", "bob", A("dpl-call", "--", "dpl-temp", "make", "home/m.XXXXXX"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(FRESH, 0)}},
-	{"cleanup", "me", A("dpl-cleanup", "@"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(FRESH, 0), IN(ENDED, 0), IN(CRASHED, 0), IN(DEAD, 0)}},
-	{"cleanup-sweep", "me", A("dpl-cleanup", "--sweep"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(FRESH, 0), IN(ENDED, 0), IN(DEAD, 0)}},
+	{"cleanup", "me", A("dpl-cleanup", "-t", "2s"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(FRESH, 0), IN(ENDED, 0), IN(CRASHED, 0), IN(DEAD, 0)}},
+	{"cleanup-sweep", "me", A("dpl-cleanup", "--sweep", "-t", "2s"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(FRESH, 0), IN(ENDED, 0), IN(DEAD, 0)}},
 	{"cleanup-prune", "me", A("dpl-cleanup", "--prune", "--keep=17"), NULL, CASE_LOOKS, {IN(FULL, 0)}},
 	{"dead-show", "me", A("dpl-show"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(DEAD, 0)}},
 	{"dead-log", "bob", A("dpl-log", "late"), NULL, CASE_CRASHES | CASE_REMOVES, {IN(DEAD, 0)}},
@@ -129,7 +129,7 @@ many_lines(int n)
 static void
 busy(void)
 {
-	char name[20], id[20], path[PATH_MAX];
+	char name[32], id[32], path[PATH_MAX];
 	fresh();
 	for (int i = 0; i < 20; i++) {
 		snprintf(name, sizeof name, "worker-%d", i);

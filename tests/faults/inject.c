@@ -292,7 +292,12 @@ start(struct tracee *t, char *const argv[])
 static bool
 is_point(const struct tracee *t, const struct process *p)
 {
-	return p - t->p == t->f->process && p->calls == t->f->call;
+	const struct fault *f = t->f;
+	if (p - t->p != f->process)
+		return false;
+	if (f->kind == FAULT_KILL || !f->name)
+		return p->calls == f->call;
+	return p->calls >= f->call && !t->reached && strcmp(inject_name(p->nr), f->name) == 0;
 }
 
 static void
@@ -359,11 +364,12 @@ left(struct tracee *t, struct process *p, const struct __ptrace_syscall_info *in
 		set_size(p->pid, p->args[2]); /* the register is the caller's again */
 	}
 	tell(t, p, true, result);
-	if (!is_point(t, p))
+	if (f->kind == FAULT_TORN)
+		return p->shortened;
+	if (f->kind != FAULT_KILL || !f->at_exit || !is_point(t, p))
 		return false;
-	if (f->kind == FAULT_KILL && f->at_exit)
-		reach(t, p);
-	return (f->kind == FAULT_KILL && f->at_exit) || (f->kind == FAULT_TORN && p->shortened);
+	reach(t, p);
+	return true;
 }
 
 static void

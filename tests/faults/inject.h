@@ -29,6 +29,7 @@ struct fault {
 	bool at_exit;
 	int error;
 	uint64_t size;
+	const char *name;     /* the first call of this name from there on; NULL: that very one.  FAULT_ERROR to FAULT_TORN */
 };
 
 struct seen {

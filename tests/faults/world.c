@@ -534,6 +534,34 @@ world_leftover(bool over)
 	return wrong_name(path, files, over ? none : of_operation, found) ? found : NULL;
 }
 
+const char *
+world_papers(const struct view *v)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	struct json j;
+	struct why why;
+	int lines = 0;
+	snprintf(path, sizeof path, "ledger/backup/%s/operation.json", world.id);
+	if (lstat(path, &st) < 0)
+		return "there is no operation.json";
+	char *text = read_all(path, (size_t)st.st_size);
+	bool right = json_parse(&j, text, (size_t)st.st_size, &why) == 0 && json_get(&j, 0, "state") >= 0;
+	if (right)
+		json_free(&j);
+	free(text);
+	if (!right)
+		return "operation.json is no JSON, or has no state";
+	snprintf(path, sizeof path, "ledger/backup/%s/operation.log", world.id);
+	if (lstat(path, &st) < 0)
+		return "there is no operation.log";
+	text = read_all(path, (size_t)st.st_size);
+	for (off_t i = 0; i < st.st_size; i++)
+		lines += text[i] == '\n';
+	free(text);
+	return lines == v->n ? NULL : "operation.log has not a line for each entry";
+}
+
 void
 world_age_dead(void)
 {

@@ -69,6 +69,9 @@ int world_lines(void);
  * what writers that died left beside their files must be gone as well. */
 const char *world_leftover(bool over);
 
+/* What is wrong with operation.json and operation.log of an operation in backup/, NULL for nothing. */
+const char *world_papers(const struct view *v);
+
 /* Set the times of what creates that died left two hours back. */
 void world_age_dead(void);
 

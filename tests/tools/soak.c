@@ -1,53 +1,42 @@
-/* soak - many processes change one operation while they are killed at random; then check
+/* soak - many processes change a few operations while they are killed at random; then everything is checked
  *
- *	soak [-r seed] [-s seconds] ledger operation
+ *	soak [-r seed] [-s seconds] folder
  *
- * Eight workers run the commands one after the other, some 40 % of them killed with SIGKILL within
- * two milliseconds, while two readers look on.  Every change has a token of its own.  In the end:
- * the seqs have no gap, a change that was acknowledged stands at the seq it was given, one that was
- * not is there at most once, one with a key exactly once.  One line of figures goes to stdout;
- * status 1 when something was wrong. */
+ * 32 workers run commands one after the other; 44 % of them get SIGKILL at a moment within the time that such a command takes, which 30 %
+ * meet before their end.  They work on four operations, for each that ends a new one, in the folder, which is empty at first.  Every
+ * change has a token of its own.  Meanwhile two look on.  In the end the operations are ended, one sweep follows, and tests/soak/check.c holds what the
+ * journals and the folders say to what was acknowledged.  One line of figures goes to stdout; status 1 when something was wrong. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { WORKERS = 8, READERS = 2, MOST = 20000, CALLS = 16, KILLED = 1000, TTL = 10000000 };
+#include "../soak/soak.h"
 
-struct record {
-	char event[24];
-	int64_t seq;       /* what was acknowledged, 0: nothing */
-	int64_t session;   /* of a leave */
-	bool token;        /* the entry carries T-worker-number, or a ttl of that number */
-	bool keyed;
-	int found;
-};
+enum { LIVE = 4, READERS = 2, HELD = 6, KILLED = 1000, KILL_PERCENT = 44, KINDS = 32 };
 
-struct worker {
-	int n;             /* records */
-	int commands, kills, wrong;
-	struct record record[MOST];
-};
-
-static const char *ledger, *operation;
+const char *folder;
+static struct shared *shared;
+static _Atomic int *slot; /* the operations that are worked on: numbers, -1 where there is none yet */
 static int64_t deadline_ms;
 static uint64_t state;
+static char marker[64];
 
 static int64_t
-now_ms(void)
+now_us(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 static uint32_t
@@ -59,10 +48,36 @@ below(uint32_t n)
 	return (uint32_t)((state * UINT64_C(0x2545f4914f6cdd1d)) >> 32) % n;
 }
 
-/* Run a command, killed after kill_us microseconds (-1: never).  Its output goes to out[size]; the
- * result is its status, KILLED where the signal was first. */
+static bool
+percent(uint32_t n)
+{
+	return below(100) < n;
+}
+
+/* --- one command --- */
+
+struct seat { /* at one of the operations that are worked on */
+	int op;
+	bool joined;
+	char call[HELD][72]; /* running, started by this one */
+	int calls;
+	char path[HELD][160]; /* registered by this one */
+	int paths;
+};
+
+struct hand {
+	struct worker *w;
+	int no;
+	char name[16];
+	struct seat seat[LIVE];
+	int64_t takes_us[KINDS]; /* how long such a command takes, on average */
+	char out[1 << 16];
+};
+
+/* Run a command, killed after kill_us microseconds (-1: never).  What it says goes to out[size]; the result is its status, KILLED
+ * where the signal was first. */
 static int
-run(char *const argv[], long kill_us, char *out, size_t size)
+run(struct worker *w, char *const argv[], int64_t kill_us, char *out, size_t size)
 {
 	int fd[2], status;
 	size_t n = 0;
@@ -74,23 +89,34 @@ run(char *const argv[], long kill_us, char *out, size_t size)
 		abort();
 	if (pid == 0) {
 		dup2(fd[1], 1);
+		dup2(fd[1], 2);
 		execvp(argv[0], argv);
 		_exit(127);
 	}
 	close(fd[1]);
+	(void)fcntl(fd[0], F_SETFL, O_NONBLOCK);
 	if (kill_us >= 0) {
-		struct timespec t = {.tv_nsec = kill_us * 1000};
+		struct timespec t = {.tv_sec = kill_us / 1000000, .tv_nsec = kill_us % 1000000 * 1000};
 		nanosleep(&t, NULL);
 		kill(pid, SIGKILL);
 	}
-	while ((r = read(fd[0], out + n, size - 1 - n)) > 0 || (r < 0 && errno == EINTR))
-		if (r > 0 && (n += (size_t)r) == size - 1)
-			n = 0; /* only the end matters, and nothing is that long */
+	/* Its end counts: what a killed supervisor leaves has the pipe too. */
+	for (bool ended = false; !ended;) {
+		struct timespec t = {.tv_nsec = 300000};
+		pid_t got = waitpid(pid, &status, WNOHANG);
+		ended = got == pid || (got < 0 && errno != EINTR);
+		while ((r = read(fd[0], out + n, size - 1 - n)) > 0)
+			if ((n += (size_t)r) == size - 1)
+				n = 0; /* only the end matters, and nothing is that long */
+		if (!ended)
+			nanosleep(&t, NULL);
+	}
 	out[n] = '\0';
 	close(fd[0]);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status) == SIGKILL ? KILLED : 128 + WTERMSIG(status);
+	int rc = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status) == SIGKILL ? KILLED : 128 + WTERMSIG(status);
+	if (w && w->pids < PIDS)
+		w->pid[w->pids++] = rc == KILLED ? -pid : pid;
+	return rc;
 }
 
 static int64_t
@@ -100,113 +126,461 @@ number(const char *json, const char *member)
 	return at ? strtoll(at + strlen(member), NULL, 10) : -1;
 }
 
-/* --- a worker --- */
-
-struct hand {
-	struct worker *w;
-	int no;
-	char name[16];
-	char call[CALLS][72]; /* running, started by this one */
-	int calls;
-	char out[65536];
-};
-
-/* Run one change, with a key again and again until it is done.  0 done, with h->out; 1 not, or not known. */
-static int
-change(struct hand *h, struct record *r, const char *const more[], int quiet_status)
+static bool
+text(const char *json, const char *member, char *out, size_t size)
 {
-	char key[40];
-	const char *argv[40];
-	int n = 0;
-	r->keyed = below(3) == 0;
-	while (*more)
-		argv[n++] = *more++;
-	argv[n++] = "-j";
-	argv[n++] = "-C";
-	argv[n++] = ledger;
-	argv[n++] = "-o";
-	argv[n++] = operation;
-	argv[n++] = "-p";
-	argv[n++] = h->name;
-	if (r->keyed) {
-		snprintf(key, sizeof key, "--key=K-%d-%d", h->no, h->w->n);
-		argv[n++] = key;
-	}
-	argv[n] = NULL;
-	h->w->n++;
-	for (;;) {
-		long kill_us = below(10) < 4 ? (long)below(2000) : -1;
-		int status = run((char *const *)(uintptr_t)argv, kill_us, h->out, sizeof h->out);
-		h->w->commands++;
-		h->w->kills += status == KILLED;
-		if (status == 0) {
-			r->seq = number(h->out, "\"seq\":");
-			return 0;
-		}
-		if (status != KILLED && status != quiet_status) {
-			if (++h->w->wrong <= 3)
-				fprintf(stderr, "soak: %s %s gave %d: %s\n", argv[0], argv[1], status, h->out);
-			return 1;
-		}
-		if (status != KILLED || !r->keyed)
-			return 1;
-	}
+	const char *at = strstr(json, member);
+	if (!at)
+		return false;
+	at += strlen(member);
+	snprintf(out, size, "%.*s", (int)strcspn(at, "\""), at);
+	return true;
 }
 
-static struct record *
-next_record(struct hand *h, const char *event, bool token)
+static void
+wrong(struct hand *h, const char *const argv[], int status)
 {
-	struct record *r = &h->w->record[h->w->n];
-	snprintf(r->event, sizeof r->event, "%s", event);
-	r->token = token;
+	h->w->wrong += complain("%s %s %s gave %d: %.600s", argv[0], argv[1] ? argv[1] : "", argv[1] && argv[2] ? argv[2] : "", status, h->out);
+}
+
+/* Run one command of a worker, which may be killed. */
+static int
+attempt(struct hand *h, int kind, const char *const argv[])
+{
+	int64_t takes = h->takes_us[kind] ? h->takes_us[kind] : 3000, kill_us = percent(KILL_PERCENT) ? (int64_t)below((uint32_t)takes) : -1, begin = now_us();
+	int status = run(h->w, (char *const *)(uintptr_t)argv, kill_us, h->out, sizeof h->out);
+	if (status != KILLED)
+		h->takes_us[kind] = (takes * 7 + now_us() - begin) / 8 + 1;
+	h->w->commands++;
+	h->w->kills += status == KILLED;
+	return status;
+}
+
+/* An operation at which nothing more can be done gets a successor. */
+static void
+is_over(struct seat *s, int which)
+{
+	int op = s->op;
+	(void)which;
+	if (op >= 0)
+		__atomic_compare_exchange_n((int *)&slot[which], &op, -1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+static void
+take_seat(struct hand *h, int which)
+{
+	struct seat *s = &h->seat[which];
+	int op = slot[which];
+	if (op != s->op)
+		*s = (struct seat){.op = op};
+}
+
+static const char *
+operation(const struct seat *s)
+{
+	return shared->operation[s->op];
+}
+
+/* A new record. */
+static struct record *
+record(struct hand *h, const struct seat *s, enum what what, bool token)
+{
+	struct record *r = &h->w->record[h->w->n++];
+	*r = (struct record){.what = (uint8_t)what, .token = token, .op = s ? s->op : -1};
 	return r;
 }
 
-static void
-start_call(struct hand *h, const char *token)
+/* Run one change, with a key again and again until it is done.  Whether it is, with h->out. */
+static bool
+change(struct hand *h, int which, struct record *r, const char *by, const char *const more[])
 {
-	const char *argv[] = {"dpl-call", "start", "-d", token, NULL};
-	struct record *r = next_record(h, "call.started", true);
-	if (change(h, r, argv, 4) != 0)
-		return;
-	const char *id = strstr(h->out, "\"callId\":\"");
-	if (id && h->calls < CALLS)
-		snprintf(h->call[h->calls++], sizeof *h->call, "%.*s", (int)strcspn(id + 10, "\""), id + 10);
-}
-
-static void
-end_call(struct hand *h, const char *token)
-{
-	int which = (int)below((uint32_t)h->calls);
-	char call[72];
-	memcpy(call, h->call[which], sizeof call);
-	memcpy(h->call[which], h->call[--h->calls], sizeof call);
-	if (below(3)) {
-		char result[60];
-		snprintf(result, sizeof result, "--result=%s", token);
-		const char *argv[] = {"dpl-call", "end", result, call, NULL};
-		change(h, next_record(h, "call.ended", true), argv, 0);
-	} else {
-		const char *argv[] = {"dpl-call", "fail", "-m", token, call, NULL};
-		change(h, next_record(h, "call.failed", true), argv, 0);
+	struct seat *s = which < 0 ? NULL : &h->seat[which];
+	char key[40];
+	const char *argv[40];
+	int n = 0;
+	bool refused = false, killed = false;
+	while (*more)
+		argv[n++] = *more++;
+	argv[n++] = "-j";
+	if (s) {
+		argv[n++] = "-o";
+		argv[n++] = operation(s);
+	}
+	argv[n++] = "-p";
+	argv[n++] = by;
+	if (r->keyed) {
+		snprintf(key, sizeof key, "--key=K-%d-%d", h->no, (int)(r - h->w->record));
+		argv[n++] = key;
+	}
+	argv[n] = NULL;
+	for (;;) {
+		int status = attempt(h, r->what, argv);
+		r->status = (uint8_t)(status == KILLED ? 137 : status);
+		if (status == 0) {
+			r->outcome = OUT_DONE;
+			r->seq = number(h->out, "\"seq\":");
+			return true;
+		}
+		killed |= status == KILLED;
+		if (status == KILLED && r->keyed)
+			continue;
+		if (status == KILLED)
+			return false;
+		/* A beat's status is the operation's state, also where the progress was recorded. */
+		if (r->what == W_PROGRESS && status >= 4 && status <= 6)
+			return false;
+		/* It was done, and what it was done to is gone: that is looked at before the key. */
+		if (r->what == W_ADD && killed && strstr(h->out, "no-such-file"))
+			return false;
+		refused = status == 1 || (status >= 3 && status <= 7);
+		if (!refused)
+			wrong(h, argv, status);
+		r->outcome = OUT_REFUSED;
+		if (s && (strstr(h->out, "operation-ended") || strstr(h->out, "operation-failed") || strstr(h->out, "operation-not-found")))
+			is_over(s, which);
+		if (s && (strstr(h->out, "participant-not-found") || strstr(h->out, "session-not-found")))
+			s->joined = false;
+		return false;
 	}
 }
 
 static void
-come_and_go(struct hand *h)
+token(const struct hand *h, char out[40])
+{
+	snprintf(out, 40, "T-%d-%d.", h->no, h->w->n);
+}
+
+/* --- what a worker does --- */
+
+static void
+create(struct hand *h, int which)
+{
+	char t[40], id[72];
+	token(h, t);
+	const char *argv[] = {"dpl-create", "-d", t, "--window=2s", "--beat=900ms", "--jitter=0s", "--stale=2s", NULL};
+	struct record *r = record(h, NULL, W_CREATE, true);
+	r->keyed = percent(70);
+	if (!change(h, -1, r, "boss", argv) || !text(h->out, "\"operationId\":\"", id, sizeof id))
+		return;
+	int op = shared->operations++, none = -1;
+	if (op >= OPERATIONS)
+		abort();
+	snprintf(shared->operation[op], sizeof shared->operation[op], "%s", id);
+	r->op = op;
+	__atomic_compare_exchange_n((int *)&slot[which], &none, op, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	keep_journals();
+}
+
+/* Every session has a ttl that tells whose it is. */
+static void
+join(struct hand *h, int which, bool leave)
 {
 	char ttl[40], session[40];
+	struct seat *s = &h->seat[which];
 	snprintf(ttl, sizeof ttl, "--ttl=%dms", TTL * (h->no + 1) + h->w->n);
-	const char *join[] = {"dpl-join", ttl, NULL};
-	struct record *r = next_record(h, "participant.joined", true);
-	if (change(h, r, join, 0) != 0)
+	const char *argv[] = {"dpl-join", ttl, NULL};
+	struct record *r = record(h, s, W_JOIN, true);
+	r->keyed = percent(30);
+	if (!change(h, which, r, h->name, argv))
 		return;
-	int64_t number_of = number(h->out, "\"sessionId\":");
-	snprintf(session, sizeof session, "--session=%" PRId64, number_of);
-	const char *leave[] = {"dpl-leave", "--cancel", session, NULL};
-	r = next_record(h, "participant.left", false);
-	r->session = number_of;
-	change(h, r, leave, 0);
+	s->joined = true;
+	if (!leave)
+		return;
+	snprintf(session, sizeof session, "--session=%" PRId64, number(h->out, "\"sessionId\":"));
+	const char *go[] = {"dpl-leave", "--cancel", session, NULL};
+	r = record(h, s, W_LEAVE, false);
+	r->keyed = percent(50);
+	change(h, which, r, h->name, go);
+}
+
+static void
+start_call(struct hand *h, int which, const char *t)
+{
+	struct seat *s = &h->seat[which];
+	const char *argv[] = {"dpl-call", "start", "-d", t, NULL};
+	struct record *r = record(h, s, W_START, true);
+	r->keyed = percent(30);
+	if (change(h, which, r, h->name, argv) && s->calls < HELD)
+		s->calls += text(h->out, "\"callId\":\"", s->call[s->calls], sizeof *s->call);
+}
+
+static void
+end_call(struct hand *h, int which, const char *t)
+{
+	struct seat *s = &h->seat[which];
+	char call[72], result[60];
+	int at = (int)below((uint32_t)s->calls);
+	bool well = percent(66);
+	memcpy(call, s->call[at], sizeof call);
+	memmove(s->call[at], s->call[--s->calls], sizeof call);
+	snprintf(result, sizeof result, "--result=%s", t);
+	const char *end[] = {"dpl-call", "end", result, call, NULL}, *fail[] = {"dpl-call", "fail", "-m", t, call, NULL};
+	struct record *r = record(h, s, well ? W_END : W_FAIL, true);
+	r->keyed = percent(30);
+	change(h, which, r, h->name, well ? end : fail);
+}
+
+static void
+remember_path(struct seat *s, const char *path)
+{
+	if (s->paths < HELD && strlen(path) < sizeof *s->path)
+		memcpy(s->path[s->paths++], path, strlen(path) + 1);
+}
+
+static void
+make_temp(struct hand *h, int which)
+{
+	char path[160];
+	struct seat *s = &h->seat[which];
+	const char *file[] = {"dpl-temp", "make", NULL}, *dir[] = {"dpl-temp", "make", "-d", NULL};
+	struct record *r = record(h, s, W_MAKE, false);
+	if (change(h, which, r, h->name, percent(50) ? file : dir) && text(h->out, "\"path\":\"", path, sizeof path))
+		remember_path(s, path);
+}
+
+static void
+put(const char *path, const char *content)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, content, strlen(content)) != (ssize_t)strlen(content))
+		abort();
+	close(fd);
+}
+
+/* A folder with links to what must stay, and some files, one of them with a second name outside. */
+static void
+fill(const char *path)
+{
+	char name[4300], other[4300];
+	if (mkdir(path, 0700) < 0)
+		abort();
+	snprintf(name, sizeof name, "%s/link", path);
+	snprintf(other, sizeof other, "%s/temp/bystander-0", folder);
+	if (symlink(other, name) < 0)
+		abort();
+	snprintf(name, sizeof name, "%s/hard", path);
+	snprintf(other, sizeof other, "%s/temp/bystander-1", folder);
+	if (link(other, name) < 0)
+		abort();
+	snprintf(name, sizeof name, "%s/sub", path);
+	if (mkdir(name, 0700) < 0)
+		abort();
+	snprintf(name, sizeof name, "%s/sub/file", path);
+	put(name, "x\n");
+}
+
+/* A file or folder of the worker's, registered; sometimes another file takes its place then. */
+static void
+add_temp(struct hand *h, int which, const char *t)
+{
+	char path[4200], aside[4300];
+	struct seat *s = &h->seat[which];
+	bool dir = percent(40);
+	snprintf(path, sizeof path, "%s/temp/%s", folder, t);
+	if (dir)
+		fill(path);
+	else
+		put(path, "x\n");
+	const char *argv[] = {"dpl-temp", "add", path, NULL};
+	struct record *r = record(h, s, W_ADD, true);
+	r->keyed = percent(30);
+	r->file = true;
+	bool done = change(h, which, r, h->name, argv);
+	if (!dir && percent(25)) {
+		/* Beside it first, so that the inode is another: what is there then was never registered. */
+		snprintf(aside, sizeof aside, "%s/temp/.%s", folder, t);
+		put(aside, "stays\n");
+		if (unlink(path) == 0 || errno == ENOENT)
+			r->swapped = link(aside, path) == 0;
+		struct timespec t0;
+		clock_gettime(CLOCK_REALTIME, &t0);
+		r->swapped_ms = (int64_t)t0.tv_sec * 1000 + t0.tv_nsec / 1000000;
+		unlink(aside);
+	} else if (done) {
+		remember_path(s, path);
+	}
+}
+
+static void
+undo_text(char *out, size_t size, const char *t)
+{
+	snprintf(out, size, "echo %s $PPID >>%s/undone", t, folder);
+}
+
+static void
+add_command(struct hand *h, int which, const char *t)
+{
+	char command[4300];
+	struct seat *s = &h->seat[which];
+	undo_text(command, sizeof command, t);
+	const char *argv[] = {"dpl-temp", "add", "--command", command, NULL};
+	struct record *r = record(h, s, W_COMMAND, true);
+	r->keyed = percent(30);
+	change(h, which, r, h->name, argv);
+}
+
+static void
+remove_temp(struct hand *h, int which)
+{
+	char path[160];
+	struct seat *s = &h->seat[which];
+	int at = (int)below((uint32_t)s->paths);
+	memcpy(path, s->path[at], sizeof path);
+	memmove(s->path[at], s->path[--s->paths], sizeof path);
+	const char *argv[] = {"dpl-temp", "remove", path, percent(15) ? "--keep" : NULL, NULL};
+	struct record *r = record(h, s, W_REMOVE, false);
+	if (!change(h, which, r, h->name, argv))
+		return;
+	/* It says no more than what became of it. */
+	if (!strstr(h->out, "\"removed\"") && !strstr(h->out, "\"kept\"") && !strstr(h->out, "\"gone\""))
+		wrong(h, argv, 0);
+}
+
+/* A supervised command. */
+static void
+supervise(struct hand *h, int which, const char *t)
+{
+	char script[9000], undo[4300], description[60];
+	struct seat *s = &h->seat[which];
+	const char *argv[30];
+	int n = 0, kind = (int)below(4);
+	undo_text(undo, sizeof undo, t);
+	if (kind == 0)
+		snprintf(script, sizeof script, "sleep 0.%03u", below(40));
+	else if (kind == 1)
+		snprintf(script, sizeof script, "dpl-temp make -q >/dev/null; dpl-temp add -q --command '%s' >/dev/null; sleep 0.%03u", undo, below(20));
+	else if (kind == 2)
+		snprintf(script, sizeof script, "dpl-temp make -qd >/dev/null; dpl-beat -q; sleep 0.%03u & sleep 0.%03u", below(20), below(20));
+	else
+		snprintf(script, sizeof script, "exit 9");
+	snprintf(description, sizeof description, "-d%s", t);
+	argv[n++] = "dpl-call";
+	argv[n++] = description;
+	if (percent(65))
+		argv[n++] = "--no-fail-on-crash";
+	if (percent(20))
+		argv[n++] = "--fallback=instead";
+	if (percent(20))
+		argv[n++] = "--timeout=15ms";
+	const char *rest[] = {"-o", operation(s), "-p", h->name, "--grace=200ms", "--", "sh", "-c", script, NULL};
+	memcpy(argv + n, rest, sizeof rest);
+	struct record *r = record(h, s, W_RUN, true);
+	int status = attempt(h, KINDS - 1 - kind, argv);
+	r->status = (uint8_t)status;
+	if (status == 0 || status == 9)
+		r->outcome = OUT_DONE;
+	else if (status == 122 || status == 123 || status == 125)
+		r->outcome = OUT_REFUSED; /* also where it was begun */
+	else if (status != KILLED && status != 124)
+		wrong(h, argv, status);
+	if (status == 123 || strstr(h->out, "has ended") || strstr(h->out, "has failed"))
+		is_over(s, which);
+	if (strstr(h->out, "does not take part"))
+		s->joined = false;
+}
+
+static void
+end_operation(struct hand *h, int which, const char *t)
+{
+	struct seat *s = &h->seat[which];
+	bool failed = percent(40);
+	const char *argv[] = {"dpl-complete", "-m", t, percent(80) ? "--cancel" : "-t9s", failed ? "--failed" : NULL, NULL};
+	struct record *r = record(h, s, failed ? W_FAILED : W_COMPLETE, true);
+	r->keyed = percent(30);
+	if (change(h, which, r, "boss", argv)) {
+		r->seq = 0; /* behind it stands what was removed */
+		is_over(s, which);
+	}
+}
+
+static void
+abort_it(struct hand *h, int which, const char *t)
+{
+	struct seat *s = &h->seat[which];
+	const char *argv[] = {"dpl-abort", "-m", t, NULL};
+	struct record *r = record(h, s, W_ABORT, true);
+	if (change(h, which, r, h->name, argv) && strstr(h->out, "alreadySet")) {
+		r->token = r->keyed = false;
+		r->seq = 0;
+	}
+}
+
+static void
+clear(struct hand *h, int which)
+{
+	const char *argv[] = {"dpl-abort", "--clear", NULL};
+	struct record *r = record(h, &h->seat[which], W_CLEAR, false);
+	r->keyed = true;
+	change(h, which, r, h->name, argv);
+}
+
+/* What changes nothing by itself, though anybody who looks goes on with what others left: only its status tells. */
+static void
+look(struct hand *h, int which, int kind)
+{
+	struct seat *s = &h->seat[which];
+	const char *op = operation(s);
+	const char *const all[][10] = {
+		{"dpl-show", "-j", op}, {"dpl-show", "--why", op}, {"dpl-call", "list", "-aj", "-o", op}, {"dpl-temp", "list", "-aj", "-o", op},
+		{"dpl-log", "-j", "-o", op}, {"dpl-show", "--trail", op}, {"dpl-beat", "-j", "-o", op, "-p", h->name},
+		{"dpl-cleanup", "-q", "-t1s", op}, {"dpl-cleanup", "-q", "-t1s", "--sweep"}, {"dpl-show", "-aq"},
+	};
+	const char *const *argv = all[kind];
+	int status = attempt(h, 17 + (kind < 10 ? kind : 0) % 10, argv);
+	bool beat = kind == 6, cleanup = kind == 7 || kind == 8;
+	/* Whoever is gone was one too many; a beat tells of the state. */
+	if (status != 0 && status != KILLED && status != 3 && !(beat && (status == 4 || status == 5 || status == 6)) && !(cleanup && (status == 1 || status == 7)))
+		wrong(h, argv, status);
+	if (beat && (strstr(h->out, "operation-ended") || strstr(h->out, "operation-failed") || strstr(h->out, "operation-not-found")))
+		is_over(s, which);
+	if (beat && strstr(h->out, "participant-not-found"))
+		s->joined = false;
+}
+
+static void
+act(struct hand *h, int which)
+{
+	char t[40];
+	struct seat *s = &h->seat[which];
+	uint32_t what = below(1000);
+	token(h, t);
+	if (!s->joined) {
+		join(h, which, false);
+	} else if (what < 170 || (what >= 280 && what < 380 && !s->calls) || (what >= 700 && what < 760 && !s->paths)) {
+		const char *argv[] = {"dpl-log", "-l", "info", t, NULL};
+		struct record *r = record(h, s, W_LOG, true);
+		r->keyed = percent(30);
+		change(h, which, r, h->name, argv);
+	} else if (what < 280) {
+		start_call(h, which, t);
+	} else if (what < 380) {
+		end_call(h, which, t);
+	} else if (what < 430) {
+		join(h, which, true);
+	} else if (what < 480) {
+		const char *argv[] = {"dpl-beat", "-m", t, NULL};
+		struct record *r = record(h, s, W_PROGRESS, true);
+		if (change(h, which, r, h->name, argv))
+			r->seq = 0; /* as far as it saw, not its own */
+	} else if (what < 560) {
+		make_temp(h, which);
+	} else if (what < 640) {
+		add_temp(h, which, t);
+	} else if (what < 700) {
+		add_command(h, which, t);
+	} else if (what < 760) {
+		remove_temp(h, which);
+	} else if (what < 870) {
+		supervise(h, which, t);
+	} else if (what < 874) {
+		abort_it(h, which, t);
+	} else if (what < 888) {
+		clear(h, which);
+	} else if (what < 892) {
+		end_operation(h, which, t);
+	} else {
+		look(h, which, (int)below(10));
+	}
 }
 
 static void
@@ -214,160 +588,178 @@ work(struct worker *w, int no, uint64_t seed)
 {
 	static struct hand hand;
 	struct hand *h = &hand;
-	char token[40];
 	h->w = w;
 	h->no = no;
 	snprintf(h->name, sizeof h->name, "w%d", no);
 	state = (seed * WORKERS + (uint64_t)no + 1) * UINT64_C(0x9e3779b97f4a7c15);
-	const char *join[] = {"dpl-join", "-q", "-C", ledger, "-o", operation, "-p", h->name, NULL};
-	if (run((char *const *)(uintptr_t)join, -1, h->out, sizeof h->out) != 0)
-		w->wrong++;
-	while (now_ms() < deadline_ms && w->n < MOST - 2) {
-		uint32_t what = below(10);
-		snprintf(token, sizeof token, "T-%d-%d.", no, w->n);
-		if (what < 4 || (what < 8 && what >= 6 && !h->calls)) {
-			const char *argv[] = {"dpl-log", "-l", "info", token, NULL};
-			change(h, next_record(h, "log", true), argv, 0);
-		} else if (what < 6) {
-			start_call(h, token);
-		} else if (what < 8) {
-			end_call(h, token);
-		} else if (what == 8 || no) {
-			come_and_go(h);
-		} else if (below(2)) {
-			const char *argv[] = {"dpl-abort", "-m", token, NULL};
-			struct record *r = next_record(h, "abort.set", true);
-			if (change(h, r, argv, 0) == 0 && strstr(h->out, "alreadySet"))
-				r->seq = 0;
-		} else {
-			const char *argv[] = {"dpl-abort", "--clear", NULL};
-			change(h, next_record(h, "abort.cleared", false), argv, 1);
-		}
+	for (int i = 0; i < LIVE; i++)
+		h->seat[i].op = -1;
+	while (now_us() < deadline_ms * 1000 && w->n < MOST - 3 && w->pids < PIDS) {
+		int which = (int)below(LIVE);
+		take_seat(h, which);
+		if (h->seat[which].op < 0)
+			create(h, which);
+		else
+			act(h, which);
 	}
 }
 
-/* Look on: every look succeeds, and sees no less than the one before. */
-static int
-watch(int no)
-{
-	static char out[1 << 22];
-	int64_t last = 0;
-	const char *show[] = {"dpl-show", "-j", "-C", ledger, operation, NULL};
-	const char *list[] = {"dpl-call", "list", "-j", "-C", ledger, "-o", operation, NULL};
-	while (now_ms() < deadline_ms) {
-		int status = run((char *const *)(uintptr_t)(no ? show : list), -1, out, sizeof out);
-		int64_t seq = number(out, "\"seq\":");
-		if (status != 0 || seq < last) {
-			fprintf(stderr, "soak: a look gave %d, seq %" PRId64 " after %" PRId64 ": %.300s\n", status, seq, last, out);
-			return 1;
-		}
-		last = seq;
-		struct timespec t = {.tv_nsec = 5000000};
-		nanosleep(&t, NULL);
-	}
-	return 0;
-}
-
-/* --- the check --- */
+/* --- the end --- */
 
 static int
-complain(const char *what, int worker, int n, const char *line)
+must(const char *const argv[], int best)
 {
-	static int said;
-	if (++said <= 20)
-		fprintf(stderr, "soak: %s: worker %d, change %d: %.*s\n", what, worker, n, (int)strcspn(line, "\n"), line);
-	return 1;
+	static char out[1 << 16];
+	int status = run(NULL, (char *const *)(uintptr_t)argv, -1, out, sizeof out);
+	return status <= best ? status : (complain("%s %s %s gave %d: %.600s", argv[0], argv[1], argv[2] ? argv[2] : "", status, out), -1);
 }
 
-/* Which change of which worker a line belongs to. */
-static bool
-owner(const char *line, const char *end, int *worker, int *n)
-{
-	const char *t = memmem(line, (size_t)(end - line), "\"T-", 3);
-	if (t)
-		return sscanf(t, "\"T-%d-%d.", worker, n) == 2;
-	t = memmem(line, (size_t)(end - line), "\"ttlMs\":", 8);
-	if (!t || memmem(line, (size_t)(end - line), "\"event\":\"operation.created\"", 27))
-		return false;
-	long v = strtol(t + 8, NULL, 10);
-	*worker = (int)(v / TTL) - 1;
-	*n = (int)(v % TTL);
-	return true;
-}
-
-static char *
-read_journal(size_t *size)
+/* Everything is ended, and a sweep finds nothing that stays.  How often something was wrong. */
+static int
+finish(void)
 {
 	char path[4096];
-	snprintf(path, sizeof path, "%s/%s/journal.jsonl", ledger, operation);
-	FILE *f = fopen(path, "r");
-	if (!f) {
-		perror(path);
-		exit(1);
+	int bad = 0, status = 1;
+	snprintf(path, sizeof path, "%s/ledger", folder);
+	DIR *d = opendir(path);
+	for (struct dirent *e; d && (e = readdir(d));) {
+		if (e->d_name[0] != '2')
+			continue;
+		const char *end[] = {"dpl-complete", "-qpboss", "--cancel", "-o", e->d_name, NULL};
+		bad += must(end, 6) < 0;
 	}
-	fseek(f, 0, SEEK_END);
-	*size = (size_t)ftell(f);
-	rewind(f);
-	char *text = malloc(*size + 1);
-	if (!text || fread(text, 1, *size, f) != *size)
-		abort();
-	text[*size] = '\0';
-	fclose(f);
-	return text;
+	if (d)
+		closedir(d);
+	const char *sweep[] = {"dpl-cleanup", "--sweep", "-v", "-t20s", NULL};
+	for (int i = 0; i < 3 && status == 1; i++)
+		status = must(sweep, 1);
+	/* Who reads makes operation.log where two archived at once. */
+	snprintf(path, sizeof path, "%s/ledger/backup", folder);
+	d = opendir(path);
+	for (struct dirent *e; d && (e = readdir(d));) {
+		const char *read[] = {"dpl-log", "-q", "-o", e->d_name, NULL};
+		if (e->d_name[0] == '2')
+			bad += must(read, 0) < 0;
+	}
+	if (d)
+		closedir(d);
+	return bad + (status != 0 && complain("I10 the sweep leaves something"));
+}
+
+/* Processes that carry our mark in their environment, or 0.  `name`: one of them. */
+static int
+processes(char *name, size_t size)
+{
+	int n = 0;
+	DIR *d = opendir("/proc");
+	for (struct dirent *e; d && (e = readdir(d));) {
+		static char text[1 << 18];
+		char path[300];
+		if (e->d_name[0] < '1' || e->d_name[0] > '9' || strtol(e->d_name, NULL, 10) == getpid())
+			continue;
+		snprintf(path, sizeof path, "/proc/%s/environ", e->d_name);
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t r = fd < 0 ? -1 : read(fd, text, sizeof text);
+		if (fd >= 0)
+			close(fd);
+		if (r <= 0 || !memmem(text, (size_t)r, marker, strlen(marker)))
+			continue;
+		n++;
+		snprintf(path, sizeof path, "/proc/%s/cmdline", e->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		r = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+		if (fd >= 0)
+			close(fd);
+		text[r > 0 ? r : 0] = '\0';
+		for (ssize_t i = 0; i + 1 < r; i++)
+			if (!text[i])
+				text[i] = ' ';
+		snprintf(name, size, "%.20s: %.200s", e->d_name, text);
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+/* Locks on files of the ledger. */
+static int
+locks(void)
+{
+	char line[300];
+	int n = 0;
+	FILE *f = fopen("/proc/locks", "r");
+	while (f && fgets(line, sizeof line, f)) {
+		char path[4096];
+		unsigned long long inode = 0;
+		char *at = strrchr(line, ':');
+		struct stat st;
+		if (!at || sscanf(at, ":%llu", &inode) != 1)
+			continue;
+		snprintf(path, sizeof path, "%s/kept", folder);
+		DIR *d = opendir(path);
+		for (struct dirent *e; d && (e = readdir(d));) {
+			snprintf(path, sizeof path, "%s/kept/%s", folder, e->d_name);
+			if (e->d_name[0] == '2' && stat(path, &st) == 0 && st.st_ino == inode)
+				n++;
+		}
+		if (d)
+			closedir(d);
+	}
+	if (f)
+		fclose(f);
+	return n;
 }
 
 static int
-check(struct worker *workers, int *entries, int *unsure)
+check_nothing_left(void)
 {
-	size_t size;
-	char *text = read_journal(&size);
-	const char *line[WORKERS * MOST];
-	int n = 0, wrong = 0;
-	for (char *p = text, *end; p < text + size && (end = memchr(p, '\n', (size_t)(text + size - p))); p = end + 1) {
-		int who = -1, which = -1;
-		if (n == WORKERS * MOST)
-			break;
-		line[n++] = p;
-		if (number(p, "{\"seq\":") != n || end[-1] != '}')
-			wrong += complain("a gap or a torn line", -1, n, p);
-		if (!owner(p, end, &who, &which))
-			continue;
-		if (who < 0 || who >= WORKERS || which < 0 || which >= workers[who].n)
-			wrong += complain("of nobody", who, which, p);
-		else
-			workers[who].record[which].found++;
-	}
-	for (int w = 0; w < WORKERS; w++) {
-		for (int i = 0; i < workers[w].n; i++) {
-			const struct record *r = &workers[w].record[i];
-			char event[60], by[20], session[40];
-			snprintf(event, sizeof event, "\"event\":\"%s\"", r->event);
-			snprintf(by, sizeof by, "\"by\":\"w%d\"", w);
-			snprintf(session, sizeof session, "\"sessionId\":%" PRId64, r->session);
-			if (r->found > 1)
-				wrong += complain("more than once", w, i, r->event);
-			*unsure += !r->seq && r->found;
-			if (!r->seq)
-				continue;
-			const char *at = r->seq > 0 && r->seq <= n ? line[r->seq - 1] : "gone";
-			size_t length = strcspn(at, "\n");
-			int who = -1, which = -1;
-			if (!memmem(at, length, event, strlen(event)) || !memmem(at, length, by, strlen(by)) ||
-			    (r->session && !memmem(at, length, session, strlen(session))) ||
-			    (r->token && (!owner(at, at + length, &who, &which) || who != w || which != i)))
-				wrong += complain("acknowledged, but not there", w, i, at);
+	char name[300] = "";
+	int n = 0;
+	for (int64_t end = now_us() + 1000000; (n = processes(name, sizeof name)) && now_us() < end;)
+		usleep(10000);
+	if (n)
+		complain("I10 %d processes are left: %s", n, name);
+	int l = locks();
+	return n + (l ? complain("I10 %d locks are left", l) : 0);
+}
+
+static void
+prepare(void)
+{
+	static const char *const parts[] = {"ledger", "temp", "kept"};
+	char path[4200];
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof path, "%s/%s", folder, parts[i]);
+		if (mkdir(path, 0700) < 0) {
+			perror(path);
+			exit(2);
 		}
+		if (i == 0)
+			setenv("DPL_LEDGER", path, 1);
+		else if (i == 1)
+			setenv("TMPDIR", path, 1);
 	}
-	*entries = n;
-	free(text);
-	return wrong;
+	for (int i = 0; i < BYSTANDERS; i++) {
+		snprintf(path, sizeof path, "%s/temp/bystander-%d", folder, i);
+		if (i % 4 == 0) {
+			if (mkdir(path, 0700) < 0)
+				abort();
+			snprintf(path, sizeof path, "%s/temp/bystander-%d/in", folder, i);
+		}
+		put(path, "stays\n");
+	}
+	setenv("DPL_TIMEOUT", "20s", 1);
+	snprintf(marker, sizeof marker, "SOAK_RUN=%ld.%lld", (long)getpid(), (long long)now_us());
+	putenv(marker);
+	signal(SIGPIPE, SIG_IGN);
 }
 
 int
 main(int argc, char **argv)
 {
 	uint64_t seed = 1;
-	int seconds = 8, wrong = 0, status, commands = 0, kills = 0, acknowledged = 0, unsure = 0, entries = 0;
+	int seconds = 8, bad = 0, status, commands = 0, kills = 0, looks = 0;
+	struct found f = {0};
 	for (int o; (o = getopt(argc, argv, "r:s:")) != -1;)
 		if (o == 'r')
 			seed = strtoull(optarg, NULL, 10);
@@ -375,38 +767,51 @@ main(int argc, char **argv)
 			seconds = (int)strtol(optarg, NULL, 10);
 		else
 			return 2;
-	if (argc - optind != 2) {
-		fprintf(stderr, "usage: soak [-r seed] [-s seconds] ledger operation\n");
+	if (argc - optind != 1 || argv[optind][0] != '/') {
+		fprintf(stderr, "usage: soak [-r seed] [-s seconds] /folder\n");
 		return 2;
 	}
-	ledger = argv[optind];
-	operation = argv[optind + 1];
-	struct worker *workers = mmap(NULL, WORKERS * sizeof *workers, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (workers == MAP_FAILED)
+	folder = argv[optind];
+	prepare();
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	slot = mmap(NULL, LIVE * sizeof *slot, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED || slot == MAP_FAILED)
 		abort();
-	deadline_ms = now_ms() + (int64_t)seconds * 1000;
+	complaints = &shared->complaints;
+	for (int i = 0; i < LIVE; i++)
+		slot[i] = -1;
+	deadline_ms = now_us() / 1000 + (int64_t)seconds * 1000;
+	pid_t reader[READERS];
 	for (int i = 0; i < WORKERS + READERS; i++) {
 		pid_t pid = fork();
 		if (pid < 0)
 			abort();
 		if (pid == 0) {
-			if (i >= WORKERS)
-				_exit(watch(i - WORKERS));
-			work(&workers[i], i, seed);
-			_exit(workers[i].wrong ? 1 : 0);
+			if (i < READERS)
+				_exit(look_on(shared, &looks) || !looks);
+			work(&shared->worker[i - READERS], i - READERS, seed);
+			_exit(shared->worker[i - READERS].wrong ? 1 : 0);
 		}
+		if (i < READERS)
+			reader[i] = pid;
 	}
-	while (wait(&status) > 0)
-		wrong += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+	for (int i = 0; i < WORKERS && wait(&status) > 0; i++)
+		bad += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+	bad += finish();
+	shared->stop = 1;
+	for (int i = 0; i < READERS; i++)
+		bad += waitpid(reader[i], &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+	bad += check_nothing_left();
+	bad += check_all(shared, &f);
 	for (int i = 0; i < WORKERS; i++) {
-		commands += workers[i].commands;
-		kills += workers[i].kills;
-		for (int k = 0; k < workers[i].n; k++)
-			acknowledged += workers[i].record[k].seq > 0;
+		commands += shared->worker[i].commands;
+		kills += shared->worker[i].kills;
 	}
-	wrong += check(workers, &entries, &unsure);
-	printf("seed %" PRIu64 ": %d commands, %d killed, %d entries, %d acknowledged, %d made but not acknowledged, %d wrong\n", seed, commands, kills, entries,
-		acknowledged, unsure, wrong);
+	printf("seed %" PRIu64 ": %d commands, %d killed; %d operations, %d of them failed, %d epochs, %d deaths; %d entries, %d changes acknowledged, %d done but not "
+	       "acknowledged; %d resources, %d undo commands run; %d wrong\n", seed, commands, kills, f.operations, f.failed, f.epochs, f.crashes, f.entries,
+		f.acknowledged, f.unsure, f.resources, f.undone, bad);
+	if (bad)
+		printf("again: soak -r %" PRIu64 " -s %d FOLDER, or make soak SEED=%" PRIu64 " SECONDS=%d\n", seed, seconds, seed, seconds);
 	/* A soak in which nothing happened has shown nothing. */
-	return wrong || acknowledged < 20 || kills < 20 ? 1 : 0;
+	return bad || f.acknowledged < 20 || kills < 20 || f.operations < 2 ? 1 : 0;
 }
