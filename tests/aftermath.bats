@@ -120,6 +120,21 @@ result() {
 	is "$(last_entry "$op" .event)" operation.archived
 }
 
+@test "a command of --on-cleanup of a keeper that cleans up does not wait for that keeper" {
+	local begun
+	dpl-join -qp dies
+	in_background sleep 60
+	dpl-beat --keep --pid "$pid" --on-cleanup 'dpl-cleanup >>said; echo $? >>ran' >keeper
+	in_background dpl-call -p dies -- sleep 60
+	wait_for 'grep -q call.started "$(journal "$op")"'
+	begun=$EPOCHREALTIME
+	kill -KILL "$pid"
+	ended "$pid"
+	wait_for '[ -e "$ledger/backup/$op" ]'
+	within 1500
+	is "$(cat ran)" 1
+}
+
 @test "dpl-temp remove -t: the time holds for who removes already, too" {
 	local path
 	path=$(dpl-temp make)
