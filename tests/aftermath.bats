@@ -180,7 +180,7 @@ result() {
 }
 
 @test "a coordinator that is stopped while it deletes a large folder is replaced, and does nothing more" {
-	local folder stopped i
+	local folder stopped
 	folder=$(dpl-temp make -d)
 	perl -e 'chdir shift; for $i (1..150) { mkdir $i; for $k (1..300) { open F, ">", "$i/$k" } }' "$folder"
 	dpl-join -qp dies
@@ -206,11 +206,11 @@ result() {
 # --- ended and not archived ---
 
 @test "an operation that has ended with something left does not stand in the way of the live ones" {
-	local done
-	done=$(dpl-create)
-	dpl-temp add -q -o "$done" --command false
-	dpl-complete -q -o "$done" 2>err
-	[ -e "$ledger/$done" ]
+	local old
+	old=$(dpl-create)
+	dpl-temp add -q -o "$old" --command false
+	dpl-complete -q -o "$old" 2>err
+	[ -e "$ledger/$old" ]
 	unset DPL_OPERATION
 	local part=${op%%T*}
 	expect 0 dpl-log -o @ mine
@@ -218,10 +218,10 @@ result() {
 	expect 0 dpl-log -o "$part" 'a part'
 	is "$(jq -r 'select(.event == "log") | .message' "$(journal "$op")" | paste -sd ,)" 'mine,newest,a part'
 	expect 0 dpl-show @@
-	has "$output" "$done"
+	has "$output" "$old"
 	expect 2 dpl-show "$part"
 	DPL_OPERATION=$op dpl-complete -q
-	expect 6 dpl-log -o "$done" late
+	expect 6 dpl-log -o "$old" late
 	expect 3 dpl-log -o @@ late
 }
 
