@@ -469,7 +469,7 @@ $(<made)"
 	dpl-temp add -q --process "$stubborn"
 	dpl-temp add -q --process "$pid"
 	expect 0 dpl-complete
-	wait_for "! kill -0 $pid 2>/dev/null"
+	wait_for 'gone "$pid"'
 	ended "$stubborn"
 	is "$status" 137
 }
