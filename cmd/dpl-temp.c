@@ -365,7 +365,8 @@ add_paths(struct cli *c, const char *call, bool by_name)
 {
 	int n = c->argc - optind;
 	struct remove_rules never = rules(c);
-	struct remove_identity *ids = calloc((size_t)n, sizeof *ids);
+	static struct remove_identity *ids; /* any of these may end the process */
+	ids = calloc((size_t)n, sizeof *ids);
 	if (!ids) {
 		struct why why;
 		why_errno(&why, "%d paths", n);

@@ -757,6 +757,8 @@ check_all(struct shared *s, struct found *f)
 	each_operation("ledger/backup", check_backup, &c);
 	each_operation("ledger", check_live, &c);
 	check_left_over(&c);
+	for (int64_t i = 0; i < (int64_t)c.things; i++)
+		free(c.thing[i].what);
 	free(c.thing);
 	free(c.life);
 	return c.wrong;
