@@ -4,6 +4,7 @@
 # make asan       the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make lint       warnings as errors in gcc and clang, manual pages, scripts, layers
 # make faults     every system call of every changing command goes wrong, one in FAULTS_ONE_IN of them
+# make planted    plant bugs in a copy of the tree, and see each caught by its test
 # make soak       32 processes killed at random for SECONDS (60), by SEED (1), then the invariants
 # make fuzz       each parser under libFuzzer, FUZZ_SECONDS each
 # make bench      measure against other tools (docs/benchmarks.md)
@@ -144,6 +145,11 @@ faults:
 	@$(MAKE) --no-print-directory all test-tools
 	$(BUILD)/tools/faults -j 2 -f $(FAULTS_ONE_IN)
 
+planted:
+	scripts/need check
+	@$(MAKE) --no-print-directory BUILD=build all units test-tools
+	tests/faults/planted
+
 SECONDS ?= 60
 SEED    ?= 1
 soak:
@@ -212,7 +218,7 @@ dist:
 clean:
 	rm -rf build build-*
 
-.PHONY: all asan bench check clean demo dist faults fuzz install lint soak test-tools uninstall units
+.PHONY: all asan bench check clean demo dist faults fuzz install lint planted soak test-tools uninstall units
 .DELETE_ON_ERROR:
 .SECONDARY:
 
