@@ -4,8 +4,8 @@
 # make asan       the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make lint       warnings as errors in gcc and clang, manual pages, scripts, layers
 # make faults     every system call of every changing command goes wrong, one in FAULTS_ONE_IN of them
-# make planted    plant bugs in a copy of the tree, and see each caught by its test
 # make soak       32 processes killed at random for SECONDS (60), by SEED (1), then the invariants
+# make planted    bugs that are put in must each be caught by the test that is named for them
 # make fuzz       each parser under libFuzzer, FUZZ_SECONDS each
 # make bench      measure against other tools (docs/benchmarks.md)
 # make install    PREFIX=/usr/local, DESTDIR=
@@ -145,17 +145,16 @@ faults:
 	@$(MAKE) --no-print-directory all test-tools
 	$(BUILD)/tools/faults -j 2 -f $(FAULTS_ONE_IN)
 
-planted:
-	scripts/need check
-	@$(MAKE) --no-print-directory BUILD=build all units test-tools
-	tests/faults/planted
-
 SECONDS ?= 60
 SEED    ?= 1
 soak:
 	scripts/need check
 	@$(MAKE) --no-print-directory all test-tools
 	BUILD=$(BUILD) SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) tests/run tests/soak.bats
+
+planted:
+	scripts/need check
+	scripts/planted
 
 lint:
 	scripts/need lint

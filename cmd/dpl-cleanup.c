@@ -24,7 +24,7 @@ static const char usage[] =
 	"  -o, --operation=OPERATION  id, a unique part of it, @ or @@ (DPL_OPERATION)\n"
 	"  -q, --quiet                print nothing\n"
 	"  -t, --timeout=DURATION     the longest wait for others to answer (DPL_TIMEOUT, else\n"
-	"                             30s), and for a lock\n"
+	"                             40s), and for a lock\n"
 	"  -v, --verbose              print each resource, and operations that need nothing\n"
 	"      --forget               give up what belongs to another host, or cannot be removed\n"
 	"      --keep=NUMBER          with --prune: how many ended operations stay (20)\n"
@@ -37,7 +37,7 @@ static const char usage[] =
 	"  dpl-cleanup --sweep\n"
 	"  dpl-cleanup -n \"$op\"\n";
 
-enum { FORGET = CLI_OWN, KEEP, PRUNE, SWEEP, PATIENCE_MS = 30000, OUTPUT_MOST = 65536 };
+enum { FORGET = CLI_OWN, KEEP, PRUNE, SWEEP, PATIENCE_MS = 40000, OUTPUT_MOST = 65536 };
 
 struct wanted {
 	bool dry, forget, sweep, prune;
@@ -148,13 +148,16 @@ worse(struct wanted *w, int status)
 		w->status = status;
 }
 
-/* Part of a call of this operation, as a command of --on-cleanup is, it must not wait for the supervisor, which waits for it. */
-static void
+/* Part of a call of this operation, or a command of --on-cleanup, it must not wait for the supervisor or keeper, which waits for it.
+ * Whether it may become the coordinator. */
+static bool
 put_outer(struct cli *c)
 {
 	const char *operation = getenv("DPL_OPERATION"), *call = getenv("DPL_CALL");
-	if (operation && call && strcmp(operation, c->id) == 0 && !id_bad_call(call))
+	bool part = operation && strcmp(operation, c->id) == 0;
+	if (part && call && !id_bad_call(call))
 		json_put(&c->body, "parentId", call);
+	return !part || !getenv("DPL_REASON");
 }
 
 /* Where c->id is set already, as in a sweep, it needs no search. */
@@ -166,14 +169,14 @@ clean(struct cli *c, struct wanted *w)
 		cli_put_operation(c, false);
 	else
 		json_put(&c->body, "operationId", c->id);
-	put_outer(c);
-	json_put_bool(&c->body, "drive", true);
+	bool drives = put_outer(c);
+	json_put_bool(&c->body, "drive", drives);
 	json_put_bool(&c->body, "look", true);
 	if (w->dry)
 		json_put_bool(&c->body, "dryRun", true);
 	if (w->forget)
 		json_put_bool(&c->body, "forget", true);
-	json_put_int(&c->body, "patienceMs", c->timed ? c->wait_ms : PATIENCE_MS);
+	json_put_int(&c->body, "patienceMs", !drives ? 0 : c->timed ? c->wait_ms : PATIENCE_MS);
 	if (cli_ask(c, "/operation/cleanup", &why) != ERR_NONE) {
 		/* In a sweep it may have come to its end meanwhile, by itself or by another sweep. */
 		if (w->sweep && why.code == ERR_NO_OPERATION)

@@ -72,8 +72,7 @@ void
 archive_papers(struct store *s, struct journal *j)
 {
 	struct stat st;
-	/* One that has ended and is still being cleaned up gets more entries. */
-	bool whole = j->op.h.archived && (!j->op.keep || (j->op.stop_seq == UINT64_MAX && j->op.stop_ms == INT64_MAX));
+	bool whole = !j->op.keep || (j->op.stop_seq == UINT64_MAX && j->op.stop_ms == INT64_MAX);
 	if (whole && fstatat(j->dir, "operation.json", &st, AT_SYMLINK_NOFOLLOW) < 0)
 		write_state(s, j);
 	if (whole && fstatat(j->dir, "operation.log", &st, AT_SYMLINK_NOFOLLOW) < 0)

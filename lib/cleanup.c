@@ -279,6 +279,18 @@ finish(struct journal *j, const struct cleanup *c, struct why *why)
 
 /* --- all of it --- */
 
+/* Whether there is an undo command that somebody may just run: one that was run, and recorded, is none. */
+static bool
+may_be_undoing(const struct op *op)
+{
+	for (uint32_t i = 0; i < op->resources.n; i++) {
+		const struct op_resource *r = table_at(&op->resources, i);
+		if (!r->key.gone && r->kind == RESOURCE_COMMAND)
+			return true;
+	}
+	return false;
+}
+
 /* What is nobody's by itself goes in any case, whoever coordinates.  `rc`, or -1. */
 static int
 remove_fresh(struct journal *j, struct cleanup *c, int rc, struct why *why)
@@ -346,11 +358,14 @@ follow_crash(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *w
 		return 1;
 	/* Who removes already, since before we became the coordinator, may run an undo command, which must not be run twice; or it is
 	 * stopped: it is fenced then, and not waited for longer than such a command may take. */
-	int fd = removal_lock(j, end_ms, why);
+	int64_t fenced_ms = j->window_end_ms - j->op.h.window_ms + (may_be_undoing(&j->op) ? RESOURCE_COMMAND_MS : 0) + STOPPED_EXTRA_MS;
+	int fd = removal_lock(j, end_ms < fenced_ms ? end_ms : fenced_ms, why);
 	if (fd == -1)
 		return -1;
-	if (fd == -2 && late < RESOURCE_COMMAND_MS + STOPPED_EXTRA_MS)
+	if (fd == -2 && clock_mono_ms() < fenced_ms) {
+		c->removal.busy = true;
 		return 1;
+	}
 	c->removal.left_over = 0;
 	rc = removal_all(j, &c->removal, true, &fenced, why);
 	if (fd >= 0)

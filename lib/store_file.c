@@ -117,6 +117,25 @@ hint_some(struct store *s, struct why *why)
 	free(ids);
 }
 
+/* Leave out those that have ended and are not archived yet.  How many stay. */
+static ssize_t
+leave_live(struct store *s, char **ids, ssize_t n, const char *part)
+{
+	ssize_t kept = 0;
+	for (ssize_t i = 0; i < n; i++) {
+		struct journal j;
+		struct why why;
+		if (!strstr(ids[i], part))
+			continue;
+		if (store_get(s, ids[i], STORE_LIVE, NULL, &j, &why) == 0)
+			journal_close(&j);
+		else if (err_is_end(why.code))
+			continue;
+		ids[kept++] = ids[i];
+	}
+	return kept;
+}
+
 /* Count the ids that contain `part`; the first goes to `id`, the first few to `some`. */
 static ssize_t
 match(char **ids, ssize_t n, const char *part, char *id, struct buf *some)
@@ -146,6 +165,11 @@ store_resolve(struct store *s, const char *part, enum store_want want, char id[]
 			return -1;
 		}
 		hits = match(ids, n, part, id, &some);
+		ssize_t live = hits > 1 && want == STORE_LIVE ? leave_live(s, ids, n, part) : 0;
+		if (live) {
+			buf_clear(&some);
+			hits = match(ids, live, part, id, &some);
+		}
 		free(ids);
 	}
 	if (hits == 1) {

@@ -257,11 +257,16 @@ resolve_newest(struct request *r, const char *name, enum store_want want, char i
 		for (ssize_t i = n - 1; i >= 0 && !*id; i--) {
 			struct journal j;
 			struct why ignored;
-			if (name && store_get(&r->v->store, ids[i], want, NULL, &j, &ignored) < 0)
-				continue;
+			/* One that has ended may still stand among the live ones. */
+			bool open = name || want == STORE_LIVE;
+			if (open && store_get(&r->v->store, ids[i], want, NULL, &j, &ignored) < 0) {
+				open = false;
+				if (name || err_is_end(ignored.code))
+					continue;
+			}
 			if (!name || has_joined(&j, name))
 				snprintf(id, ID_OPERATION_MAX + 1, "%s", ids[i]);
-			if (name)
+			if (open)
 				journal_close(&j);
 		}
 		free(ids);

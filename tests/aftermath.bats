@@ -120,6 +120,21 @@ result() {
 	is "$(last_entry "$op" .event)" operation.archived
 }
 
+@test "a command of --on-cleanup of a keeper that cleans up does not wait for that keeper" {
+	local begun
+	dpl-join -qp dies
+	in_background sleep 60
+	dpl-beat --keep --pid "$pid" --on-cleanup 'dpl-cleanup >>said; echo $? >>ran' >keeper
+	in_background dpl-call -p dies -- sleep 60
+	wait_for 'grep -q call.started "$(journal "$op")"'
+	begun=$EPOCHREALTIME
+	kill -KILL "$pid"
+	ended "$pid"
+	wait_for '[ -e "$ledger/backup/$op" ]'
+	within 1500
+	is "$(cat ran)" 1
+}
+
 @test "dpl-temp remove -t: the time holds for who removes already, too" {
 	local path
 	path=$(dpl-temp make)
@@ -162,6 +177,52 @@ result() {
 	expect 0 dpl-cleanup -t 15s
 	has "$output" "$op failed"
 	exec {to}>&-
+}
+
+@test "a coordinator that is stopped while it deletes a large folder is replaced, and does nothing more" {
+	local folder stopped
+	folder=$(dpl-temp make -d)
+	perl -e 'chdir shift; for $i (1..150) { mkdir $i; for $k (1..300) { open F, ">", "$i/$k" } }' "$folder"
+	dpl-join -qp dies
+	in_background dpl-call -p dies -- sleep 60
+	wait_for 'grep -q call.started "$(journal "$op")"'
+	kill -KILL "$pid"
+	ended "$pid"
+	in_background dpl-cleanup
+	stopped=$pid
+	wait_for '[ "$(find "$folder" -maxdepth 1 | wc -l)" -lt 149 ]'
+	kill -STOP "$stopped"
+	[ -e "$folder" ] || skip 'it was too quick'
+	expect 0 dpl-cleanup -t 20s
+	has "$output" "$op failed"
+	[ ! -e "$folder" ]
+	kill -CONT "$stopped"
+	ended "$stopped"
+	whole "$op"
+	is "$(entries "$op" | grep -c operation.failed)" 1
+	is "$(entries "$op" | grep -c resource.removed)" 1
+}
+
+# --- ended and not archived ---
+
+@test "an operation that has ended with something left does not stand in the way of the live ones" {
+	local old
+	old=$(dpl-create)
+	dpl-temp add -q -o "$old" --command false
+	dpl-complete -q -o "$old" 2>err
+	[ -e "$ledger/$old" ]
+	unset DPL_OPERATION
+	local part=${op%%T*}
+	expect 0 dpl-log -o @ mine
+	expect 0 dpl-log -o @@ newest
+	expect 0 dpl-log -o "$part" 'a part'
+	is "$(jq -r 'select(.event == "log") | .message' "$(journal "$op")" | paste -sd ,)" 'mine,newest,a part'
+	expect 0 dpl-show @@
+	has "$output" "$old"
+	expect 2 dpl-show "$part"
+	DPL_OPERATION=$op dpl-complete -q
+	expect 6 dpl-log -o "$old" late
+	expect 3 dpl-log -o @@ late
 }
 
 # --- root ---

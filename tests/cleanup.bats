@@ -469,7 +469,7 @@ $(<made)"
 	dpl-temp add -q --process "$stubborn"
 	dpl-temp add -q --process "$pid"
 	expect 0 dpl-complete
-	wait_for "! kill -0 $pid 2>/dev/null"
+	wait_for 'gone "$pid"'
 	ended "$stubborn"
 	is "$status" 137
 }
@@ -574,8 +574,8 @@ $(<made)"
 	expect 5 dpl-complete --cancel
 	refused dpl-complete "operation $op is failing: me (call_me_1_"
 	expect 5 dpl-complete --cancel --failed
-	# Its initiator needs no other command to see it through.
-	wait_for 'dpl-complete -q --cancel 2>/dev/null; archived' 20
+	expect 0 dpl-cleanup -q -t 20s
+	archived
 	is "$(count '.event == "operation.completed"')" 0
 	is "$(count '.event == "operation.failed"')" 1
 	kill -KILL "$hung" 2>/dev/null || true

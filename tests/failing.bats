@@ -193,8 +193,8 @@ now_ms() {
 	[ $(($(now_ms) - start)) -ge 900 ]
 	settled
 	[ ! -e "$(<made)" ]
-	wait_for '! kill -0 "$(<running.pid)" 2>/dev/null'
-	wait_for '! kill -0 "$supervisor" 2>/dev/null'
+	wait_for 'gone "$(<running.pid)"'
+	wait_for 'gone "$supervisor"'
 }
 
 # --- who only looks does not stay ---
@@ -282,7 +282,7 @@ now_ms() {
 	cleanup=$pid
 	wait_for 'grep -qs begun undone'
 	# Others look meanwhile, and end what it did leave, which takes SIGKILL.
-	wait_for 'dpl-beat -qv >/dev/null; ! kill -0 "$(<left)" 2>/dev/null'
+	wait_for 'dpl-beat -qv >/dev/null; gone "$(<left)"'
 	ended "$cleanup"
 	wait_for 'dpl-cleanup -q; settled'
 	is "$(<undone)" $'begun\ndone'

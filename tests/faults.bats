@@ -25,7 +25,7 @@ some() {
 		modes+=(-m "$mode")
 	done
 	expect 0 faults -f "$one_in" -r "${FAULTS_SEED:-1}" "${modes[@]}"
-	echo "# ${out//$'\n'/$'\n'# }" >&3
+	printf "# %s\n" "${out//$'\n'/$'\n'# }" >&3
 }
 
 @test "a fault is what was asked for" {

@@ -111,6 +111,14 @@ expect() {
 
 # --- looking ---
 
+# gone PID: it has ended, reaped or not.
+gone() {
+	local stat
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+	stat=${stat##*) }
+	[ "${stat%% *}" = Z ] || [ "${stat%% *}" = X ]
+}
+
 # is GOT WANTED
 is() {
 	[ "$1" = "$2" ] && return

@@ -280,7 +280,7 @@ setup() {
 	END
 	expect 0 dpl-show -C slow://x
 	is "$(tail -n 1 slow.pid)" ended
-	run ! kill -0 "$(head -n 1 slow.pid)"
+	gone "$(head -n 1 slow.pid)"
 }
 
 @test "a request whose JSON goes over several lines is one line to the helper" {

@@ -37,14 +37,6 @@ marked() {
 	return 0
 } 2>/dev/null
 
-# gone PID: it has ended, reaped or not.
-gone() {
-	local stat
-	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
-	stat=${stat##*) }
-	[ "${stat%% *}" = Z ] || [ "${stat%% *}" = X ]
-}
-
 # state PID: R, S, T …
 state() {
 	local stat

@@ -514,7 +514,7 @@ need_strace() {
 	json_error process-not-found
 	expect 0 dpl-temp remove 1
 	is "$(entry '[.result, .pid] | @csv')" "\"removed\",$pid"
-	wait_for '! kill -0 "$pid" 2>/dev/null'
+	wait_for 'gone "$pid"'
 	sleep 100 3>&- &
 	pid=$!
 	background+=("$pid")

@@ -292,6 +292,7 @@ begin_again() {
 	in_background dpl-call -qp worker --id doomed -- sh -c 'dpl-temp make; dpl-temp add --command "exit 3"; touch ready; sleep 1000' >made
 	wait_for '[ -e ready ]'
 	kill -KILL "$pid"
+	ended "$pid"
 	expect 1 dpl-cleanup -q
 	[ ! -e "$(head -n 1 made)" ]
 	expect 0 dpl-show --why
