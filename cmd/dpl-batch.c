@@ -119,6 +119,7 @@ main(int argc, char **argv)
 	static const struct option options[] = {CLI_LEDGER, CLI_TIMEOUT, CLI_HELP,
 		{"quiet", no_argument, NULL, 'q'}, {"verbose", no_argument, NULL, 'v'}, {0}};
 	struct cli c;
+	struct why why;
 	struct buf in = {0};
 	size_t used = 0;
 	long long count = 0;
@@ -153,7 +154,8 @@ main(int argc, char **argv)
 		client_tidy(&c.client);
 		if (buf_reserve(&in, 65536) < 0) {
 			release(&c);
-			cli_misuse(&c, "a request is too long");
+			why_set(&why, ERR_IO, "out of memory");
+			cli_die(&c, &why);
 		}
 		while ((n = read(0, in.p + in.n, 65536)) < 0 && errno == EINTR)
 			;
@@ -161,7 +163,6 @@ main(int argc, char **argv)
 			break;
 		in.n += (size_t)n;
 	}
-	struct why why;
 	if (n < 0) {
 		int e = errno;
 		release(&c);

@@ -924,6 +924,17 @@ witness() {
 	is "$(entries "$op" | grep -c crash)" 2
 }
 
+@test "kill -9 of the supervisor while its --on-abort command runs: that does not hold its lock" {
+	supervised dpl-call --id one --grace 60s --on-abort ': >hooked; exec sleep 64' -- sleep 61
+	dpl-abort -q
+	wait_for '[ -e hooked ]'
+	kill -KILL "$pid"
+	ended "$pid"
+	wait_for 'dpl-beat -v >said 2>&1; grep -q crash.detected "$(journal "$op")"' 2
+	entry '.event == "call.crashed" and .callId == "one"'
+	wait_for '[ -z "$(marked "^sleep")" ]'
+}
+
 @test "kill -9 of both at once" {
 	supervised dpl-call --id one -- sh -c 'setsid sleep 61 & while :; do sleep 60; done'
 	wait_for '[ -n "$(marked "^sleep 61")" ]'
