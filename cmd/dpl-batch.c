@@ -127,7 +127,7 @@ main(int argc, char **argv)
 	cli_begin(&c, argc, argv, usage);
 	(void)cli_getopt(&c, ":C:hqt:vV", options);
 	cli_no_more(&c, optind);
-	c.defer = true;
+	c.defer = c.passes_on = true;
 	cli_open(&c);
 	for (;;) {
 		char *newline;

@@ -55,6 +55,7 @@ follow(struct cli *c, struct place *p, bool colours)
 	for (;;) {
 		reader_entries(c, p, reader_left(c, READER_WAIT_MS));
 		reader_print(c, NULL, colours);
+		cli_leave_unread(c);
 		if (p->ended)
 			return reader_status(c);
 		if (!p->more && reader_is_over(c))
@@ -66,8 +67,10 @@ static int
 follow_all(struct cli *c, bool colours)
 {
 	struct reader r = {0};
-	while (!reader_is_over(c))
+	while (!reader_is_over(c)) {
 		reader_changes(c, &r, reader_left(c, READER_WAIT_MS), 0, true, colours);
+		cli_leave_unread(c);
+	}
 	reader_free(&r);
 	return EXIT_DONE;
 }
@@ -116,6 +119,7 @@ main(int argc, char **argv)
 		until_read(&c, &u, until);
 	(void)reader_left(&c, 0); /* from now on */
 	stand_back();
+	c.passes_on = !until;
 	if (!all) {
 		cli_put_operation(&c, false);
 		snprintf(p.id, sizeof p.id, "%s", c.id);

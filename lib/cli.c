@@ -18,6 +18,7 @@
 #include "proc.h"
 #include "text.h"
 #include "version.h"
+#include "watch.h"
 
 /* --- saying what went wrong --- */
 
@@ -364,6 +365,7 @@ cli_open(struct cli *c)
 	struct store_options o = {
 		.sync = !sync || strcmp(sync, "on") == 0,
 		.defer = c->defer,
+		.passes_on = c->passes_on,
 		.timed = c->timed,
 		.wait_ms = c->wait_ms,
 		.keep = STORE_KEEP,
@@ -609,6 +611,13 @@ cli_flush(struct cli *c)
 	c->json = false;
 	why.code = ERR_IO;
 	cli_die(c, &why);
+}
+
+void
+cli_leave_unread(struct cli *c)
+{
+	if (c->passes_on && watch_is_unread(1))
+		_exit(EXIT_DONE);
 }
 
 void

@@ -24,6 +24,7 @@ struct follow {
 	int wd;                  /* … and its watch, -1 after it has come */
 	int64_t rested_ms;       /* when the rests that are due are over */
 	bool refused;
+	int reader;
 	/* the ledger */
 	int names;               /* the watch of its folder, -1 */
 	int64_t newest;          /* change */
@@ -33,7 +34,7 @@ struct follow {
 };
 
 struct follow *
-follow_new(void)
+follow_new(int reader)
 {
 	struct follow *f = calloc(1, sizeof *f);
 	if (!f)
@@ -41,6 +42,7 @@ follow_new(void)
 	watch_init(&f->one);
 	watch_init(&f->all);
 	f->wd = f->names = -1;
+	f->reader = reader;
 	/* Above whatever another follower may have given, and within what JSON can hold. */
 	f->newest = clock_wall_ms() * 1024;
 	return f;
@@ -115,7 +117,7 @@ follow_entry(struct follow *f, struct journal *j, uint64_t seq, int64_t wait_ms,
 		if (f->wd < 0 && (f->wd = journal_watch(j, &f->one)) >= 0)
 			continue; /* what came before the watch was made would wake nobody */
 		f->refused = f->wd < 0;
-		waits = watch_wait(&f->one, left);
+		waits = watch_wait(&f->one, left, f->reader);
 		for (struct watch_event e; watch_next(&f->one, &e);)
 			if (e.what == f->wd || e.what < 0)
 				f->wd = -1;
@@ -311,7 +313,7 @@ follow_ledger(struct follow *f, struct store *s, int64_t after, int64_t wait_ms,
 		if (f->newest > after || !waits || left <= 0)
 			break;
 		left = end - clock_mono_ms();
-		waits = watch_wait(&f->all, left);
+		waits = watch_wait(&f->all, left, f->reader);
 	}
 	if (f->newest != begun)
 		owe_rest(f);

@@ -16,7 +16,8 @@ enum { FOLLOW_REST_MS = 25, FOLLOW_BURST = 4 };
 
 struct follow;
 
-struct follow *follow_new(void); /* NULL when memory runs out */
+/* `reader`: where nobody reads that descriptor any more a wait is over, see watch_wait; -1: for ever.  NULL when memory runs out. */
+struct follow *follow_new(int reader);
 void follow_free(struct follow *f);
 
 /* Fold what came to `j`; until it has an entry of that seq, has ended, or its abort flag changes, wait for that, at most

@@ -306,7 +306,7 @@ struct follow *
 request_follow(struct request *r)
 {
 	struct verbs *v = r->v;
-	if (!v->follow && !(v->follow = follow_new()))
+	if (!v->follow && !(v->follow = follow_new(v->o.passes_on ? 1 : -1)))
 		why_set(&r->why, ERR_IO, "out of memory");
 	return v->follow;
 }

@@ -244,7 +244,7 @@ suspend(struct run *r, int pass)
 static bool
 take_signals(struct run *r)
 {
-	bool ended = false;
+	bool ended = false, passed = false;
 	struct signalfd_siginfo info;
 	while (vigil_signal(&r->v, &info)) {
 		int sig = (int)info.ssi_signo;
@@ -254,11 +254,16 @@ take_signals(struct run *r)
 			ended = true;
 		else if (sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)
 			suspend(r, had ? 0 : sig);
-		else if (!r->reaped && !had)
+		else if (!r->reaped && !had) {
 			pass_on(r, sig);
-		else if (r->reaped) /* it is the rest of the tree that is waited for */
+			passed |= sig != SIGUSR1 && sig != SIGUSR2;
+		} else if (r->reaped) /* it is the rest of the tree that is waited for */
 			r->kill_ms = 0;
 	}
+	/* It may come from a supervisor around this one, which has heard of an abort or of a death first: that, and no signal of
+	 * somebody's, is then what ends the command. */
+	if (passed && !r->stop && vigil_ask(&r->v) == 0)
+		heed(r);
 	return ended;
 }
 

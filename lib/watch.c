@@ -76,11 +76,21 @@ watch_next(struct watch *w, struct watch_event *e)
 }
 
 bool
-watch_wait(struct watch *w, int64_t wait_ms)
+watch_wait(struct watch *w, int64_t wait_ms, int reader)
 {
-	struct pollfd p = {.fd = w->fd, .events = POLLIN};
+	struct pollfd p[2] = {{.fd = w->fd, .events = POLLIN}, {.fd = reader}};
 	int ms = wait_ms < 0 ? 0 : wait_ms < WATCH_LOOK_MS ? (int)wait_ms : WATCH_LOOK_MS;
-	return w->used < w->n || poll(&p, 1, ms) >= 0 || errno != EINTR;
+	if (w->used < w->n)
+		return true;
+	int n = poll(p, 2, ms);
+	return n < 0 ? errno != EINTR : !(p[1].revents & POLLERR);
+}
+
+bool
+watch_is_unread(int fd)
+{
+	struct pollfd p = {.fd = fd};
+	return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
 }
 
 void

@@ -45,8 +45,12 @@ void watch_drop(struct watch *w, int what);
 /* The next event; false behind the last of those that were there at the first call.  Never waits. */
 bool watch_next(struct watch *w, struct watch_event *e);
 
-/* Wait until there is an event, at most wait_ms or WATCH_LOOK_MS.  False where a signal ended it. */
-bool watch_wait(struct watch *w, int64_t wait_ms);
+/* Wait until there is an event, at most wait_ms or WATCH_LOOK_MS.  False where a signal ended it, or nobody reads `reader` any
+ * more, see watch_is_unread (-1: none). */
+bool watch_wait(struct watch *w, int64_t wait_ms, int reader);
+
+/* Whether `fd` is the writing end of a pipe or a socket, and nobody is left to read from it. */
+bool watch_is_unread(int fd);
 
 void watch_close(struct watch *w);
 

@@ -494,6 +494,23 @@ operation() {
 	whole "$op"
 }
 
+@test "a wait whose asker goes is over" {
+	op=$(dpl-create)
+	for ask in '{"path":"/operation/changes","body":{"after":9007199254740000,"waitMs":3600000}}' \
+		'{"path":"/operation/events","body":{"operationId":"'"$op"'","from":100,"waitMs":3600000}}'; do
+		mkfifo in out
+		in_background bash -c 'exec dpl-batch <in >out'
+		batch=$pid
+		exec 4>in 5<out
+		echo "$ask" >&4
+		wait_for "cat /proc/$batch/fdinfo/* 2>/dev/null | grep -q '^inotify wd'"
+		exec 4>&- 5<&-
+		ended "$batch"
+		is "$ask $status" "$ask 0"
+		rm in out
+	done
+}
+
 @test "options" {
 	mkdir "$ledger"
 	expect 0 dpl-batch -v < <(printf '{"path":"/operation/list"}\n\n{}\n')

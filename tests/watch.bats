@@ -263,6 +263,21 @@ crash() {
 	is "$(cat said)" ''
 }
 
+@test "a reader that goes while nothing happens is noticed" {
+	dpl-log -q one
+	for what in "$op" --all; do
+		mkfifo fifo
+		in_background bash -c "exec dpl-watch --lines $what >fifo 2>said"
+		watcher=$pid
+		exec 4<fifo
+		wait_for "cat /proc/$watcher/fdinfo/* 2>/dev/null | grep -q '^inotify wd'"
+		exec 4<&-
+		ended "$watcher"
+		is "$what $status $(cat said)" "$what 0 "
+		rm fifo
+	done
+}
+
 @test "stdout is full, or closed" {
 	status=0
 	dpl-watch --from 1 -t 0 2>err >/dev/full || status=$?
