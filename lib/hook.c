@@ -68,17 +68,28 @@ keep(const struct buf *all, struct buf *output)
 		text_repair(output, all->p + from, n - from);
 }
 
+/* Where children that end are reaped by the kernel, which would hide how the command ended: not so from now on, and true with what was
+ * there `before`.  Only there: setting the default action discards a SIGCHLD that is pending, and a supervisor waits for that. */
+static bool
+usual_children(struct sigaction *before)
+{
+	static const struct sigaction usual = {.sa_handler = SIG_DFL};
+	bool reaps = sigaction(SIGCHLD, NULL, before) == 0 && (before->sa_handler == SIG_IGN || (before->sa_flags & SA_NOCLDWAIT));
+	if (reaps)
+		(void)sigaction(SIGCHLD, &usual, NULL);
+	return reaps;
+}
+
 int
 hook_run(const struct hook *h, int *status, struct buf *output)
 {
 	int pipes[2], error = 0;
 	struct buf all = {0};
-	struct sigaction before, usual = {.sa_handler = SIG_DFL};
+	struct sigaction before = {.sa_handler = SIG_DFL};
 	pid_t runner = getpid();
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return -1;
-	/* Ignored by the caller, it would hide how the command ended. */
-	(void)sigaction(SIGCHLD, &usual, &before);
+	bool reaps = usual_children(&before);
 	pid_t pid = fork();
 	if (pid == 0) {
 		setpgid(0, 0);
@@ -88,7 +99,8 @@ hook_run(const struct hook *h, int *status, struct buf *output)
 	close(pipes[1]);
 	if (pid < 0) {
 		close(pipes[0]);
-		(void)sigaction(SIGCHLD, &before, NULL);
+		if (reaps)
+			(void)sigaction(SIGCHLD, &before, NULL);
 		errno = error;
 		return -1;
 	}
@@ -121,7 +133,8 @@ hook_run(const struct hook *h, int *status, struct buf *output)
 	close(pipes[0]);
 	if (self >= 0)
 		close(self);
-	(void)sigaction(SIGCHLD, &before, NULL);
+	if (reaps)
+		(void)sigaction(SIGCHLD, &before, NULL);
 	keep(&all, output);
 	buf_free(&all);
 	errno = killed ? ETIMEDOUT : ECHILD;
