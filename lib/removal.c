@@ -377,8 +377,10 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 	if (rc == 0 && !(o = op_resource(&j->op, id)))
 		rc = why_set(why, ERR_NO_RESOURCE, "no temp resource %llu in %s", (unsigned long long)id, j->op.h.id);
 	else if (rc == 0 && (rc = ledger_path(j, ledger, why)) == 0 && (rc = resource_load(j, o, &r, why)) == 0) {
+		/* Somebody asked for this one: that another becomes the coordinator meanwhile is no reason to leave it half removed, and
+		 * what is locked here nobody else removes. */
 		m.epoch = j->op.h.epoch;
-		m.order = (struct resource_order){.operation = j->op.h.id, .ledger = ledger, .limit_ms = REMOVAL_LIMIT_MS, .go_on = go_on, .arg = &m};
+		m.order = (struct resource_order){.operation = j->op.h.id, .ledger = ledger, .limit_ms = REMOVAL_LIMIT_MS};
 		shield(r.kind, &before);
 		if (keep)
 			*result = RESOURCE_KEPT;
