@@ -85,7 +85,7 @@ hook_run(const struct hook *h, int *status, struct buf *output)
 {
 	int pipes[2], error = 0;
 	struct buf all = {0};
-	struct sigaction before = {.sa_handler = SIG_DFL};
+	struct sigaction before;
 	pid_t runner = getpid();
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return -1;

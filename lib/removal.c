@@ -356,8 +356,7 @@ int
 removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum resource_result *result, char *reason, size_t size, struct why *why)
 {
 	char ledger[PATH_MAX];
-	struct removal c = {.by = by};
-	struct work m = {.j = j, .c = &c};
+	struct work m = {.j = j};
 	struct resource r = {0};
 	uint64_t entries = 0;
 	const struct op_resource *o = NULL;
@@ -377,9 +376,8 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 	if (rc == 0 && !(o = op_resource(&j->op, id)))
 		rc = why_set(why, ERR_NO_RESOURCE, "no temp resource %llu in %s", (unsigned long long)id, j->op.h.id);
 	else if (rc == 0 && (rc = ledger_path(j, ledger, why)) == 0 && (rc = resource_load(j, o, &r, why)) == 0) {
-		/* Somebody asked for this one: that another becomes the coordinator meanwhile is no reason to leave it half removed, and
-		 * what is locked here nobody else removes. */
-		m.epoch = j->op.h.epoch;
+		/* A new coordinator is no reason to leave half removed what somebody asked to remove.  It waits for the lock; where it no
+		 * longer does, since we seem to be stopped, both of us may remove the same file, and one result is recorded. */
 		m.order = (struct resource_order){.operation = j->op.h.id, .ledger = ledger, .limit_ms = REMOVAL_LIMIT_MS};
 		shield(r.kind, &before);
 		if (keep)
