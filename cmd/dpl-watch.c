@@ -55,7 +55,7 @@ follow(struct cli *c, struct place *p, bool colours)
 	for (;;) {
 		reader_entries(c, p, reader_left(c, READER_WAIT_MS));
 		reader_print(c, NULL, colours);
-		cli_leave_unread(c);
+		cli_leave_unread();
 		if (p->ended)
 			return reader_status(c);
 		if (!p->more && reader_is_over(c))
@@ -69,7 +69,7 @@ follow_all(struct cli *c, bool colours)
 	struct reader r = {0};
 	while (!reader_is_over(c)) {
 		reader_changes(c, &r, reader_left(c, READER_WAIT_MS), 0, true, colours);
-		cli_leave_unread(c);
+		cli_leave_unread();
 	}
 	reader_free(&r);
 	return EXIT_DONE;

@@ -365,7 +365,6 @@ cli_open(struct cli *c)
 	struct store_options o = {
 		.sync = !sync || strcmp(sync, "on") == 0,
 		.defer = c->defer,
-		.passes_on = c->passes_on,
 		.timed = c->timed,
 		.wait_ms = c->wait_ms,
 		.keep = STORE_KEEP,
@@ -373,6 +372,8 @@ cli_open(struct cli *c)
 	};
 	if (client_open(&c->client, c->ledger ? c->ledger : environment("DPL_LEDGER"), &o, &why) < 0)
 		cli_die(c, &why);
+	if (c->passes_on)
+		c->client.verbs.reader = 1;
 	c->opened = true;
 }
 
@@ -614,9 +615,9 @@ cli_flush(struct cli *c)
 }
 
 void
-cli_leave_unread(struct cli *c)
+cli_leave_unread(void)
 {
-	if (c->passes_on && watch_is_unread(1))
+	if (watch_is_unread(1))
 		_exit(EXIT_DONE);
 }
 

@@ -38,7 +38,7 @@ struct cli {
 	bool timed;              /* wait_ms was given */
 	bool json, quiet, verbose;
 	bool early_json;         /* --json stands on the line, seen before the options are read */
-	bool passes_on;          /* a wait is over where nobody reads standard output any more */
+	bool passes_on;          /* what a wait finds goes to stdout: it is over where nobody reads that any more (a local ledger) */
 	bool defer;              /* flush in client_flush only: for a tool that serves many requests */
 	bool opened;
 	int failure;             /* the status of any failure, where it is not that of err.h; 0 */
@@ -131,7 +131,7 @@ void cli_out_exports(struct cli *c);
 void cli_flush(struct cli *c);
 
 /* End quietly, as cli_flush does, where nobody is left to read standard output: for who waits before it writes. */
-void cli_leave_unread(struct cli *c);
+void cli_leave_unread(void);
 
 /* Say on stderr, with -v, what was written where; write the output, close, exit with `status`. */
 _Noreturn void cli_finish(struct cli *c, int status);

@@ -19,7 +19,7 @@ enum { BEAT_AGAIN_MS = 500, HOLD_TRIES = 20 };
 int
 verbs_open(struct verbs *v, const char *path, const struct store_options *o)
 {
-	*v = (struct verbs){.path = strdup(path), .o = *o, .store = {.dir = -1}};
+	*v = (struct verbs){.path = strdup(path), .o = *o, .store = {.dir = -1}, .reader = -1};
 	return v->path ? 0 : -1;
 }
 
@@ -306,7 +306,7 @@ struct follow *
 request_follow(struct request *r)
 {
 	struct verbs *v = r->v;
-	if (!v->follow && !(v->follow = follow_new(v->o.passes_on ? 1 : -1)))
+	if (!v->follow && !(v->follow = follow_new(v->reader)))
 		why_set(&r->why, ERR_IO, "out of memory");
 	return v->follow;
 }

@@ -34,6 +34,7 @@ struct verbs {
 	struct why owed;         /* a deferred flush failed when its journal was closed: code is set */
 	int opened;              /* how many of them are in use, the one used last first */
 	struct follow *follow;   /* once a request has waited */
+	int reader;              /* -1; else replies are written there, and a wait is over where nobody reads it any more (watch_is_unread) */
 };
 
 /* Serve the ledger at `path` (copied).  Nothing is opened or made before a request needs it.  0 or -1. */

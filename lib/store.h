@@ -20,7 +20,6 @@ struct store_options {
 	bool timed;              /* wait_ms was given by the user */
 	int64_t wait_ms;         /* for a lock */
 	int keep;                /* ended operations that stay in backup/ */
-	bool passes_on;          /* what a wait finds goes to standard output: where nobody reads that, there is no need to wait */
 	bool hands_off;          /* what somebody left half done stays so: for who only looks */
 	const struct notice *notice;
 };

@@ -75,6 +75,12 @@ watch_next(struct watch *w, struct watch_event *e)
 	}
 }
 
+static bool
+is_unread(const struct pollfd *p)
+{
+	return p->revents & (POLLERR | POLLHUP); /* a pipe has the one, a socket and a terminal the other */
+}
+
 bool
 watch_wait(struct watch *w, int64_t wait_ms, int reader)
 {
@@ -83,14 +89,14 @@ watch_wait(struct watch *w, int64_t wait_ms, int reader)
 	if (w->used < w->n)
 		return true;
 	int n = poll(p, 2, ms);
-	return n < 0 ? errno != EINTR : !(p[1].revents & POLLERR);
+	return n < 0 ? errno != EINTR : !is_unread(&p[1]);
 }
 
 bool
 watch_is_unread(int fd)
 {
 	struct pollfd p = {.fd = fd};
-	return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
+	return poll(&p, 1, 0) > 0 && is_unread(&p);
 }
 
 void

@@ -49,7 +49,7 @@ bool watch_next(struct watch *w, struct watch_event *e);
  * more, see watch_is_unread (-1: none). */
 bool watch_wait(struct watch *w, int64_t wait_ms, int reader);
 
-/* Whether `fd` is the writing end of a pipe or a socket, and nobody is left to read from it. */
+/* Whether what is written to `fd`, a pipe, a socket or a terminal, can be read by nobody any more; false for what else it is. */
 bool watch_is_unread(int fd);
 
 void watch_close(struct watch *w);
