@@ -541,6 +541,37 @@ $(<made)"
 	is "$(find tmp -mindepth 1)" ''
 }
 
+@test "a removal that was asked for is not cut short where another becomes the coordinator" {
+	strace -qq -o /dev/null true 2>/dev/null || skip 'no strace here'
+	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
+	# The coordinator waits for it, the longer where there is an undo command; else it takes it for stopped, and both remove.
+	for recorded in me other; do
+		op=$(dpl-create --window 2s --beat 900ms --jitter 0s --stale 2s)
+		DPL_OPERATION=$op
+		[ "$recorded" = other ] || dpl-temp add -q --command true
+		made=$(dpl-temp make -d)
+		mkdir "$made/a" "$made/b" "$made/c"
+		touch "$made"/{a,b,c}/file
+		dpl-join -qp worker
+		dpl-join -qp other
+		supervised dpl-call -p worker -- sleep 60
+		victim=$pid
+		supervised dpl-call -p other -- sleep 60
+		in_background strace -qq -o /dev/null -e trace=unlinkat -e inject=unlinkat:delay_exit=4000000:when=1 dpl-temp remove -q "$made"
+		remover=$pid
+		wait_for '[ "$(find tmp -name file | wc -l)" = 2 ]'
+		killed "$victim"
+		wait_for "[ \"\$(count '.event == \"cleanup.started\"')\" -gt 0 ]"
+		ended "$remover"
+		is "$recorded $status" "$recorded 0"
+		is "$(find tmp -mindepth 1)" ''
+		is "$(entries | jq -r 'select(.event == "resource.removed" and .path) | "\(.by) \(.result)"')" "$recorded removed"
+		# It was in the midst of it then.
+		is "$(entries | jq -r 'select(.event == "cleanup.started" or .event == "resource.removed") | .event' | head -n 1)" cleanup.started
+		wait_for archived
+	done
+}
+
 @test "an operation that ends while something is removed: what was not due until then goes too, and the papers have all of it" {
 	in_background dpl-call -- sh -c 'dpl-temp add -q --command ": >running; while [ ! -e on ]; do sleep 0.01; done"; : >ready; while [ ! -e end ]; do sleep 0.01; done'
 	caller=$pid

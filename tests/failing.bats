@@ -62,6 +62,18 @@ now_ms() {
 	done
 }
 
+@test "a signal that comes before the word of an abort is not what ended the command" {
+	unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances' 2>/dev/null || skip 'no namespace to take the instances away in'
+	# Nothing is pushed to it: it hears of the abort when it looks, every two seconds.
+	supervised unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances; exec dpl-call --id told -- sh -c ": >ready; exec sleep 60"'
+	wait_for '[ -e ready ]'
+	dpl-abort -q -m enough
+	kill -TERM "$pid"
+	ended "$pid"
+	is "$status" 122
+	is "$(count '.event == "call.cancelled" and .callId == "told" and .reason == "aborted: enough"')" 1
+}
+
 @test "where the outer one has died, the inner one goes on with it" {
 	supervised dpl-call --id outer -- dpl-call --id inner -- sh -c ': >ready; exec sleep 60'
 	outer=$pid
