@@ -24,8 +24,8 @@
 enum {
 	LISTED = 32 * 1024, /* bytes of names that are read at a time */
 	LOOK_EVERY = 1024,  /* entries between two looks at the clock */
-	PASSES_MAX = 16,    /* over a folder in which others make things meanwhile */
-	SWAPS_MAX = 16,     /* of an entry between file and folder */
+	PASSES_MAX = 1000,  /* over a folder in which others make or swap things meanwhile */
+	SWAPS_MAX = 1000,   /* of an entry between file and folder */
 };
 
 /* As getdents64(2) has it. */
@@ -349,7 +349,7 @@ list(struct walk *w)
 static bool
 rewind_level(struct level *l)
 {
-	if (!l->deleted || ++l->passes >= PASSES_MAX || lseek(l->fd, 0, SEEK_SET) < 0)
+	if ((!l->deleted && !l->again) || ++l->passes >= PASSES_MAX || lseek(l->fd, 0, SEEK_SET) < 0)
 		return false;
 	l->at = l->end = 0;
 	l->next = 0;
