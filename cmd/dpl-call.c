@@ -115,25 +115,38 @@ put_call(struct cli *c)
 static void
 start(struct cli *c)
 {
-	const char *parent = NULL, *session = NULL;
-	bool unless_aborted = true;
+	const char *description = NULL, *fallback = NULL, *id = NULL, *parent = NULL, *session = NULL;
+	bool unless_aborted = true, contained = false, parent_given = false;
+	int64_t pid = 0;
 	for (int o; (o = cli_getopt(c, ":C:d:hjo:p:qt:vV", options)) != -1;)
 		switch (o) {
-		case 'd': json_put(&c->body, "description", cli_text(c, "-d", optarg)); break;
+		case 'd': description = cli_text(c, "-d", optarg); break;
 		case ABORTED_OK: unless_aborted = false; break;
-		case FALLBACK: json_put(&c->body, "fallback", cli_text(c, "--fallback", optarg)); break;
-		case ID: json_put(&c->body, "callId", call_id(c, "--id", optarg)); break;
-		case NO_FAIL_ON_CRASH: json_put_bool(&c->body, "failOnCrash", false); break;
+		case FALLBACK: fallback = cli_text(c, "--fallback", optarg); break;
+		case ID: id = call_id(c, "--id", optarg); break;
+		case NO_FAIL_ON_CRASH: contained = true; break;
 		case PARENT:
 			parent = optarg;
-			json_put_bool(&c->body, "parentMustExist", true);
+			parent_given = true;
 			break;
-		case PID: json_put_int(&c->body, "participantPid", cli_number(c, "--pid", optarg, 1, INT32_MAX)); break;
+		case PID: pid = cli_number(c, "--pid", optarg, 1, INT32_MAX); break;
 		case SESSION: session = optarg; break;
 		default: cli_misuse(c, "that option does not go with start");
 		}
 	cli_no_more(c, optind);
 	json_put_bool(&c->body, "unlessAborted", unless_aborted);
+	if (description)
+		json_put(&c->body, "description", description);
+	if (fallback)
+		json_put(&c->body, "fallback", fallback);
+	if (id)
+		json_put(&c->body, "callId", id);
+	if (contained)
+		json_put_bool(&c->body, "failOnCrash", false);
+	if (parent_given)
+		json_put_bool(&c->body, "parentMustExist", true);
+	if (pid)
+		json_put_int(&c->body, "participantPid", pid);
 	cli_put_operation(c, true);
 	cli_put_participant(c);
 	if (!parent)
@@ -148,9 +161,9 @@ start(struct cli *c)
 	if (c->json)
 		cli_out_json(c);
 	else {
-		struct buf id = {0};
-		buf_fmt(&c->out, "%s\n", cli_answer(c, 0, "callId", &id));
-		buf_free(&id);
+		struct buf text = {0};
+		buf_fmt(&c->out, "%s\n", cli_answer(c, 0, "callId", &text));
+		buf_free(&text);
 	}
 }
 
@@ -374,19 +387,25 @@ table(struct cli *c, int calls)
 static void
 list(struct cli *c)
 {
+	const char *by = NULL;
+	bool all = false;
 	for (int o; (o = cli_getopt(c, ":aC:hjo:qvV", options)) != -1;)
 		switch (o) {
-		case 'a': json_put_bool(&c->body, "all", true); break;
+		case 'a': all = true; break;
 		case BY:
-			if (id_bad_participant(optarg))
-				cli_misuse(c, "--by: participant '%.80s' %s", optarg, id_bad_participant(optarg));
-			json_put(&c->body, "participantId", optarg);
+			by = optarg;
+			if (id_bad_participant(by))
+				cli_misuse(c, "--by: participant '%.80s' %s", by, id_bad_participant(by));
 			break;
 		default: cli_misuse(c, "that option does not go with list");
 		}
 	if (c->key)
 		cli_misuse(c, "--key goes with a change");
 	cli_no_more(c, optind);
+	if (all)
+		json_put_bool(&c->body, "all", true);
+	if (by)
+		json_put(&c->body, "participantId", by);
 	cli_put_operation(c, false);
 	cli_request(c, "/call/list");
 	int calls = json_get(&c->answer, 0, "calls");

@@ -160,15 +160,28 @@ put_outer(struct cli *c)
 	return !part || !getenv("DPL_REASON");
 }
 
+/* What could not be looked at; the rest is looked at all the same. */
+static void
+skip(struct cli *c, struct wanted *w, const struct why *why)
+{
+	if (w->sweep)
+		cli_say(c, "%s", why->text);
+	else
+		(void)cli_failed(c, why);
+	worse(w, err_info(why->code)->exit);
+}
+
 /* Where c->id is set already, as in a sweep, it needs no search. */
 static void
 clean(struct cli *c, struct wanted *w)
 {
 	struct why why;
-	if (!w->sweep)
-		cli_put_operation(c, false);
-	else
+	if (w->sweep)
 		json_put(&c->body, "operationId", c->id);
+	else if (cli_ask_operation(c, false, &why)) {
+		skip(c, w, &why);
+		return;
+	}
 	bool drives = put_outer(c);
 	json_put_bool(&c->body, "drive", drives);
 	json_put_bool(&c->body, "look", true);
@@ -181,10 +194,7 @@ clean(struct cli *c, struct wanted *w)
 		/* In a sweep it may have come to its end meanwhile, by itself or by another sweep. */
 		if (w->sweep && why.code == ERR_NO_OPERATION)
 			return;
-		if (!w->sweep)
-			cli_die(c, &why);
-		cli_say(c, "%s", why.text);
-		worse(w, err_info(why.code)->exit);
+		skip(c, w, &why);
 		return;
 	}
 	bool done = cli_answer_true(c, "done");

@@ -36,7 +36,7 @@ static const char usage[] =
 	"  op=$(dpl-create -d 'nightly build')\n"
 	"  eval \"$(dpl-create --export -p builder)\"\n";
 
-enum { BEAT = CLI_OWN, JITTER, GRACE, KEEP, ON_CLEANUP, ON_FAILURE, PID, STALE, TTL, WINDOW };
+enum { BEAT = CLI_OWN, JITTER, STALE, TTL, WINDOW, GRACE, KEEP, ON_CLEANUP, ON_FAILURE, PID };
 
 int
 main(int argc, char **argv)
@@ -57,28 +57,37 @@ main(int argc, char **argv)
 		{"window", required_argument, NULL, WINDOW},
 		{0},
 	};
+	/* In the order of their options. */
+	static const char *const members[] = {"beatMs", "jitterMs", "staleMs", "ttlMs", "windowMs"};
+	int64_t times[] = {-1, -1, -1, -1, -1};
 	struct cli c;
+	const char *description = NULL;
 	bool exports = false;
 	int64_t pid = 0;
 	struct cli_kept kept = {0};
 	cli_begin(&c, argc, argv, usage);
 	for (int o; (o = cli_getopt(&c, ":C:d:ehjp:qt:vV", options)) != -1;)
 		switch (o) {
-		case 'd': json_put(&c.body, "description", cli_text(&c, "-d", optarg)); break;
+		case 'd': description = cli_text(&c, "-d", optarg); break;
 		case 'e': exports = true; break;
-		case BEAT: json_put_int(&c.body, "beatMs", cli_duration(&c, "--beat", optarg)); break;
-		case JITTER: json_put_int(&c.body, "jitterMs", cli_duration(&c, "--jitter", optarg)); break;
+		case BEAT: times[o - BEAT] = cli_duration(&c, "--beat", optarg); break;
+		case JITTER: times[o - BEAT] = cli_duration(&c, "--jitter", optarg); break;
 		case GRACE: (void)cli_duration(&c, "--grace", kept.grace = optarg); break;
 		case KEEP: kept.pid = cli_number(&c, "--keep", optarg, 1, INT32_MAX); break;
 		case ON_CLEANUP: kept.on_cleanup = cli_text(&c, "--on-cleanup", optarg); break;
 		case ON_FAILURE: kept.on_failure = cli_text(&c, "--on-failure", optarg); break;
 		case PID: pid = cli_number(&c, "--pid", optarg, 1, INT32_MAX); break;
-		case STALE: json_put_int(&c.body, "staleMs", cli_duration(&c, "--stale", optarg)); break;
-		case TTL: json_put_int(&c.body, "ttlMs", cli_duration(&c, "--ttl", optarg)); break;
-		case WINDOW: json_put_int(&c.body, "windowMs", cli_duration(&c, "--window", optarg)); break;
+		case STALE: times[o - BEAT] = cli_duration(&c, "--stale", optarg); break;
+		case TTL: times[o - BEAT] = cli_duration(&c, "--ttl", optarg); break;
+		case WINDOW: times[o - BEAT] = cli_duration(&c, "--window", optarg); break;
 		}
 	cli_no_more(&c, optind);
 	cli_check_kept(&c, &kept);
+	if (description)
+		json_put(&c.body, "description", description);
+	for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+		if (times[i] >= 0)
+			json_put_int(&c.body, members[i], times[i]);
 	cli_put_participant(&c);
 	cli_put_origin(&c, pid ? pid : kept.pid);
 	cli_request(&c, "/operation/create");

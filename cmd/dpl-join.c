@@ -50,7 +50,7 @@ main(int argc, char **argv)
 	};
 	struct cli c;
 	bool exports = false;
-	int64_t pid = 0;
+	int64_t pid = 0, ttl = -1;
 	struct cli_kept kept = {0};
 	cli_begin(&c, argc, argv, usage);
 	for (int o; (o = cli_getopt(&c, ":C:ehjo:p:qt:vV", options)) != -1;)
@@ -61,7 +61,7 @@ main(int argc, char **argv)
 		case ON_CLEANUP: kept.on_cleanup = cli_text(&c, "--on-cleanup", optarg); break;
 		case ON_FAILURE: kept.on_failure = cli_text(&c, "--on-failure", optarg); break;
 		case PID: pid = cli_number(&c, "--pid", optarg, 1, INT32_MAX); break;
-		case TTL: json_put_int(&c.body, "ttlMs", cli_duration(&c, "--ttl", optarg)); break;
+		case TTL: ttl = cli_duration(&c, "--ttl", optarg); break;
 		}
 	cli_no_more(&c, optind);
 	cli_check_kept(&c, &kept);
@@ -72,6 +72,8 @@ main(int argc, char **argv)
 	cli_put_origin(&c, pid ? pid : kept.pid);
 	if (kept.pid)
 		json_put_bool(&c.body, "keep", true);
+	if (ttl >= 0)
+		json_put_int(&c.body, "ttlMs", ttl);
 	cli_request(&c, "/operation/join");
 	if (kept.pid)
 		cli_keep(&c, &kept, "/operation/leave");

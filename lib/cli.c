@@ -392,38 +392,59 @@ cli_inherited(const struct cli *c, const char *name)
 	return same ? environment(name) : NULL;
 }
 
-void
-cli_put_operation(struct cli *c, bool live)
+/* Look up the id that a part of it, @ or @@ stands for. */
+static enum err
+resolve(struct cli *c, const char *name, bool live, struct why *why)
+{
+	struct buf body = c->body, reply = c->reply;
+	const char *key = c->key;
+	enum err err;
+	memset(&c->body, 0, sizeof c->body);
+	memset(&c->reply, 0, sizeof c->reply);
+	c->key = NULL;
+	json_open(&c->body, NULL, '{');
+	json_put(&c->body, "name", cli_text(c, "the operation", name));
+	/* With a key it may have been done before, and have ended the operation. */
+	json_put_bool(&c->body, "live", live && !key);
+	if (strcmp(name, "@") == 0)
+		cli_put_participant(c);
+	err = cli_ask(c, "/operation/resolve", why);
+	if (!err && json_copy(&c->answer, json_get(&c->answer, 0, "operationId"), c->id, sizeof c->id) < 0) {
+		err = ERR_IO;
+		why_set(why, err, "the ledger gave no operation id");
+	}
+	json_free(&c->answer);
+	buf_free(&c->body);
+	buf_free(&c->reply);
+	c->body = body;
+	c->reply = reply;
+	c->key = key;
+	return err;
+}
+
+enum err
+cli_ask_operation(struct cli *c, bool live, struct why *why)
 {
 	const char *name = c->operation ? c->operation : environment("DPL_OPERATION");
 	if (!name)
 		cli_misuse(c, "no operation: name one with -o or DPL_OPERATION (@ is the newest that you joined, @@ the newest of all)");
-	if (!id_is_full(name)) {
-		struct buf body = {0}, reply = {0};
-		struct buf keep_body = c->body, keep_reply = c->reply;
-		const char *key = c->key;
-		c->body = body;
-		c->reply = reply;
-		c->key = NULL;
-		json_open(&c->body, NULL, '{');
-		json_put(&c->body, "name", cli_text(c, "the operation", name));
-		/* With a key it may have been done before, and have ended the operation. */
-		json_put_bool(&c->body, "live", live && !key);
-		if (strcmp(name, "@") == 0)
-			cli_put_participant(c);
-		cli_request(c, "/operation/resolve");
-		if (json_copy(&c->answer, json_get(&c->answer, 0, "operationId"), c->id, sizeof c->id) < 0)
-			cli_misuse(c, "the ledger gave no operation id");
-		json_free(&c->answer);
-		buf_free(&c->body);
-		buf_free(&c->reply);
-		c->body = keep_body;
-		c->reply = keep_reply;
-		c->key = key;
-	} else {
+	if (id_is_full(name)) {
 		snprintf(c->id, sizeof c->id, "%s", name);
+	} else {
+		enum err err = resolve(c, name, live, why);
+		if (err)
+			return err;
 	}
 	json_put(&c->body, "operationId", c->id);
+	return ERR_NONE;
+}
+
+void
+cli_put_operation(struct cli *c, bool live)
+{
+	struct why why;
+	if (cli_ask_operation(c, live, &why))
+		cli_die(c, &why);
 }
 
 void

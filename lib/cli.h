@@ -90,6 +90,8 @@ bool cli_participant_given(const struct cli *c);
 
 /* Put operationId (-o or DPL_OPERATION, resolved; `live`: among live ones only) and participantId. */
 void cli_put_operation(struct cli *c, bool live);
+/* The same for one of many: ERR_NONE, or why there is none. */
+enum err cli_ask_operation(struct cli *c, bool live, struct why *why);
 void cli_put_participant(struct cli *c);
 /* DPL_SESSION or DPL_CALL, where they are of the operation (cli_put_operation was called) and participant that
  * this command is about, and not of others that the shell works for; else NULL. */

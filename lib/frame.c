@@ -174,10 +174,10 @@ say_left(const struct json *j, const struct notice *say)
 			continue;
 		buf_clear(&what);
 		buf_clear(&reason);
-		if (json_string(j, json_get(j, i, "path"), &what) < 0)
-			(void)json_string(j, json_get(j, i, "command"), &what);
+		if (json_string(j, json_get(j, i, "path"), &what) < 0 && json_string(j, json_get(j, i, "command"), &what) < 0)
+			buf_fmt(&what, "process %lld", (long long)json_number(j, i, "pid"));
 		(void)json_string(j, json_get(j, i, "reason"), &reason);
-		notice(say, "not removed: %s%s%s", what.n ? what.p : "a process", reason.n ? ": " : "", reason.n ? reason.p : "");
+		notice(say, "not removed: %s%s%s", what.n ? what.p : "?", reason.n ? ": " : "", reason.n ? reason.p : "");
 	}
 	buf_free(&what);
 	buf_free(&reason);

@@ -410,6 +410,18 @@ $(<made)"
 	expect 0 dpl-cleanup "$op"
 }
 
+@test "dpl-cleanup BAD GOOD: the good one is cleaned up, the bad one is named" {
+	supervised dpl-call -- sh -c 'dpl-temp make; exec sleep 60'
+	wait_for 'compgen -G "tmp/*" >/dev/null'
+	kill -KILL "$pid"
+	killed "$pid"
+	expect 3 dpl-cleanup nonesuch "$op" 20200101-000000-0000000000
+	[[ $stderr == *nonesuch* && $stderr == *20200101-000000-0000000000* ]]
+	[[ $output == "$op failed"* ]]
+	archived
+	run ! compgen -G "tmp/*"
+}
+
 @test "--prune: what is beyond, failed ones longer" {
 	local i ids=()
 	dpl-complete -q

@@ -212,3 +212,14 @@ load helper
 	DPL_SYNC=yes expect 2 dpl-create
 	refused dpl-create DPL_SYNC "'yes'"
 }
+
+@test "an option that is given twice: the last one counts" {
+	expect 0 dpl-create -d a -d b --window 1s --window 3s --ttl 1m --ttl 2m --json
+	second=$(jq -r .operationId <<<"$output")
+	expect 0 dpl-show --json "$second"
+	holds '.description == "b" and .settings.windowMs == 3000 and .settings.ttlMs == 120000'
+	expect 0 dpl-join -o "$second" -p other --ttl 1m --ttl 2m
+	expect 0 dpl-call start -o "$second" -p other -d a -d b --id x --id y --fallback 1 --fallback 2 --no-fail-on-crash --no-fail-on-crash
+	is "$output" y
+	expect 2 dpl-create --window
+}
