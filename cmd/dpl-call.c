@@ -1,14 +1,13 @@
 /* dpl-call - run a command as a call; start, end, fail and list calls */
-#include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <strings.h>
 
-#include "clock.h"
-#include "cli.h"
-#include "render.h"
-#include "supervise.h"
+#include "cli_call.h"
+#include "cli_calls.h"
+#include "cli_run.h"
+#include "cli_sync.h"
+#include "num.h"
 
 static const char usage[] =
 	"usage: dpl-call [run] [-jqv] [-C ledger] [-d description] [-o operation]\n"
@@ -72,45 +71,23 @@ static const char usage[] =
 	"  dpl-call --timeout 10m -- make check\n"
 	"  call=$(dpl-call start -d 'compress a.txt'); gzip a.txt; dpl-call end \"$call\"\n";
 
-enum { ABORTED_OK = CLI_OWN, BY, FALLBACK, GRACE, ID, LEAVE_ORPHANS, NO_FAIL_ON_CRASH, ON_ABORT, ON_CLEANUP, ON_FAILURE, PARENT, PID, RESULT, RESULT_FROM, SESSION, TIMEOUT, WATCHDOG };
+#define VERBS "run, spawn, start, end, fail, sync, wait, result, output, cancel, cancelled, kill, list"
 
 static const struct option options[] = {
 	CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_TIMEOUT, CLI_OUTPUT, CLI_HELP, CLI_KEY_OPTION,
-	{"all", no_argument, NULL, 'a'},
 	{"description", required_argument, NULL, 'd'},
 	{"message", required_argument, NULL, 'm'},
-	{"aborted-ok", no_argument, NULL, ABORTED_OK},
-	{"by", required_argument, NULL, BY},
-	{"fallback", required_argument, NULL, FALLBACK},
-	{"id", required_argument, NULL, ID},
-	{"no-fail-on-crash", no_argument, NULL, NO_FAIL_ON_CRASH},
-	{"parent", required_argument, NULL, PARENT},
-	{"pid", required_argument, NULL, PID},
-	{"result", required_argument, NULL, RESULT},
-	{"session", required_argument, NULL, SESSION},
+	{"aborted-ok", no_argument, NULL, CALL_ABORTED_OK},
+	{"fallback", required_argument, NULL, CALL_FALLBACK},
+	{"id", required_argument, NULL, CALL_ID},
+	{"no-fail-on-crash", no_argument, NULL, CALL_NO_FAIL_ON_CRASH},
+	{"parent", required_argument, NULL, CALL_PARENT},
+	{"pid", required_argument, NULL, CALL_PID},
+	{"result", required_argument, NULL, CALL_RESULT},
+	{"signal", required_argument, NULL, 's'},
+	{"session", required_argument, NULL, CALL_SESSION},
 	{0},
 };
-
-static const char *
-call_id(struct cli *c, const char *what, const char *id)
-{
-	const char *bad = id_bad_call(id);
-	if (bad)
-		cli_misuse(c, "%s: call '%.80s' %s", what, id, bad);
-	return id;
-}
-
-/* The call that an operand or DPL_CALL names. */
-static const char *
-put_call(struct cli *c)
-{
-	const char *operand = optind < c->argc ? c->argv[optind] : NULL, *call = operand ? operand : getenv("DPL_CALL");
-	cli_no_more(c, optind + 1);
-	if (!call || !*call)
-		cli_misuse(c, "no call: name one, or set DPL_CALL");
-	json_put(&c->body, "callId", call_id(c, operand ? "operand" : "DPL_CALL", call));
-	return call;
-}
 
 static void
 start(struct cli *c)
@@ -121,16 +98,16 @@ start(struct cli *c)
 	for (int o; (o = cli_getopt(c, ":C:d:hjo:p:qt:vV", options)) != -1;)
 		switch (o) {
 		case 'd': description = cli_text(c, "-d", optarg); break;
-		case ABORTED_OK: unless_aborted = false; break;
-		case FALLBACK: fallback = cli_text(c, "--fallback", optarg); break;
-		case ID: id = call_id(c, "--id", optarg); break;
-		case NO_FAIL_ON_CRASH: contained = true; break;
-		case PARENT:
+		case CALL_ABORTED_OK: unless_aborted = false; break;
+		case CALL_FALLBACK: fallback = cli_text(c, "--fallback", optarg); break;
+		case CALL_ID: id = cli_call_id(c, "--id", optarg); break;
+		case CALL_NO_FAIL_ON_CRASH: contained = true; break;
+		case CALL_PARENT:
 			parent = optarg;
 			parent_given = true;
 			break;
-		case PID: pid = cli_number(c, "--pid", optarg, 1, INT32_MAX); break;
-		case SESSION: session = optarg; break;
+		case CALL_PID: pid = cli_number(c, "--pid", optarg, 1, INT32_MAX); break;
+		case CALL_SESSION: session = optarg; break;
 		default: cli_misuse(c, "that option does not go with start");
 		}
 	cli_no_more(c, optind);
@@ -154,7 +131,7 @@ start(struct cli *c)
 	if (!session)
 		session = cli_inherited(c, "DPL_SESSION");
 	if (parent)
-		json_put(&c->body, "parentId", call_id(c, "the parent", parent));
+		json_put(&c->body, "parentId", cli_call_id(c, "the parent", parent));
 	if (session)
 		json_put_int(&c->body, "sessionId", cli_number(c, "the session", session, 1, JSON_INT_MAX));
 	cli_request(c, "/call/start");
@@ -189,135 +166,6 @@ send_end(struct cli *c, const char *path, const char *call)
 		cli_out_json(c);
 }
 
-/* --- run --- */
-
-static const struct option run_options[] = {
-	CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_OUTPUT, CLI_HELP,
-	{"description", required_argument, NULL, 'd'},
-	{"aborted-ok", no_argument, NULL, ABORTED_OK},
-	{"fallback", required_argument, NULL, FALLBACK},
-	{"grace", required_argument, NULL, GRACE},
-	{"id", required_argument, NULL, ID},
-	{"leave-orphans", no_argument, NULL, LEAVE_ORPHANS},
-	{"no-fail-on-crash", no_argument, NULL, NO_FAIL_ON_CRASH},
-	{"on-abort", required_argument, NULL, ON_ABORT},
-	{"on-cleanup", required_argument, NULL, ON_CLEANUP},
-	{"on-failure", required_argument, NULL, ON_FAILURE},
-	{"parent", required_argument, NULL, PARENT},
-	{"result-from", required_argument, NULL, RESULT_FROM},
-	{"session", required_argument, NULL, SESSION},
-	{"timeout", required_argument, NULL, TIMEOUT},
-	{"watchdog", required_argument, NULL, WATCHDOG},
-	{0},
-};
-
-static void
-read_run(struct cli *c, struct supervise *s)
-{
-	for (int o; (o = cli_getopt(c, "+:C:d:hjo:p:qt:vV", run_options)) != -1;)
-		switch (o) {
-		case 'd': s->call.description = cli_text(c, "-d", optarg); break;
-		case ABORTED_OK: s->call.aborted_ok = true; break;
-		case FALLBACK: s->call.fallback = cli_text(c, "--fallback", optarg); break;
-		case GRACE: s->grace_ms = cli_duration(c, "--grace", optarg); break;
-		case ID: s->call.id = call_id(c, "--id", optarg); break;
-		case LEAVE_ORPHANS: s->leave_orphans = true; break;
-		case NO_FAIL_ON_CRASH: s->call.fail_on_crash = false; break;
-		case ON_ABORT: s->on_abort = cli_text(c, "--on-abort", optarg); break;
-		case ON_CLEANUP: s->duties.on_cleanup = cli_text(c, "--on-cleanup", optarg); break;
-		case ON_FAILURE: s->duties.on_failure = cli_text(c, "--on-failure", optarg); break;
-		case PARENT:
-			s->call.parent = call_id(c, "--parent", optarg);
-			s->call.parent_must_exist = true;
-			break;
-		case RESULT_FROM: s->result_from = optarg; break;
-		case SESSION: s->call.session = optarg; break;
-		case TIMEOUT:
-			if ((s->timeout_ms = cli_duration(c, "--timeout", optarg)) == 0)
-				cli_misuse(c, "--timeout: no time is left to run in");
-			break;
-		case WATCHDOG:
-			if ((s->watchdog_ms = cli_duration(c, "--watchdog", optarg)) == 0)
-				cli_misuse(c, "--watchdog: no time is left to beat in");
-			break;
-		}
-	if (optind >= c->argc)
-		cli_misuse(c, "a command is missing behind --");
-	if (strcmp(c->argv[optind - 1], "--") != 0)
-		cli_misuse(c, "'%.100s': -- must stand before the command", c->argv[optind]);
-	if (!*c->argv[optind])
-		cli_misuse(c, "the command is empty");
-	s->argv = c->argv + optind;
-}
-
-/* End as the command did: of its signal, where the caller's shell looks at that. */
-static _Noreturn void
-end_like(struct cli *c, const struct supervised *end)
-{
-	int sig = end->signal;
-	sigset_t all;
-	if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP || sig == SIGQUIT) {
-		client_finish(&c->client);
-		(void)prctl(PR_SET_DUMPABLE, 0); /* the core was the command's to leave */
-		signal(sig, SIG_DFL);
-		sigfillset(&all);
-		raise(sig);
-		sigprocmask(SIG_UNBLOCK, &all, NULL);
-	}
-	cli_finish(c, end->status);
-}
-
-/* A supervisor has other things to do than to wait until somebody reads what it says. */
-static void
-say_if_read(void *arg, const char *text)
-{
-	struct pollfd room = {.fd = 2, .events = POLLOUT};
-	if (poll(&room, 1, 0) != 0)
-		cli_say(arg, "%s", text);
-}
-
-static _Noreturn void
-run(struct cli *c)
-{
-	struct supervise s = {.call.fail_on_crash = true, .grace_ms = 5000,
-		.origin = {.umask = c->umask, .ignore_sigpipe = c->ignore_sigpipe, .ignore_sigxfsz = c->ignore_sigxfsz, .closed = c->closed}};
-	struct supervised end;
-	struct why why;
-	/* Without -- this is no command to run but a slip of the pen: an ordinary misuse. */
-	for (int i = 1; i < c->argc && !c->failure; i++)
-		c->failure = strcmp(c->argv[i], "--") == 0 ? COMMAND_SELF : 0;
-	read_run(c, &s);
-	c->notice.say = say_if_read;
-	cli_put_operation(c, true);
-	cli_again(c);
-	cli_open(c);
-	s.call.watchdog = s.watchdog_ms > 0;
-	s.call.operation = c->id;
-	s.call.participant = cli_participant(c);
-	if (!s.call.parent && (s.call.parent = cli_inherited(c, "DPL_CALL")))
-		(void)call_id(c, "DPL_CALL", s.call.parent);
-	if (!s.call.session)
-		s.call.session = cli_inherited(c, "DPL_SESSION");
-	if (s.call.session)
-		(void)cli_number(c, "the session", s.call.session, 1, JSON_INT_MAX);
-	if (s.watchdog_ms && c->client.remote)
-		cli_misuse(c, "--watchdog needs a ledger that is a folder");
-	s.duties.umask = c->umask;
-	s.say = c->quiet ? NULL : &c->notice;
-	s.verbose = c->verbose ? &c->notice : NULL;
-	int rc = supervise(&c->client, &s, &end, &why);
-	if (rc < 0) {
-		c->failure = end.status;
-		cli_die(c, &why);
-	}
-	if (why.code)
-		cli_say(c, "%s", why.text);
-	if (c->verbose && !c->quiet)
-		cli_say(c, "call %s of %s: status %d after %lld ms", end.call, c->id, end.status, (long long)end.duration_ms);
-	c->verbose = false;
-	end_like(c, &end);
-}
-
 /* --- end, fail --- */
 
 static void
@@ -326,11 +174,11 @@ end(struct cli *c)
 	const char *result = NULL;
 	struct buf input = {0};
 	for (int o; (o = cli_getopt(c, ":C:hjo:p:qt:vV", options)) != -1;)
-		if (o == RESULT)
+		if (o == CALL_RESULT)
 			result = cli_text(c, "--result", optarg);
 		else
 			cli_misuse(c, "that option does not go with end");
-	const char *call = put_call(c);
+	const char *call = cli_put_call(c);
 	if (result && strcmp(result, "-") == 0) {
 		cli_stdin(c, "the result", &input);
 		result = input.p;
@@ -350,75 +198,87 @@ fail(struct cli *c)
 			error = cli_text(c, "-m", optarg);
 		else
 			cli_misuse(c, "that option does not go with fail");
-	const char *call = put_call(c);
+	const char *call = cli_put_call(c);
 	if (!error)
 		cli_misuse(c, "why did it fail? say so with -m");
 	json_put(&c->body, "error", error);
 	send_end(c, "/call/fail", call);
 }
 
-static enum colour
-state_colour(const char *state)
+/* --- cancel, kill, cancelled --- */
+
+static void
+cancel(struct cli *c)
 {
-	if (strcmp(state, "running") == 0)
-		return CYAN;
-	return strcmp(state, "ended") == 0 ? GREEN : RED;
+	const char *reason = NULL;
+	for (int o; (o = cli_getopt(c, ":C:hjm:o:p:qt:vV", options)) != -1;)
+		if (o == 'm')
+			reason = cli_text(c, "-m", optarg);
+		else
+			cli_misuse(c, "that option does not go with cancel");
+	const char *call = cli_put_call(c);
+	if (reason)
+		json_put(&c->body, "reason", reason);
+	send_end(c, "/call/cancel", call);
+}
+
+/* A signal by its name, with SIG before it or not, or its number. */
+static int
+signal_of(struct cli *c, const char *text)
+{
+	static const struct {
+		const char *name;
+		int number;
+	} names[] = {{"HUP", SIGHUP}, {"INT", SIGINT}, {"QUIT", SIGQUIT}, {"ABRT", SIGABRT}, {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2},
+		{"PIPE", SIGPIPE}, {"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"CONT", SIGCONT}, {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"WINCH", SIGWINCH}};
+	const char *name = strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text;
+	int64_t number;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcasecmp(name, names[i].name) == 0)
+			return names[i].number;
+	if (num_int(text, strlen(text), 0, SIGRTMAX, &number) < 0)
+		cli_misuse(c, "-s: '%.40s' is no signal", text);
+	return (int)number;
 }
 
 static void
-table(struct cli *c, int calls)
+send_signal(struct cli *c)
 {
-	struct render_table t = {.columns = 5, .right = {false, false, false, true, false}};
-	struct buf cell = {0};
-	for (int k = json_first(&c->answer, calls); k >= 0; k = json_next(&c->answer, calls, k)) {
-		render_cell(&t, PLAIN, cli_answer(c, k, "callId", &cell));
-		render_cell(&t, PLAIN, cli_answer(c, k, "participantId", &cell));
-		const char *state = cli_answer(c, k, "state", &cell);
-		render_cell(&t, state_colour(state), state);
-		buf_clear(&cell);
-		render_duration(&cell, cli_answer_int(c, k, "durationMs"));
-		render_cell(&t, PLAIN, cell.p);
-		render_cell(&t, PLAIN, cli_answer(c, k, "description", &cell));
-	}
-	render_table(&c->out, &t, 0, render_colour(NULL));
-	buf_free(&cell);
+	int sig = SIGTERM;
+	for (int o; (o = cli_getopt(c, ":C:hjo:p:qs:t:vV", options)) != -1;)
+		if (o == 's')
+			sig = signal_of(c, optarg);
+		else
+			cli_misuse(c, "that option does not go with kill");
+	const char *call = cli_put_call(c);
+	json_put_int(&c->body, "signal", sig);
+	send_end(c, "/call/kill", call);
 }
 
 static void
-list(struct cli *c)
+cancelled(struct cli *c)
 {
-	const char *by = NULL;
-	bool all = false;
-	for (int o; (o = cli_getopt(c, ":aC:hjo:qvV", options)) != -1;)
-		switch (o) {
-		case 'a': all = true; break;
-		case BY:
-			by = optarg;
-			if (id_bad_participant(by))
-				cli_misuse(c, "--by: participant '%.80s' %s", by, id_bad_participant(by));
-			break;
-		default: cli_misuse(c, "that option does not go with list");
-		}
-	if (c->key)
-		cli_misuse(c, "--key goes with a change");
-	cli_no_more(c, optind);
-	if (all)
-		json_put_bool(&c->body, "all", true);
-	if (by)
-		json_put(&c->body, "participantId", by);
+	for (int o; (o = cli_getopt(c, ":C:hjo:p:qt:vV", options)) != -1;)
+		cli_misuse(c, "that option does not go with cancelled");
+	const char *call = cli_put_call(c);
 	cli_put_operation(c, false);
-	cli_request(c, "/call/list");
-	int calls = json_get(&c->answer, 0, "calls");
-	struct buf id = {0};
-	if (c->json)
-		cli_out_json(c);
-	else if (!c->quiet)
-		table(c, calls);
-	else
-		for (int k = json_first(&c->answer, calls); k >= 0; k = json_next(&c->answer, calls, k))
-			buf_fmt(&c->out, "%s\n", cli_answer(c, k, "callId", &id));
-	buf_free(&id);
-	c->quiet = false; /* the ids are the result that was asked for */
+	int k = cli_ask_call(c, call);
+	struct buf b = {0};
+	const char *state = cli_answer(c, k, "state", &b);
+	bool is = strcmp(state, "cancelling") == 0 || strcmp(state, "cancelled") == 0 || cli_answer_true(c, "aborted");
+	if (c->json) {
+		json_open(&c->out, NULL, '{');
+		json_put_bool(&c->out, "ok", true);
+		json_put_bool(&c->out, "cancelled", is);
+		json_put(&c->out, "callId", call);
+		json_put(&c->out, "state", state);
+		json_put_bool(&c->out, "aborted", cli_answer_true(c, "aborted"));
+		json_close(&c->out, '}');
+		buf_char(&c->out, '\n');
+	}
+	buf_free(&b);
+	c->verbose = false;
+	cli_finish(c, is ? EXIT_DONE : EXIT_NO);
 }
 
 int
@@ -427,7 +287,10 @@ main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(struct cli *c);
-	} verbs[] = {{"start", start}, {"end", end}, {"fail", fail}, {"list", list}, {"run", run}};
+	} verbs[] = {
+		{"run", cli_run}, {"spawn", cli_spawn}, {"start", start}, {"end", end}, {"fail", fail}, {"sync", cli_sync}, {"wait", cli_wait},
+		{"result", cli_result}, {"output", cli_output}, {"cancel", cancel}, {"cancelled", cancelled}, {"kill", send_signal}, {"list", cli_list},
+	};
 	struct cli c;
 	cli_begin(&c, argc, argv, usage);
 	const char *verb = argc > 1 ? argv[1] : "";
@@ -438,8 +301,8 @@ main(int argc, char **argv)
 			cli_finish(&c, EXIT_DONE);
 		}
 	if (*verb == '-')
-		run(&c);
+		cli_run(&c);
 	if (*verb)
-		cli_misuse(&c, "'%.100s' is not one of run, start, end, fail, list, and -- does not stand before a command", verb);
-	cli_misuse(&c, "a command behind -- is needed, or one of run, start, end, fail, list");
+		cli_misuse(&c, "'%.100s' is not one of " VERBS ", and -- does not stand before a command", verb);
+	cli_misuse(&c, "a command behind -- is needed, or one of " VERBS);
 }

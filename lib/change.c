@@ -5,6 +5,7 @@
 
 #include "change.h"
 #include "hash.h"
+#include "queue.h"
 #include "settle.h"
 
 /* The same request has the same members, in any order; who sends it may be another process. */
@@ -184,6 +185,8 @@ change_end(struct change *c, int rc)
 		if (rc == 1)
 			json_put_bool(c->r->reply, "replayed", true);
 	}
+	if (rc == 0 && c->j->op.h.queued && e.event != EVENT_LOG && e.event != EVENT_PROGRESS && e.event != EVENT_CALL_QUEUED)
+		queue_wake(c->j);
 	/* Also where it was refused, or failed: who asks is alive. */
 	if (c->j && !c->ended)
 		request_beat(c->r, c->j);
@@ -238,4 +241,29 @@ const char *
 change_by(const struct change *c, const char *participant)
 {
 	return *participant ? participant : c->j->op.h.initiator;
+}
+
+/* --- what the journal's text says of a call that does not run --- */
+
+static bool
+look_back(void *arg, const char *line, size_t n)
+{
+	enum past *past = arg;
+	struct entry e;
+	if (entry_parse(line, n, &e))
+		return true;
+	if (e.event == EVENT_CALL_STARTED || e.event == EVENT_CALL_QUEUED)
+		*past = PAST_STARTED;
+	else if (e.event >= EVENT_CALL_ENDED && e.event <= EVENT_CALL_CANCELLED)
+		*past = PAST_OVER;
+	return true;
+}
+
+int
+change_call_past(struct change *c, const char *call, enum past *past)
+{
+	char needle[ID_NAME_MAX + 16];
+	*past = PAST_NEVER;
+	snprintf(needle, sizeof needle, "\"callId\":\"%s\"", call);
+	return journal_search(c->j, 0, needle, look_back, past, &c->r->why);
 }

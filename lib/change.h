@@ -60,6 +60,10 @@ int change_refuse_dead(struct change *c, const char *participant);
 /* Refuse where somebody has died and that was not contained: -1 with r->why, which says who; 0 otherwise. */
 int change_refuse_failing(struct change *c);
 
+/* What the journal's text says of a call that does not run: 0 with *past, or -1. */
+enum past { PAST_NEVER, PAST_STARTED, PAST_OVER };
+int change_call_past(struct change *c, const char *call, enum past *past);
+
 /* Where the request names no participant it is the initiator's, as old clients of the wire expect. */
 const char *change_by(const struct change *c, const char *participant);
 

@@ -29,7 +29,7 @@ struct file_head {
 	struct op_head op;
 };
 
-static const char magic[8] = "dplckp3";
+static const char magic[8] = "dplckp4";
 
 static void
 tables(struct op *op, struct table *t[TABLES])

@@ -190,6 +190,14 @@ client_watch(struct client *c, const char *operation, struct watch *w, int *bell
 	return c->remote ? -1 : verbs_watch(&c->verbs, operation, w, bell, beats);
 }
 
+int
+client_output(struct client *c, const char *operation, const char *call, bool err, int *fd, int *place, struct why *why)
+{
+	if (c->remote)
+		return why_set(why, ERR_NO_FILE, "what calls print is kept in ledgers that are folders, and %s is none", c->ledger);
+	return verbs_output(&c->verbs, operation, call, err, fd, place, why);
+}
+
 /* --- the helper --- */
 
 /* http, https and unix are one helper's work. */

@@ -144,7 +144,7 @@ await_go(int go, struct buf *variables)
 }
 
 static _Noreturn void
-child(const struct command *c, const char *path, int go, int failed, int out, pid_t parent)
+child(const struct command *c, const char *path, int go, int failed, int out, int err, pid_t parent)
 {
 	struct buf variables = {0};
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -164,23 +164,26 @@ child(const struct command *c, const char *path, int go, int failed, int out, pi
 			(void)unsetenv(v);
 	if (out >= 0)
 		dup2(out, 1);
+	if (err >= 0)
+		dup2(err, 2);
 	become(c, path, failed);
 }
 
 int
 command_start(struct command *c, const char *path, struct why *why)
 {
-	int go[2] = {-1, -1}, failed[2] = {-1, -1}, out[2] = {-1, -1};
+	int go[2] = {-1, -1}, failed[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
 	pid_t self = getpid();
-	c->go = c->failed = c->out = -1;
-	if (pipe2(go, O_CLOEXEC) < 0 || pipe2(failed, O_CLOEXEC | O_NONBLOCK) < 0 || (c->capture && pipe2(out, O_CLOEXEC) < 0))
+	c->go = c->failed = c->out = c->err = -1;
+	if (pipe2(go, O_CLOEXEC) < 0 || pipe2(failed, O_CLOEXEC | O_NONBLOCK) < 0 || (c->capture && pipe2(out, O_CLOEXEC) < 0) ||
+	    (c->capture_err && pipe2(err, O_CLOEXEC) < 0))
 		goto fail;
 	c->pid = fork();
 	if (c->pid < 0)
 		goto fail;
 	if (c->pid == 0) {
 		close(go[1]);
-		child(c, path, go[0], failed[1], out[1], self);
+		child(c, path, go[0], failed[1], out[1], err[1], self);
 	}
 	if (c->own_group)
 		(void)setpgid(c->pid, c->pid); /* both do it, so that neither need wait */
@@ -188,13 +191,15 @@ command_start(struct command *c, const char *path, struct why *why)
 	c->go = go[1];
 	c->failed = failed[0];
 	c->out = out[0];
+	c->err = err[0];
 	close(go[0]);
 	close(failed[1]);
 	fsx_close(&out[1]);
+	fsx_close(&err[1]);
 	return 0;
 fail:;
 	int e = errno;
-	fsx_close(&go[0]), fsx_close(&go[1]), fsx_close(&failed[0]), fsx_close(&failed[1]), fsx_close(&out[0]), fsx_close(&out[1]);
+	fsx_close(&go[0]), fsx_close(&go[1]), fsx_close(&failed[0]), fsx_close(&failed[1]), fsx_close(&out[0]), fsx_close(&out[1]), fsx_close(&err[0]), fsx_close(&err[1]);
 	errno = e;
 	return why_errno(why, "start a process");
 }

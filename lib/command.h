@@ -34,12 +34,12 @@ struct command_origin {
 
 struct command {
 	char **argv;
-	bool capture;            /* its stdout comes through a pipe */
+	bool capture, capture_err; /* its stdout, its stderr comes through a pipe */
 	bool own_group;          /* it leads a process group of its own: where there is no terminal to share one for */
 	struct command_origin origin;
 	pid_t pid;               /* 0 before it is started */
 	int64_t start;           /* when, see proc.h */
-	int out;                 /* its stdout, -1; the caller's to close */
+	int out, err;            /* its stdout and stderr, -1; the caller's to close */
 	int go, failed;          /* pipes: lets it go on; tells why exec failed */
 };
 
@@ -55,7 +55,7 @@ void command_go(struct command *c, const struct buf *variables);
 /* After its end: errno of executing it, 0 where it was executed. */
 int command_error(struct command *c);
 
-/* Close what is open, but for `out`; one that was not let go ends. */
+/* Close what is open, but for `out` and `err`; one that was not let go ends. */
 void command_close(struct command *c);
 
 /* In a child of ours: as we were started. */

@@ -15,9 +15,18 @@ enum { WINDOW_MS = 9000 }; /* where the operation has not said it yet */
 struct duty {
 	const struct duties *d;
 	const struct vigil *v;
-	const char *reason;
+	const char *reason, *result; /* or NULL */
 	int exit;
 };
+
+static void
+set(const char *name, const char *value)
+{
+	if (value)
+		setenv(name, value, 1);
+	else
+		unsetenv(name);
+}
 
 static void
 set_variables(void *arg)
@@ -30,7 +39,8 @@ set_variables(void *arg)
 	setenv("DPL_LEDGER", o->v->client->ledger, 1);
 	setenv("DPL_OPERATION", o->v->operation, 1);
 	setenv("DPL_PARTICIPANT", o->v->participant, 1);
-	setenv("DPL_REASON", o->reason, 1);
+	set("DPL_REASON", o->reason);
+	set("DPL_RESULT", o->result);
 	if (o->v->call)
 		setenv("DPL_CALL", o->v->call, 1);
 	if (o->exit >= 0)
@@ -55,11 +65,12 @@ put_log(struct vigil *v, const char *level, const char *text)
 	buf_free(&body);
 }
 
-static void
-run(const struct duties *d, struct vigil *v, const char *name, const char *command, const char *reason, int exit)
+/* With `result`, what it prints to stdout goes there, and is not logged.  Whether it succeeded. */
+static bool
+run(const struct duty *o, struct vigil *v, const char *name, const char *command, struct buf *result)
 {
-	struct duty o = {d, v, reason, exit};
-	struct hook h = {.command = command, .limit_ms = v->window_ms > 0 ? v->window_ms : WINDOW_MS, .prepare = set_variables, .arg = &o};
+	struct duty with = *o;
+	struct hook h = {.command = command, .limit_ms = v->window_ms > 0 ? v->window_ms : WINDOW_MS, .prepare = set_variables, .arg = &with, .apart = result};
 	struct buf output = {0}, text = {0};
 	char problem[120];
 	int status = 0;
@@ -72,17 +83,42 @@ run(const struct duties *d, struct vigil *v, const char *name, const char *comma
 		put_log(v, *problem ? "warning" : "info", text.p);
 	buf_free(&output);
 	buf_free(&text);
+	return !*problem;
+}
+
+void
+duties_complete(struct duties *d, struct vigil *v, const char *result)
+{
+	struct duty o = {.d = d, .v = v, .result = result};
+	if (d->on_completion)
+		(void)run(&o, v, "--on-completion", d->on_completion, NULL);
+}
+
+void
+duties_crash(struct duties *d, struct vigil *v, const char *reason, int exit)
+{
+	struct duty o = {.d = d, .v = v, .reason = reason, .exit = exit};
+	if (d->on_crash)
+		(void)run(&o, v, "--on-crash", d->on_crash, NULL);
+}
+
+bool
+duties_fall_back(struct duties *d, struct vigil *v, const char *reason, int exit, struct buf *result)
+{
+	struct duty o = {.d = d, .v = v, .reason = reason, .exit = exit};
+	return d->fallback && run(&o, v, "--fallback-command", d->fallback, result);
 }
 
 void
 duties_do(struct duties *d, struct vigil *v, bool fails, const char *reason, int exit)
 {
+	struct duty o = {.d = d, .v = v, .reason = reason, .exit = exit};
 	if (d->on_cleanup && !d->cleaned) {
 		d->cleaned = true;
-		run(d, v, "--on-cleanup", d->on_cleanup, reason, exit);
+		(void)run(&o, v, "--on-cleanup", d->on_cleanup, NULL);
 	}
 	if (d->on_failure && fails && !d->failed) {
 		d->failed = true;
-		run(d, v, "--on-failure", d->on_failure, reason, exit);
+		(void)run(&o, v, "--on-failure", d->on_failure, NULL);
 	}
 }

@@ -24,6 +24,7 @@ static const struct name {
 	[EVENT_CALL_FAILED] = NAME("call.failed"),
 	[EVENT_CALL_CRASHED] = NAME("call.crashed"),
 	[EVENT_CALL_CANCELLED] = NAME("call.cancelled"),
+	[EVENT_CALL_CANCELLING] = NAME("call.cancelling"),
 	[EVENT_RESOURCE_ADDED] = NAME("resource.added"),
 	[EVENT_RESOURCE_MADE] = NAME("resource.made"),
 	[EVENT_RESOURCE_REMOVED] = NAME("resource.removed"),
@@ -142,14 +143,17 @@ static const struct member {
 	MEMBER(TEXT, "type", type),
 	MEMBER(TEXT, "birth", birth),
 	MEMBER(TEXT, "fallback", fallback),
+	MEMBER(TEXT, "group", group),
 	MEMBER(NUMBER, "sessionId", session_id),
 	MEMBER(NUMBER, "pid", pid),
 	MEMBER(NUMBER, "pidStart", pid_start),
 	MEMBER(NUMBER, "processGroup", process_group),
 	MEMBER(NUMBER, "processSession", process_session),
 	MEMBER(NUMBER, "supervisorPid", supervisor_pid),
+	MEMBER(NUMBER, "slots", slots),
 	MEMBER(NUMBER, "exitStatus", exit_status),
 	MEMBER(NUMBER, "signal", signal),
+	MEMBER(NUMBER, "status", status),
 	MEMBER(NUMBER, "userMs", user_ms),
 	MEMBER(NUMBER, "systemMs", system_ms),
 	MEMBER(NUMBER, "maxRssKib", max_rss_kib),
@@ -181,6 +185,7 @@ static const struct member {
 	MEMBER(FLAG, "failOnCrash", fail_on_crash),
 	MEMBER(FLAG, "aborted", aborted),
 	MEMBER(FLAG, "held", held),
+	MEMBER(FLAG, "spawned", spawned),
 	MEMBER(FLAG, "ttlGiven", ttl_given),
 };
 
@@ -282,7 +287,7 @@ parse_flat(const char *p, const char *end, struct entry *e, const char **wrong)
 }
 
 const struct entry entry_absent = {.format = -1, .session_id = -1, .pid = -1, .pid_start = -1, .process_group = -1,
-	.process_session = -1, .supervisor_pid = -1, .exit_status = -1, .signal = -1, .user_ms = -1, .system_ms = -1,
+	.process_session = -1, .supervisor_pid = -1, .slots = -1, .exit_status = -1, .signal = -1, .status = -1, .user_ms = -1, .system_ms = -1,
 	.max_rss_kib = -1, .done = -1, .total = -1, .duration_ms = -1,
 	.cancelled_calls = -1, .beat_ms = -1, .jitter_ms = -1, .stale_ms = -1, .ttl_ms = -1, .window_ms = -1,
 	.resource_id = -1, .device = -1, .inode = -1, .mount_ns = -1, .pid_ns = -1, .entries = -1, .left_resources = -1, .epoch = -1,

@@ -37,6 +37,7 @@ enum event {
 	EVENT_CALL_FAILED,
 	EVENT_CALL_CRASHED,
 	EVENT_CALL_CANCELLED,
+	EVENT_CALL_CANCELLING, /* its cancellation was asked for */
 	EVENT_RESOURCE_ADDED,
 	EVENT_RESOURCE_MADE,
 	EVENT_RESOURCE_REMOVED,
@@ -86,10 +87,12 @@ struct entry {
 	struct slice evidence;
 	struct slice boot_id, machine_id, host, cgroup;
 	struct slice resource_kind, path, command, folder, type, birth, fallback; /* of resource.* and call.started */
+	struct slice group;
 	int64_t format;
 	int64_t session_id;
 	int64_t pid, pid_start, process_group, process_session, supervisor_pid;
-	int64_t exit_status, signal, user_ms, system_ms, max_rss_kib;
+	int64_t slots; /* of the group: so many run at a time */
+	int64_t exit_status, signal, status, user_ms, system_ms, max_rss_kib;
 	int64_t done, total;
 	int64_t duration_ms, cancelled_calls;
 	int64_t beat_ms, jitter_ms, stale_ms, ttl_ms, window_ms;
@@ -100,6 +103,7 @@ struct entry {
 	bool oom_killed;    /* false */
 	bool aborted;       /* false */
 	bool held;          /* false */
+	bool spawned;       /* false */
 	bool ttl_given;     /* false */
 };
 

@@ -137,11 +137,28 @@ progress(struct op *op, const struct entry *e, struct op_person *by, struct line
 		by->progress = line;
 }
 
+/* The command of a queued call starts. */
+static void
+call_proceeded(struct op *op, const struct entry *e, struct op_call *c, struct line line)
+{
+	c->queued = 0;
+	c->started_ms = e->at_ms;
+	c->start = line;
+	c->pid = e->pid;
+	op->h.queued--;
+}
+
 static int
 call_started(struct op *op, const struct entry *e, const char *by, struct line line)
 {
 	char id[TABLE_NAME], parent_id[TABLE_NAME];
+	bool queued = e->event == EVENT_CALL_QUEUED;
 	slice_copy(e->call_id, id, sizeof id);
+	struct op_call *waiting = op->h.queued ? op_call(op, id) : NULL;
+	if (waiting && waiting->queued && !queued) {
+		call_proceeded(op, e, waiting, line);
+		return 0;
+	}
 	slice_copy(e->parent_id, parent_id, sizeof parent_id);
 	struct op_call *parent = *parent_id ? op_call(op, parent_id) : NULL;
 	uint64_t parent_seq = parent ? parent->seq : 0;
@@ -157,7 +174,11 @@ call_started(struct op *op, const struct entry *e, const char *by, struct line l
 	c->started_ms = e->at_ms;
 	c->ended_ms = -1;
 	c->start = line;
-	c->pid = e->pid;
+	c->pid = queued ? e->supervisor_pid : e->pid;
+	c->group = e->group.p ? op_group(e->group.p, e->group.n) : 0;
+	c->slots = e->slots > 0 ? (uint32_t)e->slots : 0;
+	c->queued = queued;
+	c->spawned = e->spawned;
 	c->state = CALL_RUNNING;
 	c->fail_on_crash = e->fail_on_crash;
 	c->held = e->held;
@@ -167,6 +188,7 @@ call_started(struct op *op, const struct entry *e, const char *by, struct line l
 	if (s)
 		s->calls++;
 	op->h.calls_started++;
+	op->h.queued += queued;
 	return 0;
 }
 
@@ -181,11 +203,13 @@ call_over(struct op *op, const struct entry *e, enum call_state state, struct li
 	struct op_head *h = &op->h;
 	uint64_t *count[] = {NULL, &h->calls_ended, &h->calls_failed, &h->calls_crashed, &h->calls_cancelled};
 	++*count[state];
+	h->queued -= c->queued;
 	struct op_person *p = op_person_no(op, c->person);
 	struct op_session *s = c->session ? op_session(op, c->session) : NULL;
 	c->state = (uint8_t)state;
 	c->ended_ms = e->at_ms;
 	c->end = line;
+	c->cancelling = 0;
 	if (s)
 		s->calls--;
 	if (p)
@@ -195,6 +219,16 @@ call_over(struct op *op, const struct entry *e, enum call_state state, struct li
 		table_compact(&op->calls);
 	}
 	forget_idle(op, p);
+}
+
+static void
+call_cancelling(struct op *op, const struct entry *e)
+{
+	char id[TABLE_NAME];
+	slice_copy(e->call_id, id, sizeof id);
+	struct op_call *c = op_call(op, id);
+	if (c)
+		c->cancelling = 1;
 }
 
 /* --- temp resources --- */
@@ -345,6 +379,7 @@ apply_rest(struct op *op, const struct entry *e, struct line line)
 	case EVENT_LEFT:
 		left(op, e);
 		break;
+	case EVENT_CALL_QUEUED:
 	case EVENT_CALL_STARTED:
 		rc = call_started(op, e, by, line);
 		break;
@@ -359,6 +394,9 @@ apply_rest(struct op *op, const struct entry *e, struct line line)
 		break;
 	case EVENT_CALL_CANCELLED:
 		call_over(op, e, CALL_CANCELLED, line);
+		break;
+	case EVENT_CALL_CANCELLING:
+		call_cancelling(op, e);
 		break;
 	case EVENT_RESOURCE_ADDED:
 		rc = resource_added(op, e, by, line);

@@ -79,8 +79,6 @@ static void
 put_asked(const struct frame_asked *a, struct buf *b)
 {
 	int64_t session = -1;
-	if (a->id)
-		json_put(b, "callId", a->id);
 	if (a->parent)
 		json_put(b, "parentId", a->parent);
 	if (a->parent_must_exist)
@@ -91,6 +89,12 @@ put_asked(const struct frame_asked *a, struct buf *b)
 		json_put_bool(b, "failOnCrash", false);
 	if (a->fallback)
 		json_put(b, "fallback", a->fallback);
+	if (a->group)
+		json_put(b, "group", a->group);
+	if (a->slots)
+		json_put_int(b, "slots", a->slots);
+	if (a->spawned)
+		json_put_bool(b, "spawned", true);
 	json_put_bool(b, "unlessAborted", !a->aborted_ok);
 }
 
@@ -106,30 +110,46 @@ put_processes(const struct command *c, struct buf *b)
 	json_put_int(b, "supervisorPid", getpid());
 }
 
+void
+frame_begin(struct frame *f, struct client *client, const struct frame_asked *asked)
+{
+	*f = (struct frame){.client = client, .asked = asked,
+		.hold = {.id = beat_here(), .watchdog = asked->watchdog, .captures = asked->captures, .fd = -1, .dog = -1, .out = -1, .err = -1}};
+}
+
 int
-frame_start(struct frame *f, struct client *client, const struct frame_asked *asked, const struct command *command, struct why *why)
+frame_start(struct frame *f, const struct command *command, struct why *why)
 {
 	struct buf body = {0}, reply = {0};
 	struct json j;
-	*f = (struct frame){.client = client, .asked = asked};
+	const struct frame_asked *asked = f->asked;
+	struct client *client = f->client;
 	put_common(f, &body);
+	if (f->queued || asked->id)
+		json_put(&body, "callId", f->queued ? f->call : asked->id);
 	if (asked->description)
 		json_put(&body, "description", asked->description);
 	else
 		put_command_line(&body, command->argv);
 	put_asked(asked, &body);
 	put_processes(command, &body);
-	f->hold = (struct verbs_hold){.id = beat_here(), .watchdog = asked->watchdog, .fd = -1, .dog = -1};
 	f->hold.id.mode = BEAT_HELD;
 	f->hold.id.pid = getpid();
 	f->hold.id.start = proc_start(getpid());
 	f->hold.id.watched = command->pid;
 	f->hold.id.watched_start = command->start;
+	f->hold.queued = f->queued;
 	(void)client_hold(client, &f->hold);
 	int rc = request(f, "/call/start", &body, &reply, &j, why);
 	if (rc == 0) {
 		int64_t session;
+		char state[16] = "";
 		(void)json_copy(&j, json_get(&j, 0, "callId"), f->call, sizeof f->call);
+		(void)json_copy(&j, json_get(&j, 0, "state"), state, sizeof state);
+		/* The file says whom it watches, once there is somebody. */
+		if (f->queued && strcmp(state, "queued") != 0 && f->hold.fd >= 0)
+			(void)beat_rewrite(f->hold.fd, &f->hold.id);
+		f->queued = strcmp(state, "queued") == 0;
 		if (json_integer(&j, json_get(&j, 0, "sessionId"), 1, JSON_INT_MAX, &session) == 0)
 			snprintf(f->session, sizeof f->session, "%lld", (long long)session);
 		json_free(&j);
@@ -142,6 +162,10 @@ frame_start(struct frame *f, struct client *client, const struct frame_asked *as
 static void
 put_outcome(const struct frame_end *e, struct buf *b)
 {
+	if (e->status >= 0)
+		json_put_int(b, "status", e->status);
+	if (e->wait_status < 0) /* it never ran */
+		return;
 	if (WIFEXITED(e->wait_status))
 		json_put_int(b, "exitStatus", WEXITSTATUS(e->wait_status));
 	else
@@ -198,6 +222,8 @@ try_end(struct frame *f, const struct frame_end *e, const struct notice *say, st
 			json_put_bool(&body, "oomKilled", true);
 	} else if (e->result) {
 		json_put(&body, "result", e->result);
+		if (e->instead_of)
+			put_text(&body, "error", e->instead_of);
 	}
 	int rc = request(f, e->problem ? "/call/fail" : "/call/end", &body, &reply, &j, why);
 	if (rc == 0) {
@@ -244,4 +270,6 @@ frame_close(struct frame *f)
 	buf_free(&f->hold.cgroup);
 	fsx_close(&f->hold.fd);
 	fsx_close(&f->hold.dog);
+	fsx_close(&f->hold.out);
+	fsx_close(&f->hold.err);
 }

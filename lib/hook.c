@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "fsx.h"
 #include "hook.h"
 #include "proc.h"
 #include "text.h"
@@ -18,7 +19,7 @@
 enum { LOOK_MS = 20 }; /* between two looks whether it has ended, where no pidfd is to be had */
 
 static _Noreturn void
-become(const struct hook *h, int out, pid_t runner)
+become(const struct hook *h, int out, int err, pid_t runner)
 {
 	sigset_t none;
 	sigemptyset(&none);
@@ -26,7 +27,7 @@ become(const struct hook *h, int out, pid_t runner)
 		if (sig != SIGKILL && sig != SIGSTOP)
 			(void)signal(sig, SIG_DFL);
 	int null = open("/dev/null", O_RDONLY);
-	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
 		_exit(127);
 	if (geteuid() == 0 && h->uid != 0 && (setgroups(1, &h->gid) < 0 || setresgid(h->gid, h->gid, h->gid) < 0 || setresuid(h->uid, h->uid, h->uid) < 0))
 		_exit(126);
@@ -42,20 +43,50 @@ become(const struct hook *h, int out, pid_t runner)
 	_exit(127);
 }
 
-/* Take in what is there; false at the end. */
-static bool
-take(int fd, struct buf *b)
+/* One that it prints to: all its output, or stdout apart from that. */
+struct stream {
+	int pipe[2];
+	bool apart, open;
+	struct buf all;
+};
+
+static void
+close_stream(struct stream *s)
+{
+	fsx_close(&s->pipe[0]);
+	fsx_close(&s->pipe[1]);
+	s->open = false;
+}
+
+/* Take in what is there: of the output the end, of what is apart the beginning. */
+static void
+take(struct stream *s)
 {
 	char piece[1024];
-	ssize_t n = read(fd, piece, sizeof piece);
-	if (n <= 0)
-		return n < 0 && (errno == EAGAIN || errno == EINTR);
-	buf_add(b, piece, (size_t)n);
-	if (b->n > 2 * HOOK_OUTPUT_MAX) {
+	ssize_t n = read(s->pipe[0], piece, sizeof piece);
+	if (n <= 0) {
+		s->open = n < 0 && (errno == EAGAIN || errno == EINTR);
+		return;
+	}
+	struct buf *b = &s->all;
+	if (!s->apart || b->n < HOOK_APART_MAX)
+		buf_add(b, piece, (size_t)n);
+	if (!s->apart && b->n > 2 * HOOK_OUTPUT_MAX) {
 		memmove(b->p, b->p + b->n - HOOK_OUTPUT_MAX, HOOK_OUTPUT_MAX);
 		b->n = HOOK_OUTPUT_MAX;
 	}
-	return true;
+}
+
+/* What is still in the pipe. */
+static void
+take_rest(struct stream *s)
+{
+	for (int i = 0; s->open && i < 64; i++) {
+		struct pollfd p = {.fd = s->pipe[0], .events = POLLIN};
+		if (poll(&p, 1, 0) <= 0)
+			break;
+		take(s);
+	}
 }
 
 static void
@@ -83,39 +114,50 @@ usual_children(struct sigaction *before)
 int
 hook_run(const struct hook *h, int *status, struct buf *output)
 {
-	int pipes[2], error = 0;
-	struct buf all = {0};
+	int error = 0;
+	struct stream out = {.pipe = {-1, -1}, .open = true}, apart = {.pipe = {-1, -1}, .apart = true, .open = h->apart != NULL};
 	struct sigaction before;
 	pid_t runner = getpid();
-	if (pipe2(pipes, O_CLOEXEC) < 0)
+	if (pipe2(out.pipe, O_CLOEXEC) < 0 || (h->apart && pipe2(apart.pipe, O_CLOEXEC) < 0)) {
+		error = errno;
+		close_stream(&out);
+		errno = error;
 		return -1;
+	}
 	bool reaps = usual_children(&before);
 	pid_t pid = fork();
 	if (pid == 0) {
 		setpgid(0, 0);
-		become(h, pipes[1], runner);
+		become(h, h->apart ? apart.pipe[1] : out.pipe[1], out.pipe[1], runner);
 	}
 	error = errno;
-	close(pipes[1]);
+	fsx_close(&out.pipe[1]);
+	fsx_close(&apart.pipe[1]);
 	if (pid < 0) {
-		close(pipes[0]);
+		close_stream(&out);
+		close_stream(&apart);
 		if (reaps)
 			(void)sigaction(SIGCHLD, &before, NULL);
 		errno = error;
 		return -1;
 	}
 	setpgid(pid, pid);
-	(void)fcntl(pipes[0], F_SETFL, O_NONBLOCK);
+	(void)fcntl(out.pipe[0], F_SETFL, O_NONBLOCK);
+	if (h->apart)
+		(void)fcntl(apart.pipe[0], F_SETFL, O_NONBLOCK);
 	int64_t end = clock_mono_ms() + h->limit_ms;
-	bool open = true, killed = false, ended = false, lost = false;
+	bool killed = false, ended = false, lost = false;
 	int self = proc_open(pid, -1);
 	/* Its end counts, not that of what it has left in the background with the pipe. */
 	while (!ended) {
-		struct pollfd p[] = {{.fd = open ? pipes[0] : -1, .events = POLLIN}, {.fd = self, .events = POLLIN}};
+		struct pollfd p[] = {{.fd = out.open ? out.pipe[0] : -1, .events = POLLIN}, {.fd = apart.open ? apart.pipe[0] : -1, .events = POLLIN}, {.fd = self, .events = POLLIN}};
 		int64_t left = end - clock_mono_ms();
 		int wait = self < 0 || killed ? LOOK_MS : left <= 0 ? 0 : left < INT32_MAX ? (int)left : INT32_MAX;
-		if (poll(p, 2, wait) > 0 && p[0].revents)
-			open = take(pipes[0], &all);
+		bool any = poll(p, 3, wait) > 0;
+		if (any && p[0].revents)
+			take(&out);
+		if (any && p[1].revents)
+			take(&apart);
 		pid_t got = waitpid(pid, status, WNOHANG);
 		lost = got < 0 && errno != EINTR; /* another has waited for it */
 		ended = got == pid || lost;
@@ -126,17 +168,19 @@ hook_run(const struct hook *h, int *status, struct buf *output)
 	}
 	if (killed)
 		kill(-pid, SIGKILL);
-	for (int i = 0; open && i < 64; i++) {
-		struct pollfd p = {.fd = pipes[0], .events = POLLIN};
-		open = poll(&p, 1, 0) > 0 && take(pipes[0], &all);
-	}
-	close(pipes[0]);
+	take_rest(&out);
+	take_rest(&apart);
+	close_stream(&out);
+	close_stream(&apart);
 	if (self >= 0)
 		close(self);
 	if (reaps)
 		(void)sigaction(SIGCHLD, &before, NULL);
-	keep(&all, output);
-	buf_free(&all);
+	keep(&out.all, output);
+	if (h->apart)
+		buf_add(h->apart, apart.all.p ? apart.all.p : "", apart.all.n);
+	buf_free(&out.all);
+	buf_free(&apart.all);
 	errno = killed ? ETIMEDOUT : ECHILD;
 	return killed || lost ? -1 : 0;
 }

@@ -7,7 +7,7 @@
 
 #include "buf.h"
 
-enum { HOOK_OUTPUT_MAX = 4096 };
+enum { HOOK_OUTPUT_MAX = 4096, HOOK_APART_MAX = 32 * 1024 };
 
 struct hook {
 	const char *command;     /* for sh -c */
@@ -15,6 +15,7 @@ struct hook {
 	int64_t limit_ms;        /* then it gets SIGKILL, with all of its process group */
 	uid_t uid;               /* who to be, where we are root and this is somebody else; with its gid */
 	gid_t gid;
+	struct buf *apart;       /* not NULL: what it prints to stdout goes here, from its beginning, and is no part of the output */
 	void (*prepare)(void *arg); /* in the child, to set its environment; may be NULL */
 	void *arg;
 };

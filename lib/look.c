@@ -15,6 +15,7 @@
 #include "fsx.h"
 #include "json.h"
 #include "look.h"
+#include "queue.h"
 #include "tree.h"
 
 enum {
@@ -179,6 +180,8 @@ look_call(struct journal *j, const struct op_call *c, int64_t awake_ms, struct b
 	struct evidence e = from_beat(j, b);
 	e.held = true;
 	e.keeper = false;
+	if (c->queued && b->locked) /* it sleeps until it is its turn */
+		e.mono_ms = now.mono_ms, e.wall_ms = now.wall_ms;
 	if (!b->known)
 		e.same_boot = e.same_clock = true;
 	return liveness_judge(&e, &now);
@@ -246,7 +249,8 @@ bury_call(struct journal *j, const char *by, const char *id, const char *evidenc
 	const struct op_call *c = op_call(&j->op, id);
 	const struct op_person *p = op_person_no(&j->op, c->person);
 	put_call_crashed(j, by, c, evidence);
-	if (c->fail_on_crash)
+	/* Of one that was queued nothing has happened yet. */
+	if (c->fail_on_crash && !c->queued)
 		put_crash(j, by, p ? p->key.name : j->op.h.initiator, c->key.name, evidence);
 	j->ring = true;
 }
@@ -455,6 +459,8 @@ look_at_one(struct journal *j, const struct kind *kind, const char *name, struct
 	kind->bury(j, l->by, name, evidence);
 	if (journal_commit(j, why) < 0 && why->code != ERR_NOT_DURABLE)
 		return -1;
+	if (j->op.h.queued)
+		queue_wake(j);
 	l->crashed++;
 	return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "fsx.h"
 #include "output.h"
+#include "result.h"
 
 enum { COLLECT_MAX = 1 << 20 }; /* more than a pipe holds */
 
@@ -67,7 +68,7 @@ take_some(struct output *o)
 		fsx_close(&o->out);
 		return false;
 	}
-	if (o->kept.n + (size_t)n <= OUTPUT_KEPT_MAX)
+	if (o->kept.n + (size_t)n <= RESULT_MAX)
 		buf_add(&o->kept, bytes, (size_t)n);
 	else
 		o->too_long = true;

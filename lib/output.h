@@ -10,16 +10,14 @@
 
 #include "buf.h"
 
-enum { OUTPUT_KEPT_MAX = 32 * 1024 };
-
 struct output {
 	int out;                 /* the command's stdout; -1: not captured, or at its end */
 	int to;                  /* ours, opened anew where that could be, so that it never waits; -1 */
 	struct buf late;         /* taken, and not passed on but for its first `passed` bytes */
 	size_t passed;
 	int error;               /* errno of passing on, 0 */
-	struct buf kept;         /* the first of it … */
-	bool too_long;           /* … since it is longer than OUTPUT_KEPT_MAX */
+	struct buf kept;         /* the first of it, as much as a result may have … */
+	bool too_long;           /* … and there is more */
 };
 
 /* Begin with the read end of the command's stdout (-1: there is none to capture). */

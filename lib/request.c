@@ -1,9 +1,11 @@
 /* request: what the verbs have in common. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "capture.h"
 #include "clock.h"
 #include "follow.h"
 #include "fsx.h"
@@ -288,6 +290,25 @@ verbs_watch(struct verbs *v, const char *operation, struct watch *w, int *bell, 
 		return -1;
 	*beats = journal_watch_beats(j, w);
 	return *beats < 0 ? -1 : 0;
+}
+
+int
+verbs_output(struct verbs *v, const char *operation, const char *call, bool err, int *fd, int *folder, struct why *why)
+{
+	struct request r = {.v = v};
+	struct journal j;
+	if (request_store(&r, false) < 0 || store_get(&v->store, operation, STORE_ANY, NULL, &j, &r.why) < 0) {
+		*why = r.why;
+		return -1;
+	}
+	*fd = capture_open(j.dir, call, err);
+	int e = errno;
+	*folder = *fd < 0 ? -1 : fsx_open(j.dir, "calls", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	journal_close(&j);
+	errno = e;
+	if (*fd < 0 && e == ENOENT)
+		return why_set(why, ERR_NO_FILE, "what call %s printed is not kept in %s", call, operation);
+	return *fd < 0 ? why_errno(why, "the output of call %s", call) : 0;
 }
 
 void

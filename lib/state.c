@@ -219,6 +219,36 @@ op_thing(enum resource_kind kind, const char *text, size_t n)
 }
 
 uint64_t
+op_group(const char *name, size_t n)
+{
+	uint64_t sum = hash_bytes(0, name, n);
+	return sum ? sum : 1;
+}
+
+bool
+op_is_next(const struct op *op, const struct op_call *c)
+{
+	uint32_t run = 0;
+	for (uint32_t i = 0; i < op->calls.n; i++) {
+		const struct op_call *other = table_at(&op->calls, i);
+		if (other->key.gone || other->state != CALL_RUNNING || other->group != c->group)
+			continue;
+		if (other->queued && other->seq < c->seq)
+			return false;
+		run += !other->queued;
+	}
+	return run < c->slots;
+}
+
+const char *
+op_call_word(const struct op_call *c)
+{
+	if (c->state != CALL_RUNNING)
+		return call_state_name(c->state);
+	return c->cancelling ? "cancelling" : c->queued ? "queued" : "running";
+}
+
+uint64_t
 op_running(const struct op *op)
 {
 	const struct op_head *h = &op->h;

@@ -40,6 +40,7 @@ struct op_head {
 	int64_t beat_ms, jitter_ms, stale_ms, ttl_ms, window_ms;
 	uint64_t calls_started, calls_ended, calls_failed, calls_crashed, calls_cancelled;
 	uint64_t sessions;  /* number of the newest session */
+	uint64_t queued;    /* calls that wait for a slot of their group */
 	uint64_t people;    /* number of the newest participant */
 	uint64_t logs, warnings, errors;
 	uint64_t crashes;   /* uncontained ones */
@@ -86,17 +87,22 @@ const char *call_state_name(enum call_state state);
 
 struct op_call {
 	struct table_key key;  /* the call id */
-	uint64_t seq;          /* of its call.started: unique even where ids repeat */
+	uint64_t seq;          /* of its call.queued or else call.started: unique even where ids repeat */
 	uint64_t parent;       /* seq of the parent's call.started, 0 for none */
 	uint64_t person, session; /* session 0: none */
 	int64_t started_ms, ended_ms; /* ended_ms -1 while it runs */
 	struct line start, end, progress;
-	int64_t pid;
+	int64_t pid;           /* of the command; while it is queued, of the supervisor */
+	uint64_t group;        /* op_group of its name, 0: none … */
+	uint32_t slots;        /* … and how many of it run at a time */
 	uint8_t state;         /* enum call_state */
+	uint8_t queued;        /* running, but for its command, which waits for a slot */
+	uint8_t cancelling;    /* its cancellation was asked for */
+	uint8_t spawned;       /* in the background: a sync without ids waits for it */
 	uint8_t fail_on_crash;
 	uint8_t held;          /* by a supervisor, through its beat file */
 	uint8_t fallback;      /* its start says what its result is when it crashes */
-	uint8_t pad[4];
+	uint8_t pad;
 };
 
 enum resource_kind { RESOURCE_PATH, RESOURCE_PROCESS, RESOURCE_COMMAND };
@@ -172,7 +178,16 @@ uint64_t op_host(const char *machine, const char *host);
 /* The sum by which a resource is found: of its path or command as JSON spells it, or of its pid as digits. */
 uint64_t op_thing(enum resource_kind kind, const char *text, size_t n);
 
-/* How many calls run. */
+/* The sum by which a group of calls is found, of its name as JSON spells it; never 0. */
+uint64_t op_group(const char *name, size_t n);
+
+/* Whether the command of a queued call may start: no other of its group waits longer, and a slot of the call's is free. */
+bool op_is_next(const struct op *op, const struct op_call *c);
+
+/* The word for its state: of one that runs "queued", "cancelling" or "running". */
+const char *op_call_word(const struct op_call *c);
+
+/* How many calls run, the queued included. */
 uint64_t op_running(const struct op *op);
 
 /* How long a session's lease lasts, and whether that was asked for. */

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "capture.h"
 #include "cgroup.h"
 #include "clock.h"
 #include "fsx.h"
@@ -28,6 +29,7 @@ enum {
 	KILL_AGAIN_MS = 250,
 	DRIVE_MS = 250,     /* after a death, while the command is still stopping: between two looks at what follows from it */
 	CLEAN_EXTRA_MS = 10000, /* to wait for others beyond their window: for what is killed then, and the removal */
+	QUEUE_LOOK_MS = 30000, /* while it waits for a slot: between two looks whether it missed being woken */
 	CHASES = 500,       /* looks at our children in a pass that kills */
 	PASSES_LAST = 40,   /* of these after SIGKILL: what cannot be killed (another uid, a dead disk) is left */
 };
@@ -41,6 +43,8 @@ struct run {
 	struct command command;
 	struct frame frame;
 	struct output output;
+	struct capture out, err;
+	struct result_before before_result;
 	struct supervised *end;
 	struct why *why;
 	struct tree_kept before; /* children that we had when we were started: `other & exec dpl-call -- command` in a shell */
@@ -54,6 +58,8 @@ struct run {
 	char stop_reason[640];
 	pid_t hook;              /* --on-abort, while it runs */
 	struct duties duties;
+	struct buf result;
+	char problem[400];       /* what is wrong with how it ended, "" for nothing */
 	int64_t drive_ms;        /* when to look next at what follows from a death; 0: nobody died */
 	int64_t died_ms;         /* when we heard of it first */
 	bool killed, told_gone;
@@ -140,6 +146,8 @@ stop(struct run *r, enum stop why, const char *fmt, ...)
 	vsnprintf(r->stop_reason, sizeof r->stop_reason, fmt, ap);
 	va_end(ap);
 	r->stop = why;
+	if (r->command.pid <= 0) /* it is queued */
+		return;
 	r->kill_ms = clock_mono_ms() + r->s->grace_ms;
 	/* After a death everybody has the window, and no more: some of it is for what comes behind the command's end. */
 	if (why == STOP_CRASH && r->died_ms && r->died_ms + r->v.window_ms / 4 * 3 < r->kill_ms)
@@ -165,7 +173,7 @@ heed(struct run *r)
 		stop(r, STOP_CRASH, "%.600s", v->reason);
 	if (v->aborted && !r->s->call.aborted_ok)
 		stop(r, STOP_ABORT, "aborted%s%s", *v->reason ? ": " : "", v->reason);
-	if (strcmp(v->call_state, "cancelled") == 0)
+	if (strcmp(v->call_state, "cancelled") == 0 || strcmp(v->call_state, "cancelling") == 0)
 		stop(r, STOP_CANCEL, "cancelled");
 	if (strcmp(v->call_state, "crashed") == 0)
 		stop(r, STOP_CRASH, "it was declared dead");
@@ -252,6 +260,8 @@ take_signals(struct run *r)
 		bool had = !r->command.own_group && info.ssi_code == SI_KERNEL && !(sig == SIGHUP && getsid(0) == getpid());
 		if (sig == SIGCHLD)
 			ended = true;
+		else if (sig == SIGURG)
+			continue; /* for who is queued */
 		else if (sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)
 			suspend(r, had ? 0 : sig);
 		else if (!r->reaped && !had) {
@@ -302,47 +312,40 @@ deliver_output(struct run *r)
 	}
 }
 
-/* Read the file that holds the result. */
-static int
-read_file(struct run *r)
+/* The command ended well: take what it left as the result into r->result; false with r->problem where that is not as it must be. */
+static bool
+take_result(struct run *r)
 {
-	const char *from = r->s->result_from;
-	struct command_user user = command_as_ourselves();
-	int rc = fsx_read_file(AT_FDCWD, from, &r->output.kept, OUTPUT_KEPT_MAX), e = errno;
-	command_as_before(user);
-	if (rc == 0)
-		return 0;
-	r->output.too_long = e == EFBIG;
-	errno = e;
-	return e == EFBIG ? 0 : why_errno(r->why, "the result in %.300s", from);
-}
-
-/* The result as text, without the newlines at its end, as $(…) has it.  0 also where it is too long, and then it is said and `text`
- * stays empty; -1 with r->why where there is none. */
-static int
-take_result(struct run *r, struct buf *text)
-{
+	const struct supervise *s = r->s;
+	struct buf captured = {0};
+	struct why why = {.text = ""};
+	const struct buf *printed = &r->output.kept;
+	bool more = r->output.too_long;
 	if (r->output.error && r->output.error != EPIPE) {
-		errno = r->output.error;
-		return why_errno(r->why, "write standard output");
+		snprintf(r->problem, sizeof r->problem, "write standard output: %s", strerror(r->output.error));
+		return false;
 	}
-	if (strcmp(r->s->result_from, "stdout") != 0 && read_file(r) < 0)
-		return -1;
-	size_t n = r->output.kept.n;
-	while (n && r->output.kept.p[n - 1] == '\n')
-		n--;
-	buf_str(text, "");
-	if (!r->output.too_long)
-		text_repair(text, r->output.kept.p ? r->output.kept.p : "", n);
-	if (!r->output.too_long && !text->failed && frame_has_room(text->p)) {
-		r->how.result = text->p;
-		return 0;
+	if (s->call.captures && result_is_stdout(&s->result)) {
+		more = r->out.size > RESULT_MAX || r->out.lost;
+		if (!more && capture_read(&r->out, &captured) < 0)
+			more = true;
+		printed = &captured;
+	}
+	enum result_taken taken = result_take(&s->result, &r->before_result, printed, more, &r->result, &why);
+	buf_free(&captured);
+	if (taken == RESULT_NONE) {
+		snprintf(r->problem, sizeof r->problem, "%.390s", why.text);
+		return false;
+	}
+	if (taken == RESULT_TAKEN && frame_has_room(r->result.p)) {
+		r->how.result = r->result.p;
+		return true;
 	}
 	char said[120];
-	snprintf(said, sizeof said, "the result is longer than %d bytes, or than an entry has room for, and was not kept", OUTPUT_KEPT_MAX);
-	notice(r->s->say, "%s", said);
+	snprintf(said, sizeof said, "the result is longer than %d bytes, or than an entry has room for, and was not kept", RESULT_MAX);
+	notice(s->say, "%s", said);
 	frame_log(&r->frame, "warning", said);
-	return 0;
+	return true;
 }
 
 /* --- the life of the command --- */
@@ -414,16 +417,28 @@ keep_time(struct run *r)
 		kill_all(r);
 }
 
+/* Sleep, and take what the command prints.  True where it was asked how the operation stands. */
+static bool
+wait_and_take(struct run *r, int64_t until_ms)
+{
+	struct pollfd fds[] = {output_poll(&r->output), capture_poll(&r->out), capture_poll(&r->err)};
+	bool asked = vigil_wait(&r->v, until_ms, fds, 3);
+	if (fds[0].revents)
+		output_take(&r->output);
+	if (fds[1].revents)
+		capture_take(&r->out);
+	if (fds[2].revents)
+		capture_take(&r->err);
+	return asked;
+}
+
 static void
 run_command(struct run *r)
 {
 	/* An --on-abort command that ended it may have more to do, and has the grace for that. */
 	while (!r->reaped || (r->hook > 0 && !r->killed)) {
-		struct pollfd out = output_poll(&r->output);
-		bool asked = vigil_wait(&r->v, next_deadline(r), &out, 1);
+		bool asked = wait_and_take(r, next_deadline(r));
 		bool ended = take_signals(r);
-		if (out.revents)
-			output_take(&r->output);
 		if (ended || !asked) /* a look for children that have not ended is a third of the way from a push to a SIGTERM */
 			reap(r);
 		if (asked) /* behind the reaping: what has ended by itself is not stopped any more */
@@ -479,15 +494,12 @@ end_tree(struct run *r)
 		kill_ms = r->kill_ms; /* they have had their SIGTERM */
 	r->kill_ms = kill_ms;
 	while (clean < 2 && last < PASSES_LAST) {
-		struct pollfd out = output_poll(&r->output);
 		clean = tree_signal(&t, sig, -1, NULL) != 0 || chase(r, &t, sig) ? 0 : clean + 1;
 		sig = clock_mono_ms() >= r->kill_ms ? SIGKILL : 0;
 		last += sig == SIGKILL;
 		if (clean)
 			continue;
-		(void)vigil_wait(&r->v, clock_mono_ms() + PASS_MS, &out, 1);
-		if (out.revents)
-			output_take(&r->output);
+		(void)wait_and_take(r, clock_mono_ms() + PASS_MS);
 		(void)take_signals(r);
 		reap(r);
 	}
@@ -527,11 +539,12 @@ give_way(const struct run *r)
 		usleep(r->v.running < WAY_MOST_US / WAY_US ? (useconds_t)r->v.running * WAY_US : WAY_MOST_US);
 }
 
-/* What is wrong with how it ended, "" for nothing. */
 static void
-describe(const struct run *r, char *text, size_t size)
+describe(struct run *r)
 {
 	int status = r->how.wait_status;
+	char *text = r->problem;
+	size_t size = sizeof r->problem;
 	text[0] = '\0';
 	if (r->exec_errno)
 		snprintf(text, size, "cannot execute: %s", strerror(r->exec_errno));
@@ -556,30 +569,91 @@ let_go(struct run *r)
 	buf_free(&variables);
 }
 
+/* What the files could not take is said. */
+static void
+say_lost(struct run *r, const struct capture *c, const char *name)
+{
+	char said[160];
+	if (!c->lost)
+		return;
+	snprintf(said, sizeof said, "%lld bytes of %s were not kept: %s", (long long)c->lost, name, strerror(c->error));
+	notice(r->s->say, "%s", said);
+	frame_log(&r->frame, "warning", said);
+}
+
+/* All of its output is here. */
+static void
+collect(struct run *r)
+{
+	output_collect(&r->output);
+	capture_end(&r->out);
+	capture_end(&r->err);
+	say_lost(r, &r->out, "stdout");
+	say_lost(r, &r->err, "stderr");
+}
+
+/* It failed, and nobody stopped it: what stands in for its result is taken, where there is such. */
+static void
+fall_back(struct run *r)
+{
+	const char *instead = r->s->fallback;
+	struct buf printed = {0};
+	duties_crash(&r->duties, &r->v, r->problem, r->end->status);
+	if (!instead && duties_fall_back(&r->duties, &r->v, r->problem, r->end->status, &printed)) {
+		while (printed.n && printed.p[printed.n - 1] == '\n')
+			printed.n--;
+		buf_clear(&r->result);
+		text_repair(&r->result, printed.p ? printed.p : "", printed.n);
+		buf_str(&r->result, "");
+		instead = r->result.failed || !frame_has_room(r->result.p) ? NULL : r->result.p;
+	}
+	buf_free(&printed);
+	if (!instead)
+		return;
+	r->how.result = instead;
+	r->how.instead_of = r->problem;
+}
+
+/* It has ended: what it left, and what its caller wants to be done then. */
+static void
+conclude(struct run *r)
+{
+	struct supervised *end = r->end;
+	describe(r);
+	end->status = status_of(r);
+	bool well = !*r->problem && !r->stop;
+	if (well && r->s->result.from && !take_result(r)) {
+		well = false;
+		end->status = COMMAND_SELF;
+	}
+	/* Its own time is its own affair. */
+	bool stopped = r->stop && r->stop != STOP_TIMEOUT && r->stop != STOP_WATCHDOG;
+	if (r->stop)
+		snprintf(r->problem, sizeof r->problem, "%.390s", r->stop_reason);
+	if (well)
+		duties_complete(&r->duties, &r->v, r->how.result);
+	else if (!stopped)
+		fall_back(r);
+	if (end->status)
+		duties_do(&r->duties, &r->v, r->v.crashed || r->v.end == VIGIL_FAILED, r->stop ? r->stop_reason : "the command failed", end->status);
+	end->signal = !r->stop && !r->exec_errno && WIFSIGNALED(r->how.wait_status) ? WTERMSIG(r->how.wait_status) : 0;
+	end->duration_ms = clock_mono_ms() - r->begun_ms;
+	r->how.status = end->status;
+	r->how.problem = well || r->how.instead_of ? NULL : r->problem;
+	r->how.cancelled = stopped;
+}
+
 /* Close the frame with what became of the command: 0, or -1 with r->why. */
 static int
 close_frame(struct run *r)
 {
-	char problem[120];
-	struct buf result = {0};
-	struct why missing = {.code = ERR_NONE};
-	describe(r, problem, sizeof problem);
-	if (!*problem && !r->stop && r->s->result_from && take_result(r, &result) < 0) {
-		missing = *r->why;
-		snprintf(problem, sizeof problem, "%.100s", missing.text);
-	}
-	r->how.problem = r->stop ? r->stop_reason : *problem ? problem : NULL;
-	r->how.cancelled = r->stop == STOP_ABORT || r->stop == STOP_CANCEL || r->stop == STOP_CRASH;
-	r->how.oom_killed = *problem && !r->stop && r->frame.hold.cgroup.n && cgroup_was_oom_killed(r->frame.hold.cgroup.p);
+	r->how.oom_killed = *r->problem && !r->stop && r->frame.hold.cgroup.n && cgroup_was_oom_killed(r->frame.hold.cgroup.p);
 	int rc = frame_end(&r->frame, &r->how, r->s->say, r->why);
 	if (rc < 0 && err_is_end(r->why->code)) {
 		rc = 0; /* it ended the call with the operation, perhaps just now */
 		r->why->code = ERR_NONE;
-	}
-	buf_free(&result);
-	if (rc == 0 && missing.code) {
-		*r->why = missing;
-		return -1;
+	} else if (rc == 0 && r->how.result && !r->how.instead_of && result_done_with(&r->s->result) < 0) {
+		notice(r->s->say, "%.300s was not removed: %s", r->s->result.from, strerror(errno));
 	}
 	return rc;
 }
@@ -600,14 +674,10 @@ attend(struct run *r)
 		leave_orphans(r);
 	else if (has_children() || r->frame.hold.cgroup.n)
 		end_tree(r);
-	output_collect(&r->output);
+	collect(r);
 	r->exec_errno = command_error(&r->command);
 	struct supervised *end = r->end;
-	end->status = status_of(r);
-	if (end->status)
-		duties_do(&r->duties, &r->v, r->v.crashed || r->v.end == VIGIL_FAILED, r->stop ? r->stop_reason : "the command failed", end->status);
-	end->signal = !r->stop && !r->exec_errno && WIFSIGNALED(r->how.wait_status) ? WTERMSIG(r->how.wait_status) : 0;
-	end->duration_ms = clock_mono_ms() - r->begun_ms;
+	conclude(r);
 	int rc = close_frame(r);
 	if (r->v.crashed && r->v.end == VIGIL_GOES_ON)
 		(void)vigil_clean(&r->v, false, r->v.window_ms + CLEAN_EXTRA_MS); /* else the next who looks does it */
@@ -617,6 +687,9 @@ attend(struct run *r)
 	if (rc == 0 && r->exec_errno) {
 		errno = r->exec_errno;
 		why_errno(r->why, "%.300s", r->s->argv[0]);
+	} else if (rc == 0 && end->status == COMMAND_SELF && !r->how.wait_status && !r->stop) {
+		why_set(r->why, ERR_IO, "%s", r->problem);
+		rc = -1;
 	}
 	return rc;
 }
@@ -624,7 +697,7 @@ attend(struct run *r)
 static sigset_t
 attended(void)
 {
-	static const int list[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU, SIGCHLD};
+	static const int list[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU, SIGCHLD, SIGURG};
 	sigset_t set;
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof list / sizeof *list; i++)
@@ -653,25 +726,106 @@ set_variables(const struct run *r)
 		unsetenv("DPL_WATCHDOG");
 }
 
-/* Start the command, which waits, and its frame. */
+/* The command is not let go: it ends. */
+static void
+discard_command(struct run *r)
+{
+	command_close(&r->command);
+	output_free(&r->output);
+	capture_end(&r->out);
+	capture_end(&r->err);
+	while (waitpid(r->command.pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	r->command.pid = 0;
+}
+
+/* --- waiting for a slot --- */
+
+/* It never ran: close the frame, with end->status and what r->stop_reason says. */
+static int
+give_up(struct run *r)
+{
+	r->how = (struct frame_end){.wait_status = -1, .status = r->end->status, .cancelled = true, .problem = r->stop_reason};
+	int rc = frame_end(&r->frame, &r->how, r->s->say, r->why);
+	if (rc < 0 && err_is_end(r->why->code))
+		rc = 0;
+	if (rc == 0)
+		why_set(r->why, ERR_NONE, "%.500s; the command never ran", r->stop_reason);
+	return rc;
+}
+
+/* What ends the waiting. */
+static bool
+must_give_up(struct run *r)
+{
+	struct signalfd_siginfo info;
+	while (vigil_signal(&r->v, &info)) {
+		int sig = (int)info.ssi_signo;
+		if (sig != SIGHUP && sig != SIGINT && sig != SIGQUIT && sig != SIGTERM)
+			continue;
+		r->end->signal = sig;
+		r->end->status = 128 + sig;
+		snprintf(r->stop_reason, sizeof r->stop_reason, "signal %d (%s) while it was queued", sig, strsignal(sig));
+		return true;
+	}
+	heed(r);
+	if (r->stop)
+		r->end->status = status_of(r);
+	return r->stop;
+}
+
+/* Sleep until it may be the command's turn: 0, or -1 where it never is. */
+static int
+await_slot(struct run *r)
+{
+	r->v.call = r->frame.call;
+	r->v.held = r->frame.hold.fd;
+	r->v.own_pace = r->v.own_jitter = true;
+	r->v.beat_ms = QUEUE_LOOK_MS;
+	r->v.next_ms = clock_mono_ms() + QUEUE_LOOK_MS;
+	/* A signal is all that wakes it; what it tells is asked for then. */
+	(void)vigil_wait(&r->v, INT64_MAX, NULL, 0);
+	(void)vigil_ask(&r->v);
+	r->v.own_pace = r->v.own_jitter = false;
+	return must_give_up(r) ? -1 : 0;
+}
+
+/* Start the command, which waits, and its frame: 0.  -1 with end->status where it was refused, or ended while it was queued. */
 static int
 start(struct run *r, const char *path)
 {
 	struct command *command = &r->command;
+	const struct supervise *s = r->s;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (has_children())
 		tree_find_children(&r->before, getpid());
 	set_variables(r);
-	if (command_start(command, path, r->why) < 0)
-		return -1;
-	output_begin(&r->output, command->out);
-	if (frame_start(&r->frame, r->c, &r->s->call, command, r->why) == 0)
-		return 0;
-	r->end->status = refused_status(r->why->code);
-	command_close(command); /* it ends */
-	while (waitpid(command->pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	return -1;
+	frame_begin(&r->frame, r->c, &s->call);
+	for (bool told = false;; told = true) {
+		result_look(&s->result, &r->before_result);
+		if (command_start(command, path, r->why) < 0)
+			return -1;
+		output_begin(&r->output, s->call.captures ? -1 : command->out);
+		capture_begin(&r->out, s->call.captures ? command->out : -1, -1, s->output_max);
+		capture_begin(&r->err, command->err, -1, s->output_max);
+		bool was_queued = r->frame.queued;
+		int rc = frame_start(&r->frame, command, r->why);
+		if (rc == 0 && !told && s->started)
+			s->started(s->arg, r->frame.call);
+		if (rc == 0 && !r->frame.queued) {
+			r->out.to = r->frame.hold.out;
+			r->err.to = r->frame.hold.err;
+			return 0;
+		}
+		discard_command(r);
+		if (rc < 0) {
+			r->end->status = refused_status(r->why->code);
+			snprintf(r->stop_reason, sizeof r->stop_reason, "%.600s", r->why->text);
+			return was_queued ? give_up(r), -1 : -1;
+		}
+		if (await_slot(r) < 0)
+			return give_up(r), -1;
+	}
 }
 
 int
@@ -686,9 +840,9 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 	why->text[0] = why->hint[0] = '\0';
 	if (!r)
 		return why_set(why, ERR_IO, "out of memory");
-	*r = (struct run){.s = s, .c = c, .end = end, .why = why, .output = {.out = -1, .to = -1}, .frame.hold = {.fd = -1, .dog = -1}};
-	r->command = (struct command){.argv = s->argv, .origin = s->origin, .out = -1, .go = -1, .failed = -1,
-		.capture = s->result_from && strcmp(s->result_from, "stdout") == 0, .own_group = !has_terminal()};
+	*r = (struct run){.s = s, .c = c, .end = end, .why = why, .output = {.out = -1, .to = -1}, .frame.hold = {.fd = -1, .dog = -1, .out = -1, .err = -1}, .out = {.in = -1, .to = -1}, .err = {.in = -1, .to = -1}};
+	r->command = (struct command){.argv = s->argv, .origin = s->origin, .out = -1, .err = -1, .go = -1, .failed = -1,
+		.capture = s->call.captures || result_is_stdout(&s->result), .capture_err = s->call.captures, .own_group = !has_terminal()};
 	r->duties = s->duties;
 	r->v = (struct vigil){.client = c, .operation = s->call.operation, .participant = s->call.participant, .outer = s->call.parent,
 		.verbose = s->verbose, .held = -1, .signals = -1, .beat_ms = 4500, .jitter_ms = 500};
@@ -707,6 +861,9 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 	frame_close(&r->frame);
 	command_close(&r->command);
 	output_free(&r->output);
+	capture_end(&r->out);
+	capture_end(&r->err);
+	buf_free(&r->result);
 	vigil_finish(&r->v);
 	tree_free_kept(&r->before);
 	buf_free(&path);

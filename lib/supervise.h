@@ -12,6 +12,7 @@
 #include "command.h"
 #include "duties.h"
 #include "frame.h"
+#include "result.h"
 
 /* The exit statuses of a supervised call that are neither the command's own nor a shell's (command.h). */
 enum {
@@ -26,10 +27,14 @@ struct supervise {
 	struct command_origin origin; /* its mask and ignore_sigchld are filled in here */
 	const char *on_abort;      /* a shell command instead of SIGTERM; or NULL */
 	struct duties duties;      /* when the command does not succeed, and when the operation fails */
-	const char *result_from;   /* "stdout", a file, or NULL */
+	struct result_source result;
+	const char *fallback;      /* the result to take where the command fails by itself; NULL: none, but for duties.fallback */
+	int64_t output_max;        /* with call.captures: so many of the last bytes of stdout are kept, and of stderr */
 	bool leave_orphans;
 	int64_t grace_ms;          /* from SIGTERM to SIGKILL */
 	int64_t timeout_ms, watchdog_ms; /* 0: none */
+	void (*started)(void *arg, const char *call); /* the call is in the ledger, started or queued; may be NULL */
+	void *arg;
 	const struct notice *say, *verbose; /* what is said always; at -v.  May be NULL */
 };
 

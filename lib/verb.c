@@ -14,8 +14,10 @@ static const struct {
 	int (*verb)(struct request *r);
 	bool change;
 } verbs[] = {
+	VERB("/call/cancel", verb_call_cancel, true),
 	VERB("/call/end", verb_call_end, true),
 	VERB("/call/fail", verb_call_fail, true),
+	VERB("/call/kill", verb_call_kill, true),
 	VERB("/call/list", verb_call_list, false),
 	VERB("/call/start", verb_call_start, true),
 	VERB("/operation/abort", verb_abort, true),

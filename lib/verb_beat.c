@@ -177,8 +177,9 @@ state_of_call(struct journal *j, const char *call)
 	char needle[ID_NAME_MAX + 16];
 	const char *state = "unknown";
 	struct why ignored;
-	if (op_call(&j->op, call))
-		return call_state_name(CALL_RUNNING);
+	const struct op_call *running = op_call(&j->op, call);
+	if (running)
+		return op_call_word(running);
 	snprintf(needle, sizeof needle, "\"callId\":\"%s\"", call);
 	(void)journal_search(j, 0, needle, take_state, &state, &ignored);
 	return state;

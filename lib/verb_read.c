@@ -72,14 +72,31 @@ put_call(struct request *r, struct journal *j, const struct op_call *call, bool 
 	wire_call(r->reply, &j->op, call, &life, &from, now_ms);
 }
 
+/* Which calls are asked for. */
+struct choice {
+	bool all, spawned;       /* those that have ended, too; of all only those in the background */
+	char by[ID_NAME_MAX + 1], call[ID_NAME_MAX + 1], group[ID_NAME_MAX + 1]; /* "": any */
+	int64_t session;         /* 0: any */
+};
+
+static bool
+is_chosen(const struct choice *f, const struct op *op, const struct op_call *call)
+{
+	const struct op_person *p = op_person_no(op, call->person);
+	if (call->key.gone || (!f->all && call->state != CALL_RUNNING) || (f->spawned && !call->spawned))
+		return false;
+	if ((*f->by && (!p || strcmp(p->key.name, f->by) != 0)) || (*f->call && strcmp(call->key.name, f->call) != 0))
+		return false;
+	return (!*f->group || call->group == op_group(f->group, strlen(f->group))) && (!f->session || call->session == (uint64_t)f->session);
+}
+
 static void
-put_calls(struct request *r, struct journal *j, bool all, bool past, const char *by, int64_t now_ms)
+put_calls(struct request *r, struct journal *j, const struct choice *f, bool past, int64_t now_ms)
 {
 	json_open(r->reply, "calls", '[');
 	for (uint32_t i = 0; i < j->op.calls.n; i++) {
 		const struct op_call *call = table_at(&j->op.calls, i);
-		const struct op_person *p = op_person_no(&j->op, call->person);
-		if (!call->key.gone && (all || call->state == CALL_RUNNING) && (!*by || (p && strcmp(p->key.name, by) == 0)))
+		if (is_chosen(f, &j->op, call))
 			put_call(r, j, call, past, now_ms);
 	}
 	json_close(r->reply, ']');
@@ -140,7 +157,7 @@ verb_show(struct request *r)
 		json_put_bool(r->reply, "ended", op_has_ended(&j.op));
 		json_put_time(r->reply, "shownAt", now_ms);
 		if (strcmp(calls, "none") != 0)
-			put_calls(r, &j, strcmp(calls, "all") == 0, past, "", now_ms);
+			put_calls(r, &j, &(struct choice){.all = strcmp(calls, "all") == 0}, past, now_ms);
 		wire_resources(r->reply, &j.op, strcmp(calls, "all") == 0, &from, now_ms);
 		rc = 0;
 	}
@@ -153,12 +170,16 @@ verb_call_list(struct request *r)
 {
 	struct journal_options shape = history();
 	struct journal j;
-	char by[ID_NAME_MAX + 1];
-	bool all = false;
-	if (request_bool(r, "all", &all) < 0 || request_participant(r, false, by) < 0 || open_any(r, all ? &shape : NULL, &j) < 0)
+	struct choice f = {0};
+	if (request_bool(r, "all", &f.all) < 0 || request_bool(r, "spawned", &f.spawned) < 0 || request_participant(r, false, f.by) < 0 ||
+	    request_call(r, "callId", false, f.call) < 0 || request_call(r, "group", false, f.group) < 0 ||
+	    request_int(r, "sessionId", 1, JSON_INT_MAX, &f.session) < 0 || open_any(r, f.all ? &shape : NULL, &j) < 0)
 		return -1;
+	struct wire_source from = journal_source(&j);
 	request_common(r, &j, j.op.h.seq);
-	put_calls(r, &j, all, false, by, clock_wall_ms());
+	json_put(r->reply, "state", op_state_name(j.op.h.state));
+	wire_crash(r->reply, &j.op, &from);
+	put_calls(r, &j, &f, false, clock_wall_ms());
 	journal_close(&j);
 	return 0;
 }

@@ -222,7 +222,7 @@ put_outcome(struct buf *b, const struct entry *e)
 	const struct {
 		const char *name;
 		int64_t value;
-	} members[] = {{"exitStatus", e->exit_status}, {"signal", e->signal}, {"userMs", e->user_ms}, {"systemMs", e->system_ms}, {"maxRssKib", e->max_rss_kib}};
+	} members[] = {{"status", e->status}, {"exitStatus", e->exit_status}, {"signal", e->signal}, {"userMs", e->user_ms}, {"systemMs", e->system_ms}, {"maxRssKib", e->max_rss_kib}};
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++)
 		if (members[i].value >= 0)
 			json_put_int(b, members[i].name, members[i].value);
@@ -246,7 +246,13 @@ wire_call(struct buf *b, const struct op *op, const struct op_call *call, const 
 	put_slice(b, "parentId", e.parent_id);
 	put_slice(b, "description", e.description);
 	json_put_bool(b, "failOnCrash", call->fail_on_crash);
-	json_put(b, "state", call_state_name(call->state));
+	json_put(b, "state", op_call_word(call));
+	if (call->queued && call->state != CALL_RUNNING)
+		json_put_bool(b, "neverRan", true);
+	if (call->spawned)
+		json_put_bool(b, "spawned", true);
+	if (call->group)
+		put_slice(b, "group", e.group);
 	json_put_time(b, "startedAt", call->started_ms);
 	json_put_time(b, "endedAt", call->ended_ms);
 	int64_t end = call->ended_ms >= 0 ? call->ended_ms : now_ms;
@@ -454,8 +460,9 @@ wire_sentence(struct buf *b, const struct entry *e)
 		buf_fmt(b, "left, session %lld", (long long)e->session_id);
 		add_after(b, ": ", e->reason);
 		return;
+	case EVENT_CALL_QUEUED:
 	case EVENT_CALL_STARTED:
-		buf_str(b, "started ");
+		buf_str(b, e->event == EVENT_CALL_QUEUED ? "queued " : "started ");
 		show_slice(b, e->call_id);
 		add_after(b, ": ", e->description);
 		return;
@@ -470,7 +477,8 @@ wire_sentence(struct buf *b, const struct entry *e)
 		add_after(b, ": ", e->error);
 		return;
 	case EVENT_CALL_CANCELLED:
-		buf_str(b, "cancelled ");
+	case EVENT_CALL_CANCELLING:
+		buf_str(b, e->event == EVENT_CALL_CANCELLED ? "cancelled " : "asked to cancel ");
 		show_slice(b, e->call_id);
 		add_after(b, ": ", e->reason);
 		return;
@@ -538,6 +546,7 @@ level_of(const struct entry *e)
 		return "ERROR";
 	case EVENT_ABORT_SET:
 	case EVENT_CALL_CANCELLED:
+	case EVENT_CALL_CANCELLING:
 	case EVENT_CLEANUP_STARTED:
 		return "WARNING";
 	case EVENT_RESOURCE_REMOVED:

@@ -22,7 +22,7 @@ static void
 names_of_events(void)
 {
 	static const char *const known[] = {"operation.created", "operation.completed", "operation.failed", "operation.archived", "participant.joined",
-		"participant.left", "call.queued", "call.started", "call.ended", "call.failed", "call.crashed", "call.cancelled", "resource.added", "resource.made",
+		"participant.left", "call.queued", "call.started", "call.ended", "call.failed", "call.crashed", "call.cancelled", "call.cancelling", "resource.added", "resource.made",
 		"resource.removed", "abort.set", "abort.cleared", "crash.detected", "cleanup.started", "cleanup.acknowledged", "cleanup.done", "progress", "log"};
 	CHECK_INT(sizeof known / sizeof *known, EVENT_COUNT - 1);
 	for (int i = 1; i < EVENT_COUNT; i++) {

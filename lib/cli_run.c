@@ -1,0 +1,264 @@
+/* cli_run: run a command as a call, in the foreground or the background. */
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "cli_call.h"
+#include "cli_run.h"
+#include "num.h"
+#include "detach.h"
+#include "supervise.h"
+
+static const struct option options[] = {
+	CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_OUTPUT, CLI_HELP,
+	{"description", required_argument, NULL, 'd'},
+	{"aborted-ok", no_argument, NULL, CALL_ABORTED_OK},
+	{"fallback", required_argument, NULL, CALL_FALLBACK},
+	{"fallback-command", required_argument, NULL, CALL_FALLBACK_COMMAND},
+	{"grace", required_argument, NULL, CALL_GRACE},
+	{"group", required_argument, NULL, CALL_GROUP},
+	{"id", required_argument, NULL, CALL_ID},
+	{"keep-result", no_argument, NULL, CALL_KEEP_RESULT},
+	{"leave-orphans", no_argument, NULL, CALL_LEAVE_ORPHANS},
+	{"no-fail-on-crash", no_argument, NULL, CALL_NO_FAIL_ON_CRASH},
+	{"on-abort", required_argument, NULL, CALL_ON_ABORT},
+	{"on-cleanup", required_argument, NULL, CALL_ON_CLEANUP},
+	{"on-completion", required_argument, NULL, CALL_ON_COMPLETION},
+	{"on-crash", required_argument, NULL, CALL_ON_CRASH},
+	{"on-failure", required_argument, NULL, CALL_ON_FAILURE},
+	{"output-max", required_argument, NULL, CALL_OUTPUT_MAX},
+	{"parent", required_argument, NULL, CALL_PARENT},
+	{"result-from", required_argument, NULL, CALL_RESULT_FROM},
+	{"result-json", no_argument, NULL, CALL_RESULT_JSON},
+	{"session", required_argument, NULL, CALL_SESSION},
+	{"slots", required_argument, NULL, CALL_SLOTS},
+	{"timeout", required_argument, NULL, CALL_TIMEOUT},
+	{"watchdog", required_argument, NULL, CALL_WATCHDOG},
+	{0},
+};
+
+/* "64k", "16M", "1G", or bytes. */
+static int64_t
+size_of(struct cli *c, const char *what, const char *text)
+{
+	static const char letters[] = "kMG";
+	char digits[24];
+	size_t n = strlen(text);
+	const char *letter = n ? strchr(letters, text[n - 1]) : NULL;
+	int shift = letter ? 10 * (int)(letter - letters + 1) : 0;
+	int64_t value = -1;
+	if (n && n < sizeof digits) {
+		memcpy(digits, text, n);
+		digits[n - (shift != 0)] = '\0';
+		if (num_int(digits, strlen(digits), 0, INT64_C(1) << (50 - shift), &value) == 0)
+			return value << shift;
+	}
+	cli_misuse(c, "%s: '%.100s' is no size (65536, 64k, 16M, 1G)", what, text);
+}
+
+static void
+read_options(struct cli *c, struct supervise *s)
+{
+	for (int o; (o = cli_getopt(c, "+:C:d:hjo:p:qt:vV", options)) != -1;)
+		switch (o) {
+		case 'd': s->call.description = cli_text(c, "-d", optarg); break;
+		case CALL_ABORTED_OK: s->call.aborted_ok = true; break;
+		case CALL_FALLBACK: s->fallback = s->call.fallback = cli_text(c, "--fallback", optarg); break;
+		case CALL_FALLBACK_COMMAND: s->duties.fallback = cli_text(c, "--fallback-command", optarg); break;
+		case CALL_GRACE: s->grace_ms = cli_duration(c, "--grace", optarg); break;
+		case CALL_GROUP: s->call.group = cli_call_id(c, "--group", optarg); break;
+		case CALL_ID: s->call.id = cli_call_id(c, "--id", optarg); break;
+		case CALL_KEEP_RESULT: s->result.keep = true; break;
+		case CALL_LEAVE_ORPHANS: s->leave_orphans = true; break;
+		case CALL_NO_FAIL_ON_CRASH: s->call.fail_on_crash = false; break;
+		case CALL_ON_ABORT: s->on_abort = cli_text(c, "--on-abort", optarg); break;
+		case CALL_ON_CLEANUP: s->duties.on_cleanup = cli_text(c, "--on-cleanup", optarg); break;
+		case CALL_ON_COMPLETION: s->duties.on_completion = cli_text(c, "--on-completion", optarg); break;
+		case CALL_ON_CRASH: s->duties.on_crash = cli_text(c, "--on-crash", optarg); break;
+		case CALL_ON_FAILURE: s->duties.on_failure = cli_text(c, "--on-failure", optarg); break;
+		case CALL_OUTPUT_MAX:
+			if ((s->output_max = size_of(c, "--output-max", optarg)) < CAPTURE_LEAST)
+				cli_misuse(c, "--output-max: '%.100s' is less than 64k", optarg);
+			break;
+		case CALL_PARENT:
+			s->call.parent = cli_call_id(c, "--parent", optarg);
+			s->call.parent_must_exist = true;
+			break;
+		case CALL_RESULT_FROM: s->result.from = optarg; break;
+		case CALL_RESULT_JSON: s->result.json = true; break;
+		case CALL_SESSION: s->call.session = optarg; break;
+		case CALL_SLOTS: s->call.slots = cli_number(c, "--slots", optarg, 1, INT32_MAX); break;
+		case CALL_TIMEOUT:
+			if ((s->timeout_ms = cli_duration(c, "--timeout", optarg)) == 0)
+				cli_misuse(c, "--timeout: no time is left to run in");
+			break;
+		case CALL_WATCHDOG:
+			if ((s->watchdog_ms = cli_duration(c, "--watchdog", optarg)) == 0)
+				cli_misuse(c, "--watchdog: no time is left to beat in");
+			break;
+		}
+	if (optind >= c->argc)
+		cli_misuse(c, "a command is missing behind --");
+	if (strcmp(c->argv[optind - 1], "--") != 0)
+		cli_misuse(c, "'%.100s': -- must stand before the command", c->argv[optind]);
+	if (!*c->argv[optind])
+		cli_misuse(c, "the command is empty");
+	if ((s->result.json || s->result.keep) && !s->result.from)
+		cli_misuse(c, "%s goes with --result-from", s->result.json ? "--result-json" : "--keep-result");
+	if (s->fallback && s->duties.fallback)
+		cli_misuse(c, "--fallback and --fallback-command exclude each other");
+	if (s->call.slots && !s->call.group)
+		s->call.group = "slots";
+	s->argv = c->argv + optind;
+}
+
+/* End as the command did: of its signal, where the caller's shell looks at that. */
+static _Noreturn void
+end_like(struct cli *c, const struct supervised *end)
+{
+	int sig = end->signal;
+	sigset_t all;
+	if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP || sig == SIGQUIT) {
+		client_finish(&c->client);
+		(void)prctl(PR_SET_DUMPABLE, 0); /* the core was the command's to leave */
+		signal(sig, SIG_DFL);
+		sigfillset(&all);
+		raise(sig);
+		sigprocmask(SIG_UNBLOCK, &all, NULL);
+	}
+	cli_finish(c, end->status);
+}
+
+/* A supervisor has other things to do than to wait until somebody reads what it says. */
+static void
+say_if_read(void *arg, const char *text)
+{
+	struct pollfd room = {.fd = 2, .events = POLLOUT};
+	if (poll(&room, 1, 0) != 0)
+		cli_say(arg, "%s", text);
+}
+
+/* What both have in common, up to where it can be supervised. */
+static void
+prepare(struct cli *c, struct supervise *s)
+{
+	cli_put_operation(c, true);
+	cli_again(c);
+	cli_open(c);
+	s->call.watchdog = s->watchdog_ms > 0;
+	s->call.operation = c->id;
+	s->call.participant = cli_participant(c);
+	if (!s->call.parent && (s->call.parent = cli_inherited(c, "DPL_CALL")))
+		(void)cli_call_id(c, "DPL_CALL", s->call.parent);
+	if (!s->call.session)
+		s->call.session = cli_inherited(c, "DPL_SESSION");
+	if (s->call.session)
+		(void)cli_number(c, "the session", s->call.session, 1, JSON_INT_MAX);
+	if (s->watchdog_ms && c->client.remote)
+		cli_misuse(c, "--watchdog needs a ledger that is a folder");
+	s->duties.umask = c->umask;
+}
+
+static struct supervise
+defaults(const struct cli *c)
+{
+	return (struct supervise){.call.fail_on_crash = true, .grace_ms = 5000, .output_max = CAPTURE_DEFAULT,
+		.origin = {.umask = c->umask, .ignore_sigpipe = c->ignore_sigpipe, .ignore_sigxfsz = c->ignore_sigxfsz, .closed = c->closed}};
+}
+
+/* Without -- this is no command to run but a slip of the pen: an ordinary misuse. */
+static void
+set_own_failure(struct cli *c)
+{
+	for (int i = 1; i < c->argc && !c->failure; i++)
+		c->failure = strcmp(c->argv[i], "--") == 0 ? COMMAND_SELF : 0;
+}
+
+void
+cli_run(struct cli *c)
+{
+	struct supervise s = defaults(c);
+	struct supervised end;
+	struct why why;
+	set_own_failure(c);
+	read_options(c, &s);
+	c->notice.say = say_if_read;
+	prepare(c, &s);
+	s.say = c->quiet ? NULL : &c->notice;
+	s.verbose = c->verbose ? &c->notice : NULL;
+	int rc = supervise(&c->client, &s, &end, &why);
+	if (rc < 0 && why.code) {
+		c->failure = end.status;
+		cli_die(c, &why);
+	}
+	if (*why.text)
+		cli_say(c, "%s", why.text);
+	if (c->verbose && !c->quiet)
+		cli_say(c, "call %s of %s: status %d after %lld ms", end.call, c->id, end.status, (long long)end.duration_ms);
+	c->verbose = false;
+	end_like(c, &end);
+}
+
+/* --- in the background --- */
+
+struct spawned {
+	struct cli *c;
+	struct detach spawn;
+	bool through;
+};
+
+/* The call is in the ledger: its id is printed, and the caller goes on. */
+static void
+started(void *arg, const char *call)
+{
+	struct spawned *s = arg;
+	struct cli *c = s->c;
+	if (c->json) {
+		json_open(&c->out, NULL, '{');
+		json_put_bool(&c->out, "ok", true);
+		json_put(&c->out, "operationId", c->id);
+		json_put(&c->out, "callId", call);
+		json_close(&c->out, '}');
+		buf_char(&c->out, '\n');
+	} else if (!c->quiet) {
+		buf_fmt(&c->out, "%s\n", call);
+	}
+	if (c->verbose)
+		cli_say(c, "call %s of %s in %s", call, c->id, c->client.ledger);
+	cli_flush(c);
+	detach_through(&s->spawn);
+	s->through = true;
+}
+
+void
+cli_spawn(struct cli *c)
+{
+	struct supervise s = defaults(c);
+	struct spawned spawned = {.c = c};
+	struct supervised end;
+	struct why why;
+	set_own_failure(c);
+	read_options(c, &s);
+	if (detach_begin(&spawned.spawn) < 0) {
+		why_errno(&why, "start a process");
+		cli_die(c, &why);
+	}
+	prepare(c, &s);
+	s.call.spawned = true;
+	s.call.captures = !c->client.remote;
+	s.origin.closed = 0; /* it finds /dev/null where it is told nothing else */
+	s.started = started;
+	s.arg = &spawned;
+	int rc = supervise(&c->client, &s, &end, &why);
+	if (!spawned.through) {
+		c->failure = end.status;
+		if (why.code)
+			cli_die(c, &why);
+		cli_finish(c, end.status);
+	}
+	client_finish(&c->client);
+	_exit(rc < 0 ? COMMAND_SELF : end.status);
+}

@@ -1,0 +1,133 @@
+/* result: what a command leaves as the result of its call. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "fsx.h"
+#include "json.h"
+#include "result.h"
+#include "text.h"
+
+enum { SHOWN = 60 }; /* bytes of what is no JSON */
+
+bool
+result_is_stdout(const struct result_source *s)
+{
+	return s->from && strcmp(s->from, "stdout") == 0;
+}
+
+static bool
+is_file(const struct result_source *s)
+{
+	return s->from && !result_is_stdout(s);
+}
+
+void
+result_look(const struct result_source *s, struct result_before *before)
+{
+	struct stat st;
+	*before = (struct result_before){0};
+	if (!is_file(s))
+		return;
+	struct command_user user = command_as_ourselves();
+	if (stat(s->from, &st) == 0 && S_ISREG(st.st_mode))
+		*before = (struct result_before){true, st.st_dev, st.st_ino, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
+	command_as_before(user);
+}
+
+static bool
+is_as_before(const struct result_before *b, const struct stat *st)
+{
+	return b->there && S_ISREG(st->st_mode) && b->device == st->st_dev && b->inode == st->st_ino && b->size == st->st_size &&
+		b->changed_s == st->st_mtim.tv_sec && b->changed_ns == st->st_mtim.tv_nsec;
+}
+
+static enum result_taken
+read_file(const char *path, const struct result_before *before, struct buf *b, struct why *why)
+{
+	struct stat st;
+	struct command_user user = command_as_ourselves();
+	bool stale = stat(path, &st) == 0 && is_as_before(before, &st);
+	int rc = stale ? 0 : fsx_read_file(AT_FDCWD, path, b, RESULT_MAX), e = errno;
+	command_as_before(user);
+	if (stale) {
+		why_set(why, ERR_IO, "the result in %.300s: it was there before, and the command did not write it", path);
+		return RESULT_NONE;
+	}
+	if (rc == 0)
+		return RESULT_TAKEN;
+	if (e == EFBIG)
+		return RESULT_TOO_LONG;
+	errno = e;
+	why_errno(why, "the result in %.300s", path);
+	return RESULT_NONE;
+}
+
+static bool
+is_json(const char *text, size_t n, struct why *why)
+{
+	struct json j;
+	struct why bad;
+	struct buf array = {0}, shown = {0};
+	/* A number or a word alone is JSON too. */
+	buf_char(&array, '[');
+	buf_add(&array, text, n);
+	buf_char(&array, ']');
+	int rc = array.failed ? -1 : json_parse(&j, array.p, array.n, &bad);
+	if (rc == 0) {
+		/* … and two of them are not. */
+		int first = json_first(&j, 0);
+		if (first < 0 || json_next(&j, 0, first) >= 0 || json_no_duplicates(&j, &bad) < 0)
+			rc = -1;
+		json_free(&j);
+	}
+	buf_free(&array);
+	if (rc == 0)
+		return true;
+	text_repair(&shown, text, n < SHOWN ? n : SHOWN);
+	why_set(why, ERR_JSON, "the result is no JSON: %s%s", !n ? "it is empty" : shown.p ? shown.p : "?", n > SHOWN ? " …" : "");
+	buf_free(&shown);
+	return false;
+}
+
+enum result_taken
+result_take(const struct result_source *s, const struct result_before *before, const struct buf *printed, bool more, struct buf *text, struct why *why)
+{
+	struct buf file = {0};
+	const struct buf *all = is_file(s) ? &file : printed;
+	enum result_taken taken = is_file(s) ? read_file(s->from, before, &file, why) : more || printed->n > RESULT_MAX ? RESULT_TOO_LONG : RESULT_TAKEN;
+	size_t n = all->n;
+	while (n && all->p[n - 1] == '\n')
+		n--;
+	buf_str(text, "");
+	if (taken == RESULT_TAKEN)
+		text_repair(text, all->p ? all->p : "", n);
+	if (taken == RESULT_TAKEN && text->failed) {
+		why_set(why, ERR_IO, "out of memory");
+		taken = RESULT_NONE;
+	}
+	if (taken == RESULT_TAKEN && s->json && !is_json(all->p ? all->p : "", n, why))
+		taken = RESULT_NONE;
+	if (taken == RESULT_TOO_LONG && s->json) {
+		why_set(why, ERR_JSON, "the result is longer than %d bytes", RESULT_MAX);
+		taken = RESULT_NONE;
+	}
+	buf_free(&file);
+	return taken;
+}
+
+int
+result_done_with(const struct result_source *s)
+{
+	struct stat st;
+	if (!is_file(s) || s->keep)
+		return 0;
+	struct command_user user = command_as_ourselves();
+	int rc = lstat(s->from, &st) == 0 && S_ISREG(st.st_mode) ? unlink(s->from) : 0, e = errno;
+	command_as_before(user);
+	errno = e;
+	return rc;
+}

@@ -1,0 +1,46 @@
+/* result: what a command leaves as the result of its call — what it printed, or a file that it wrote. */
+#ifndef DPL_RESULT_H
+#define DPL_RESULT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "buf.h"
+#include "err.h"
+
+enum { RESULT_MAX = 32 * 1024 }; /* bytes */
+
+struct result_source {
+	const char *from;        /* "stdout", or the path of a file; NULL: there is none */
+	bool json;               /* it must be JSON */
+	bool keep;               /* the file stays when it has been read */
+};
+
+/* A file as it was before the command ran: what is still so afterwards was not written by it. */
+struct result_before {
+	bool there;
+	dev_t device;
+	ino_t inode;
+	int64_t size, changed_s, changed_ns;
+};
+
+bool result_is_stdout(const struct result_source *s);
+
+/* Look at the file before the command runs. */
+void result_look(const struct result_source *s, struct result_before *before);
+
+enum result_taken {
+	RESULT_NONE,     /* `why` says what is wrong: there is none, or it is no JSON */
+	RESULT_TOO_LONG, /* … for RESULT_MAX or an entry: it is not taken */
+	RESULT_TAKEN,
+};
+
+/* Take it, as text: repaired to UTF-8, without the newlines at its end, as $(…) has it.  `printed` is what the command has printed, with
+ * `more` only the first part of that; a file is read as who we are. */
+enum result_taken result_take(const struct result_source *s, const struct result_before *before, const struct buf *printed, bool more, struct buf *text, struct why *why);
+
+/* It has been recorded: a file goes, unless it is to stay or is no regular file.  0, or -1 with errno. */
+int result_done_with(const struct result_source *s);
+
+#endif

@@ -1,0 +1,322 @@
+/* verb_start: the start of a call, at once or when a slot of its group is free. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "cgroup.h"
+#include "change.h"
+#include "clock.h"
+#include "fsx.h"
+#include "handlers.h"
+#include "id.h"
+
+static void
+reply_start(struct change *c, const struct entry *e)
+{
+	json_put_raw(c->r->reply, "callId", "\"", 1);
+	buf_add(c->r->reply, e->call_id.p, e->call_id.n);
+	buf_char(c->r->reply, '"');
+	json_put_time(c->r->reply, "startedAt", e->at_ms);
+	if (e->session_id >= 0)
+		json_put_int(c->r->reply, "sessionId", e->session_id);
+	json_put(c->r->reply, "state", e->event == EVENT_CALL_QUEUED ? "queued" : "running");
+}
+
+/* The processes of a call, as the supervisor tells them. */
+struct process_marks {
+	int64_t start, group, session, supervisor;
+};
+
+struct start {
+	char by[ID_NAME_MAX + 1], call[ID_NAME_MAX + 1], parent[ID_NAME_MAX + 1], group[ID_NAME_MAX + 1];
+	int64_t session, pid, slots;
+	struct process_marks marks;
+	bool fail_on_crash, unless_aborted, parent_must_exist, spawned;
+	bool queued;               /* it is there, and waits for a slot: whether its command may start now is asked */
+};
+
+static int
+read_start(struct request *r, struct start *s)
+{
+	*s = (struct start){.pid = -1, .fail_on_crash = true, .marks = {-1, -1, -1, -1}};
+	struct process_marks *m = &s->marks;
+	if (request_int(r, "participantPidStart", -1, JSON_INT_MAX, &m->start) < 0 || request_int(r, "processGroup", -1, INT32_MAX, &m->group) < 0 ||
+	    request_int(r, "processSession", -1, INT32_MAX, &m->session) < 0 || request_int(r, "supervisorPid", -1, INT32_MAX, &m->supervisor) < 0)
+		return -1;
+	if (request_participant(r, false, s->by) < 0 || request_call(r, "callId", false, s->call) < 0 ||
+	    request_call(r, "parentId", false, s->parent) < 0 || request_int(r, "sessionId", 1, JSON_INT_MAX, &s->session) < 0 ||
+	    request_int(r, "participantPid", -1, INT32_MAX, &s->pid) < 0 || request_bool(r, "failOnCrash", &s->fail_on_crash) < 0 ||
+	    request_bool(r, "unlessAborted", &s->unless_aborted) < 0 || request_bool(r, "parentMustExist", &s->parent_must_exist) < 0 ||
+	    request_bool(r, "spawned", &s->spawned) < 0 || request_call(r, "group", false, s->group) < 0 || request_int(r, "slots", 1, INT32_MAX, &s->slots) < 0)
+		return -1;
+	if (s->slots && (!*s->group || m->supervisor <= 0))
+		return why_set(&r->why, ERR_REQUEST, "slots goes with group and supervisorPid");
+	return 0;
+}
+
+/* Whose call it is and in which session.  A request that names nobody comes from an old client of
+ * the wire: its session number may be one we never gave, and the call is the initiator's then. */
+static int
+find_owner(struct change *c, struct start *s)
+{
+	struct op *op = &c->j->op;
+	struct op_session *session = s->session ? op_session(op, (uint64_t)s->session) : NULL;
+	struct op_person *owner = session ? op_person_no(op, session->person) : NULL;
+	if (!*s->by) {
+		snprintf(s->by, sizeof s->by, "%.64s", owner ? owner->key.name : op->h.initiator);
+		s->session = session ? s->session : 0;
+		return 0;
+	}
+	struct op_person *p = op_person(op, s->by);
+	if (!p || !p->sessions) {
+		why_set(&c->r->why, ERR_NO_PARTICIPANT, "%s has not joined %s", s->by, op->h.id);
+		why_hint(&c->r->why, "dpl-join -o %s -p %s", op->h.id, s->by);
+		return -1;
+	}
+	if (s->session && owner != p)
+		return why_set(&c->r->why, ERR_NO_SESSION, "%s has no live session %lld in %s", s->by, (long long)s->session, op->h.id);
+	if (!s->session)
+		s->session = (int64_t)op_newest_session(op, p)->id;
+	return 0;
+}
+
+/* Whether those who have something to undo have had their time for it. */
+static bool
+window_is_over(struct journal *j)
+{
+	struct buf text = {0};
+	struct entry e;
+	bool over = j->op.h.state == OP_CLEANUP && journal_line(j, j->op.h.cleanup, &text) == 0 && !entry_parse(text.p, text.n, &e) &&
+		clock_wall_ms() - e.at_ms >= j->op.h.window_ms;
+	buf_free(&text);
+	return over;
+}
+
+static int
+check_start(struct change *c, struct start *s)
+{
+	struct request *r = c->r;
+	enum past past;
+	/* Before it hears that somebody died: that was itself. */
+	if (change_refuse_dead(c, s->by) < 0)
+		return -1;
+	if (s->unless_aborted && change_refuse_failing(c) < 0) {
+		why_hint(&r->why, "dpl-show --why tells more; --aborted-ok starts a call all the same");
+		return -1;
+	}
+	if (window_is_over(c->j))
+		return change_refuse_failing(c);
+	if (s->unless_aborted && journal_aborted(c->j)) {
+		why_set(&r->why, ERR_ABORTED, "operation %s is aborted", c->j->op.h.id);
+		why_hint(&r->why, "dpl-show tells why; --aborted-ok starts a call all the same");
+		return -1;
+	}
+	if (find_owner(c, s) < 0)
+		return -1;
+	const struct op_call *there = *s->call ? op_call(&c->j->op, s->call) : NULL;
+	s->queued = there && there->queued && s->slots && there->pid == s->marks.supervisor;
+	if (s->queued && there->cancelling)
+		return why_set(&r->why, ERR_CALL_ENDED, "call %s is cancelled", s->call);
+	if (*s->call && !s->queued) {
+		if (!op_call(&c->j->op, s->call) && change_call_past(c, s->call, &past) < 0)
+			return -1;
+		if (op_call(&c->j->op, s->call) || past != PAST_NEVER)
+			return why_set(&r->why, ERR_CALL_EXISTS, "there is a call %s in %s already", s->call, c->j->op.h.id);
+	}
+	if (*s->parent && s->parent_must_exist && !op_call(&c->j->op, s->parent)) {
+		if (change_call_past(c, s->parent, &past) < 0)
+			return -1;
+		if (past == PAST_NEVER)
+			return why_set(&r->why, ERR_NO_CALL, "no call %s in %s", s->parent, c->j->op.h.id);
+	}
+	return 0;
+}
+
+/* `call_NAME_N_xxxx`: N makes it unique, the rest makes one from another operation stand out. */
+static void
+new_call_id(struct change *c, struct start *s)
+{
+	uint32_t random = 0;
+	uint64_t number = c->j->op.h.calls_started;
+	(void)!getrandom(&random, sizeof random, GRND_NONBLOCK);
+	do
+		id_call(s->by, ++number, random, s->call);
+	while (op_call(&c->j->op, s->call));
+}
+
+/* The command of one that `waits` is not there yet. */
+static void
+put_marks(struct buf *b, const struct start *s, bool waits)
+{
+	const struct process_marks *m = &s->marks;
+	if (s->pid > 0 && !waits)
+		json_put_int(b, "pid", s->pid);
+	if (m->start >= 0 && !waits)
+		json_put_int(b, "pidStart", m->start);
+	if (m->group > 0 && !waits)
+		json_put_int(b, "processGroup", m->group);
+	if (m->session > 0 && !waits)
+		json_put_int(b, "processSession", m->session);
+	if (m->supervisor > 0)
+		json_put_int(b, "supervisorPid", m->supervisor);
+}
+
+/* The supervisor asks to hold the call: its file is there and locked before the entry is, so that nobody who looks
+ * finds a held call that nobody holds. */
+static int
+hold_call(struct change *c, const char *call)
+{
+	struct verbs_hold *hold = c->r->v->hold;
+	char file[BEAT_FILE_MAX];
+	beat_call_file(call, file);
+	hold->fd = beat_hold(c->j->dir, file, &hold->id, NULL);
+	if (hold->fd < 0)
+		return why_errno(&c->r->why, "hold %s of %s", file, c->j->op.h.id);
+	return 0;
+}
+
+/* The files that are there while its command runs. */
+static int
+make_files(struct change *c, const char *call)
+{
+	struct verbs_hold *hold = c->r->v->hold;
+	char file[CAPTURE_FILE_MAX];
+	if (hold->captures && capture_make(c->j->dir, call, &hold->out, &hold->err) < 0)
+		return why_errno(&c->r->why, "make the files for the output of %s in %s", call, c->j->op.h.id);
+	if (!hold->watchdog)
+		return 0;
+	beat_watchdog_file(call, file);
+	if (beat_lease(c->j->dir, file, &hold->id) == 0 && (hold->dog = fsx_open(c->j->dir, file, O_RDONLY | O_NOFOLLOW, 0)) >= 0)
+		return 0;
+	return why_errno(&c->r->why, "make %s of %s", file, c->j->op.h.id);
+}
+
+/* The call gets a control group of its own, where there is one to be had. */
+static void
+enter_cgroup(struct verbs_hold *hold, const char *call, int64_t pid, struct buf *b)
+{
+	if (cgroup_make(call, &hold->cgroup) < 0)
+		return;
+	if (cgroup_enter(hold->cgroup.p, (pid_t)pid) == 0) {
+		json_put(b, "cgroup", hold->cgroup.p);
+		return;
+	}
+	cgroup_remove(hold->cgroup.p);
+	buf_clear(&hold->cgroup);
+}
+
+/* It was not started after all. */
+static void
+unmake(struct change *c, const struct start *s)
+{
+	struct verbs_hold *hold = c->r->v->hold;
+	char file[BEAT_FILE_MAX];
+	if (hold->cgroup.n)
+		cgroup_remove(hold->cgroup.p);
+	buf_clear(&hold->cgroup);
+	if (hold->captures && (hold->out >= 0 || hold->err >= 0))
+		capture_unmake(c->j->dir, s->call);
+	beat_watchdog_file(s->call, file);
+	if (hold->watchdog)
+		(void)unlinkat(c->j->dir, file, 0);
+	fsx_close(&hold->dog);
+	fsx_close(&hold->out);
+	fsx_close(&hold->err);
+	if (s->queued)
+		return;
+	beat_call_file(s->call, file);
+	(void)unlinkat(c->j->dir, file, 0);
+	fsx_close(&hold->fd);
+}
+
+/* Whether it must wait for a slot of its group. */
+static bool
+must_wait(struct change *c, const struct start *s)
+{
+	struct op_call call = {.seq = UINT64_MAX, .group = op_group(s->group, strlen(s->group)), .slots = (uint32_t)s->slots};
+	return s->slots && !op_is_next(&c->j->op, s->queued ? op_call(&c->j->op, s->call) : &call);
+}
+
+/* It waits on: nothing is written. */
+static int
+wait_on(struct change *c, const struct start *s)
+{
+	change_nothing(c);
+	request_common(c->r, c->j, c->j->op.h.seq);
+	json_put(c->r->reply, "callId", s->call);
+	json_put(c->r->reply, "state", "queued");
+	return 2;
+}
+
+static int
+append_start(struct change *c, struct start *s, const char *description, const char *fallback)
+{
+	struct request *r = c->r;
+	struct verbs_hold *hold = r->v->hold;
+	bool waits = must_wait(c, s);
+	if (waits && s->queued)
+		return wait_on(c, s);
+	if (!*s->call)
+		new_call_id(c, s);
+	if (hold && ((!s->queued && hold_call(c, s->call) < 0) || (!waits && make_files(c, s->call) < 0))) {
+		unmake(c, s);
+		return change_refuse(c);
+	}
+	struct buf *b = change_entry(c, s->by, waits ? EVENT_CALL_QUEUED : EVENT_CALL_STARTED);
+	json_put(b, "callId", s->call);
+	if (s->session)
+		json_put_int(b, "sessionId", s->session);
+	if (*s->parent)
+		json_put(b, "parentId", s->parent);
+	if (description)
+		json_put(b, "description", description);
+	if (!s->fail_on_crash)
+		json_put_bool(b, "failOnCrash", false);
+	if (fallback)
+		json_put(b, "fallback", fallback);
+	if (*s->group)
+		json_put(b, "group", s->group);
+	if (s->slots)
+		json_put_int(b, "slots", s->slots);
+	if (s->spawned)
+		json_put_bool(b, "spawned", true);
+	put_marks(b, s, waits);
+	if (hold) {
+		json_put_bool(b, "held", true);
+		json_put(b, "bootId", hold->id.boot);
+		json_put(b, "host", hold->id.host);
+		if (!waits)
+			enter_cgroup(hold, s->call, s->pid, b);
+	}
+	int rc = change_commit(c);
+	if (rc < 0 && hold && r->why.code != ERR_NOT_DURABLE)
+		unmake(c, s);
+	return rc;
+}
+
+int
+verb_call_start(struct request *r)
+{
+	char id[ID_OPERATION_MAX + 1];
+	struct start s;
+	struct buf words = {0}, instead = {0};
+	const char *description, *fallback;
+	struct change c;
+	if (request_operation(r, id) < 0 || read_start(r, &s) < 0)
+		return -1;
+	int rc = request_text(r, "description", false, &words, &description) < 0 || request_text(r, "fallback", false, &instead, &fallback) < 0 ? -1 : 0;
+	if (rc == 0) {
+		/* A crash with something instead of the result is no crash of the operation. */
+		s.fail_on_crash &= !fallback;
+		rc = change_begin(&c, r, id, reply_start);
+		if (rc == 0)
+			rc = check_start(&c, &s) < 0 ? change_refuse(&c) : append_start(&c, &s, description, fallback);
+		rc = change_end(&c, rc);
+	}
+	buf_free(&words);
+	buf_free(&instead);
+	return rc;
+}
