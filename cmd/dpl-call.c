@@ -1,4 +1,4 @@
-/* dpl-call - run a command as a call; start, end, fail and list calls */
+/* dpl-call - run a command as a call, in the background too; wait for calls, end and list them */
 #include <signal.h>
 #include <string.h>
 #include <strings.h>
@@ -10,43 +10,76 @@
 #include "num.h"
 
 static const char usage[] =
-	"usage: dpl-call [run] [-jqv] [-C ledger] [-d description] [-o operation]\n"
-	"                [-p participant] [-t timeout] [--aborted-ok] [--fallback text]\n"
-	"                [--grace duration] [--id call] [--leave-orphans]\n"
-	"                [--no-fail-on-crash] [--on-abort command] [--on-cleanup command]\n"
+	"usage: dpl-call [run] [-jqv] [-C ledger] [-d description] [-o operation] [-p participant]\n"
+	"                [-t timeout] [--aborted-ok] [--fallback text] [--fallback-command command]\n"
+	"                [--grace duration] [--group name] [--id call] [--keep-result]\n"
+	"                [--leave-orphans] [--no-fail-on-crash] [--on-abort command]\n"
+	"                [--on-cleanup command] [--on-completion command] [--on-crash command]\n"
 	"                [--on-failure command] [--parent call] [--result-from source]\n"
-	"                [--session number] [--timeout duration] [--watchdog duration]\n"
-	"                -- command [argument ...]\n"
-	"       dpl-call start [-jqv] [-C ledger] [-d description] [-o operation]\n"
-	"                [-p participant] [-t timeout] [--aborted-ok] [--fallback text] [--id call]\n"
-	"                [--key key] [--no-fail-on-crash] [--parent call] [--pid pid]\n"
-	"                [--session number]\n"
+	"                [--result-json] [--session number] [--slots number] [--timeout duration]\n"
+	"                [--watchdog duration] -- command [argument ...]\n"
+	"       dpl-call spawn [--output-max size] [option ...] -- command [argument ...]\n"
+	"       dpl-call start [-jqv] [-C ledger] [-d description] [-o operation] [-p participant]\n"
+	"                [-t timeout] [--aborted-ok] [--fallback text] [--id call] [--key key]\n"
+	"                [--no-fail-on-crash] [--parent call] [--pid pid] [--session number]\n"
 	"       dpl-call end [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
 	"                [--key key] [--result text] [call]\n"
 	"       dpl-call fail [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
 	"                [--key key] -m error [call]\n"
-	"       dpl-call list [-ajqv] [-C ledger] [-o operation] [--by participant]\n"
+	"       dpl-call sync [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
+	"                [-a | --any | --first-fail | --count number] [--group name]\n"
+	"                [--session number] [call ...]\n"
+	"       dpl-call wait [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
+	"                [call]\n"
+	"       dpl-call result [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
+	"                [--or text] [call]\n"
+	"       dpl-call output [-fjqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
+	"                [--err] [--from offset | --tail bytes] [call]\n"
+	"       dpl-call cancel [-jqv] [-C ledger] [-m reason] [-o operation] [-p participant]\n"
+	"                [-t timeout] [--key key] [call]\n"
+	"       dpl-call cancelled [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
+	"                [call]\n"
+	"       dpl-call kill [-jqv] [-C ledger] [-o operation] [-p participant] [-s signal]\n"
+	"                [-t timeout] [call]\n"
+	"       dpl-call list [-ajqv] [-C ledger] [-o operation] [--by participant] [--group name]\n"
+	"                [--session number] [--tree]\n"
 	"\n"
-	"Run a command as a call, watch it, stop it on an abort, and exit with its status.\n"
-	"Or track work that is done elsewhere: start prints the call's id, end and fail end it\n"
-	"(the call is DPL_CALL where none is named), list shows those that run.\n"
-	"\n"
-	"  -a, --all                  list ended calls too\n"
+	"Run a command as a call, watch it, stop it on an abort, and exit with its status; with\n"
+	"spawn in the background, with all options of run, and print the call's id at once.\n"
+	"sync waits for some or all of those, wait for one, and exits with its status; result and\n"
+	"output print what they left; cancel and kill end them; list shows those that run.\n"
+	"start tracks work that is done elsewhere, end and fail end that.  Where no call is named\n"
+	"it is DPL_CALL.\n"
+	"\n";
+
+static const char help[] =
+	"  -a, --all                  list ended calls too; with sync --all: all must succeed\n"
 	"  -C, --ledger=LEDGER        the ledger (DPL_LEDGER, else _ai/operation_ledger)\n"
 	"  -d, --description=TEXT     what the call does; with run (the command line)\n"
+	"  -f, --follow               go on with the output until the call is over\n"
 	"  -j, --json                 print one JSON object; with run only where it fails itself\n"
-	"  -m, --message=ERROR        why it failed\n"
+	"  -m, --message=TEXT         why it failed, or is cancelled\n"
 	"  -o, --operation=OPERATION  id, a unique part of it, @ or @@ (DPL_OPERATION)\n"
 	"  -p, --participant=NAME     who I am (DPL_PARTICIPANT, else the user)\n"
 	"  -q, --quiet                print nothing; with list ids alone\n"
-	"  -t, --timeout=DURATION     the longest wait for a lock (DPL_TIMEOUT, else 10s); with\n"
-	"                             run -t alone\n"
+	"  -s, --signal=SIGNAL        which signal to send (TERM)\n"
+	"  -t, --timeout=DURATION     the longest wait of sync and wait (for ever), else for a lock\n"
+	"                             (DPL_TIMEOUT, else 10s); with run and spawn -t alone\n"
 	"  -v, --verbose              say on stderr what was written where\n"
 	"      --aborted-ok           start it although the operation is aborted\n"
+	"      --any                  sync: one that succeeds is enough\n"
 	"      --by=PARTICIPANT       list only this one's calls\n"
-	"      --fallback=TEXT        its result when it crashes, and the operation goes on\n"
+	"      --count=NUMBER         sync: so many that succeed are enough\n"
+	"      --err                  the output on stderr, instead of stdout\n"
+	"      --fallback=TEXT        its result when it fails or crashes, and the operation goes on\n"
+	"      --fallback-command=COMMAND\n"
+	"                             what this prints in sh is its result when it fails\n"
+	"      --first-fail           sync: over with the first that fails\n"
+	"      --from=OFFSET          the output from this byte on\n"
 	"      --grace=DURATION       from SIGTERM to SIGKILL when it is stopped (5s)\n"
+	"      --group=NAME           the group of calls that it is one of, or to sync or list\n"
 	"      --id=CALL              the id, instead of a new one\n"
+	"      --keep-result          do not remove the file of --result-from\n"
 	"      --key=KEY              the same key is carried out once\n"
 	"      --leave-orphans        name the processes that the command leaves running, do not\n"
 	"                             end them\n"
@@ -54,14 +87,23 @@ static const char usage[] =
 	"      --on-abort=COMMAND     run this in sh on an abort, instead of SIGTERM\n"
 	"      --on-cleanup=COMMAND   run this in sh when the command did not succeed, before its\n"
 	"                             temp resources are removed\n"
+	"      --on-completion=COMMAND  run this in sh when the command has succeeded\n"
+	"      --on-crash=COMMAND     run this in sh when the command has failed by itself\n"
 	"      --on-failure=COMMAND   run this in sh when the operation fails\n"
+	"      --or=TEXT              print this where there is no result\n"
+	"      --output-max=SIZE      keep so much of the end of stdout, and of stderr (16M)\n"
 	"      --parent=CALL          the call that it is part of (DPL_CALL)\n"
 	"      --pid=PID              the process that does the work\n"
 	"      --result=TEXT          the result; - reads it from stdin\n"
 	"      --result-from=SOURCE   the result is in this file, or with stdout what the command\n"
 	"                             prints\n"
+	"      --result-json          the result must be JSON, else the call fails\n"
 	"      --session=NUMBER       the session (DPL_SESSION, else my newest)\n"
-	"      --timeout=DURATION     with run: stop the command after this time (exit 124)\n"
+	"      --slots=NUMBER         wait until less than so many of its group run\n"
+	"      --tail=BYTES           the end of the output, so much of it\n"
+	"      --timeout=DURATION     with run and spawn: stop the command after this time (exit\n"
+	"                             124)\n"
+	"      --tree                 list each call below the one that it is part of\n"
 	"      --watchdog=DURATION    stop it unless it runs dpl-beat so often (exit 124)\n"
 	"  -h, --help                 print this\n"
 	"  -V, --version              print the version\n"
@@ -69,6 +111,7 @@ static const char usage[] =
 	"Examples:\n"
 	"  dpl-call -d 'compress a.txt' -- gzip a.txt\n"
 	"  dpl-call --timeout 10m -- make check\n"
+	"  for f in *.txt; do dpl-call spawn --slots 4 -- gzip \"$f\"; done; dpl-call sync\n"
 	"  call=$(dpl-call start -d 'compress a.txt'); gzip a.txt; dpl-call end \"$call\"\n";
 
 #define VERBS "run, spawn, start, end, fail, sync, wait, result, output, cancel, cancelled, kill, list"
@@ -250,6 +293,8 @@ send_signal(struct cli *c)
 			sig = signal_of(c, optarg);
 		else
 			cli_misuse(c, "that option does not go with kill");
+	if (c->key)
+		cli_misuse(c, "--key goes with a change of the ledger");
 	const char *call = cli_put_call(c);
 	json_put_int(&c->body, "signal", sig);
 	send_end(c, "/call/kill", call);
@@ -260,6 +305,8 @@ cancelled(struct cli *c)
 {
 	for (int o; (o = cli_getopt(c, ":C:hjo:p:qt:vV", options)) != -1;)
 		cli_misuse(c, "that option does not go with cancelled");
+	if (c->key)
+		cli_misuse(c, "--key goes with a change of the ledger");
 	const char *call = cli_put_call(c);
 	cli_put_operation(c, false);
 	int k = cli_ask_call(c, call);
@@ -293,6 +340,7 @@ main(int argc, char **argv)
 	};
 	struct cli c;
 	cli_begin(&c, argc, argv, usage);
+	c.help = help;
 	const char *verb = argc > 1 ? argv[1] : "";
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
 		if (strcmp(verb, verbs[i].name) == 0) {

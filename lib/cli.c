@@ -238,7 +238,9 @@ cli_getopt(struct cli *c, const char *letters, const struct option *options)
 		case 'q': c->quiet = true; break;
 		case 'v': c->verbose = true; break;
 		case CLI_KEY: c->key = optarg; break;
-		case 'h': print_and_exit(c, c->usage);
+		case 'h':
+			buf_str(&c->out, c->usage);
+			print_and_exit(c, c->help ? c->help : "");
 		case 'V':
 			buf_str(&c->out, c->tool);
 			print_and_exit(c, " (dpl) " DPL_VERSION "\n");

@@ -27,7 +27,8 @@ enum { CLI_LONG = 256, CLI_KEY, CLI_OWN };
 
 struct cli {
 	const char *tool;        /* "dpl-create" */
-	const char *usage;       /* the whole help text */
+	const char *usage;       /* the whole help text, … */
+	const char *help;        /* … or the first part of it: a string has 4095 bytes at most (C99); NULL */
 	int argc;
 	char **argv;
 	const char *ledger;      /* -C */

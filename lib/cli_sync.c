@@ -16,7 +16,7 @@ enum { SAY_MS = 1000, NAMED = 3 }; /* after that it is said whom it waits for, n
 
 static const struct option options[] = {
 	CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_TIMEOUT, CLI_OUTPUT, CLI_HELP,
-	{"all", no_argument, NULL, CALL_ALL},
+	{"all", no_argument, NULL, 'a'},
 	{"any", no_argument, NULL, CALL_ANY},
 	{"count", required_argument, NULL, CALL_COUNT},
 	{"first-fail", no_argument, NULL, CALL_FIRST_FAIL},
@@ -365,9 +365,9 @@ cli_sync(struct cli *c)
 	struct sync s = {0};
 	struct goal g = {0};
 	int goals = 0;
-	for (int o; (o = cli_getopt(c, ":C:hjo:p:qt:vV", options)) != -1;)
+	for (int o; (o = cli_getopt(c, ":aC:hjo:p:qt:vV", options)) != -1;)
 		switch (o) {
-		case CALL_ALL: goals++; break;
+		case 'a': goals++; break;
 		case CALL_ANY: g.count = 1, goals++; break;
 		case CALL_COUNT: g.count = (size_t)cli_number(c, "--count", optarg, 1, INT32_MAX), goals++; break;
 		case CALL_FIRST_FAIL: g.first_fail = true, goals++; break;

@@ -31,10 +31,10 @@ static const struct err_info table[ERR_COUNT] = {
 	/* 404 as the wire has it: an ended operation is unknown to the clients of the old protocol. */
 	[ERR_ENDED] = {"operation-ended", 404, EXIT_STATE, false},
 	[ERR_CALL_ENDED] = {"call-ended", 409, EXIT_STATE, false},
-	[ERR_NO_RESULT] = {"no-result", 409, EXIT_STATE, false},
-	[ERR_ELSEWHERE] = {"elsewhere", 409, EXIT_STATE, false},
 	[ERR_CALL_EXISTS] = {"call-exists", 409, EXIT_STATE, false},
 	[ERR_CALLS_RUNNING] = {"calls-running", 409, EXIT_STATE, false},
+	[ERR_NO_RESULT] = {"no-result", 409, EXIT_STATE, false},
+	[ERR_ELSEWHERE] = {"elsewhere", 409, EXIT_STATE, false},
 	[ERR_NOT_INITIATOR] = {"not-initiator", 409, EXIT_STATE, false},
 	[ERR_HELD] = {"name-held", 409, EXIT_STATE, false},
 	[ERR_REGISTERED] = {"registered", 409, EXIT_STATE, false},
