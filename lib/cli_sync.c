@@ -134,7 +134,8 @@ take_calls(struct cli *c, struct sync *s, bool named)
 			continue;
 		snprintf(a->state, sizeof a->state, "%s", cli_answer(c, k, "state", &b));
 		set_outcome(s, a, cli_outcome(c, k));
-		take_text(c, k, a);
+		if (a->outcome != OUTCOME_OPEN)
+			take_text(c, k, a);
 	}
 	buf_free(&b);
 	for (size_t i = 0; i < s->n; i++)
@@ -410,11 +411,11 @@ status_of_one(const struct awaited *a)
 {
 	if (a->status >= 0)
 		return (int)a->status;
+	if (strcmp(a->state, "crashed") == 0)
+		return SUPERVISE_FAILED;
 	if (a->outcome == OUTCOME_SUCCEEDED)
 		return EXIT_DONE;
-	if (strcmp(a->state, "cancelled") == 0)
-		return SUPERVISE_ABORTED;
-	return strcmp(a->state, "crashed") == 0 ? SUPERVISE_FAILED : EXIT_NO;
+	return strcmp(a->state, "cancelled") == 0 ? SUPERVISE_ABORTED : EXIT_NO;
 }
 
 void

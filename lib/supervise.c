@@ -754,24 +754,22 @@ give_up(struct run *r)
 	return rc;
 }
 
-/* What ends the waiting. */
+/* What came while it waited: whether somebody woke it, or one of those that end it, in r->end. */
 static bool
-must_give_up(struct run *r)
+is_woken(struct run *r)
 {
 	struct signalfd_siginfo info;
-	while (vigil_signal(&r->v, &info)) {
+	bool woken = false;
+	while (!r->end->signal && vigil_signal(&r->v, &info)) {
 		int sig = (int)info.ssi_signo;
+		woken |= sig == SIGURG;
 		if (sig != SIGHUP && sig != SIGINT && sig != SIGQUIT && sig != SIGTERM)
-			continue;
+			continue; /* the end of the last command that waited is one of these */
 		r->end->signal = sig;
 		r->end->status = 128 + sig;
 		snprintf(r->stop_reason, sizeof r->stop_reason, "signal %d (%s) while it was queued", sig, strsignal(sig));
-		return true;
 	}
-	heed(r);
-	if (r->stop)
-		r->end->status = status_of(r);
-	return r->stop;
+	return woken || r->end->signal;
 }
 
 /* Sleep until it may be the command's turn: 0, or -1 where it never is. */
@@ -783,11 +781,18 @@ await_slot(struct run *r)
 	r->v.own_pace = r->v.own_jitter = true;
 	r->v.beat_ms = QUEUE_LOOK_MS;
 	r->v.next_ms = clock_mono_ms() + QUEUE_LOOK_MS;
-	/* A signal is all that wakes it; what it tells is asked for then. */
-	(void)vigil_wait(&r->v, INT64_MAX, NULL, 0);
-	(void)vigil_ask(&r->v);
+	/* A signal is all that wakes it; what it tells of is asked for then. */
+	while (!is_woken(r) && !vigil_wait(&r->v, INT64_MAX, NULL, 0))
+		;
 	r->v.own_pace = r->v.own_jitter = false;
-	return must_give_up(r) ? -1 : 0;
+	if (r->end->signal)
+		return -1;
+	(void)vigil_ask(&r->v);
+	heed(r);
+	if (!r->stop)
+		return 0;
+	r->end->status = status_of(r);
+	return -1;
 }
 
 /* Start the command, which waits, and its frame: 0.  -1 with end->status where it was refused, or ended while it was queued. */

@@ -1,0 +1,484 @@
+#!/usr/bin/env bats
+# Calls in the background: spawn, what is kept of them, results, hooks, cancel and kill
+
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # $ that does not expand; each test is a subshell; helper.bash sets them
+
+load helper
+
+setup() {
+	fresh_ledger
+	# Marks every process of the test: what is spawned is nobody's child.
+	export MARK=$BATS_TEST_TMPDIR
+	op=$(dpl-create --window 2s)
+	export DPL_OPERATION=$op
+}
+
+# marked: the processes of this test, but for its shell's own.
+marked() {
+	local file pid
+	for file in $(env -u MARK grep -lzxF "MARK=$BATS_TEST_TMPDIR" /proc/[0-9]*/environ 2>/dev/null); do
+		pid=${file//[!0-9]/}
+		gone "$pid" || echo "$pid"
+	done
+	return 0
+} 2>/dev/null
+
+teardown() {
+	local pid
+	end_background
+	for pid in $(marked); do
+		kill -KILL "$pid" 2>/dev/null || true
+	done
+	cd /
+	! mountpoint -q "$BATS_TEST_TMPDIR/disk" || umount -l "$BATS_TEST_TMPDIR/disk"
+}
+
+# The journal, wherever it is now.
+entries() {
+	local file=$ledger/$op/journal.jsonl
+	[ -e "$file" ] || file=$ledger/backup/$op/journal.jsonl
+	cat "$file"
+}
+
+count() {
+	entries | jq -s "map(select($1)) | length"
+}
+
+# of CALL FILTER: from its object in the list.
+of() {
+	dpl-call list -aj -o "$op" | jq -r --arg id "$1" ".calls[] | select(.callId == \$id) | $2"
+}
+
+@test "spawn prints the id, and returns while the command runs; all is in the ledger when it has ended" {
+	mkfifo gate
+	expect 0 dpl-call spawn -d 'a task' --result-from stdout -- sh -c 'read -r x <gate; echo "out $x"; echo err >&2; exit 0'
+	call=$output
+	silent_err
+	is "$(dpl-call list -q)" "$call"
+	is "$(of "$call" '[.state, .spawned, .description] | @csv')" '"running",true,"a task"'
+	is "$(dpl-call list | wc -l)" 1
+	echo 7 >gate
+	expect 0 dpl-call wait "$call"
+	is "$output$stderr" ''
+	expect 0 dpl-call result "$call"
+	is "$output" 'out 7'
+	expect 0 dpl-call output "$call"
+	is "$output" 'out 7'
+	expect 0 dpl-call output --err "$call"
+	is "$output" err
+	is "$(of "$call" '[.state, .status, .exitStatus, has("maxRssKib"), has("userMs")] | @csv')" '"ended",0,0,true,true'
+	[ "$(of "$call" .durationMs)" -gt 0 ]
+}
+
+# Nothing on stderr.
+silent_err() {
+	is "$stderr" ''
+}
+
+@test "spawn detaches: a session of its own, and nothing of the caller's is held" {
+	mkfifo gate pipe
+	# Who waits for the end of the caller's pipes does not wait for the call.
+	exec 5<>pipe
+	call=$(dpl-call spawn -- sh -c 'ls -l /proc/self/fd >fds; read -r x <gate' 3>&-)
+	[ -n "$call" ]
+	exec 5>&-
+	wait_for '[ -s fds ]'
+	pid=$(of "$call" .pid)
+	supervisor=$(entries | jq -r 'select(.event == "call.started").supervisorPid')
+	is "$(ps -o sid= -p "$supervisor" | tr -d ' ')" "$supervisor"
+	is "$(ps -o tty= -p "$supervisor" | tr -d ' ')" '?'
+	run ! grep -E "pipe$|/5 " fds
+	[[ $(readlink "/proc/$pid/fd/0") == /dev/null ]]
+	for fd in 0 1 2; do
+		is "$(readlink "/proc/$supervisor/fd/$fd")" /dev/null
+	done
+	run ! grep -F "$BATS_TEST_TMPDIR/pipe" <(ls -l "/proc/$supervisor/fd")
+	echo >gate
+	expect 0 dpl-call wait "$call"
+}
+
+@test "its caller dies at once, or is killed with its group: the call goes on" {
+	mkfifo gate
+	cat >caller <<-'END'
+		dpl-call spawn -- sh -c 'read -r x <gate; echo "$x" >done' >id
+		kill -KILL 0
+	END
+	setsid bash caller 3>&- || true
+	call=$(<id)
+	is "$(of "$call" .state)" running
+	echo yes >gate
+	expect 0 dpl-call wait "$call"
+	is "$(<done)" yes
+}
+
+@test "a command that cannot be had: no call, and the status of dpl-call" {
+	expect 127 dpl-call spawn -- no-such-command
+	is "$output" ''
+	has "$stderr" 'command not found'
+	expect 127 dpl-call spawn --json -- no-such-command
+	holds '.ok == false'
+	: >plain
+	expect 126 dpl-call spawn -- ./plain
+	expect 125 dpl-call spawn -o nonesuch -- true
+	expect 125 dpl-call spawn -p nobody -- true
+	has "$stderr" 'has not joined'
+	expect 2 dpl-call spawn true
+	expect 125 dpl-call spawn --
+	expect 125 dpl-call spawn --output-max 1k -- true
+	has "$stderr" 'less than 64k'
+	expect 125 dpl-call spawn --output-max much -- true
+	expect 125 dpl-call spawn --result-json -- true
+	expect 125 dpl-call spawn --fallback a --fallback-command b -- true
+	is "$(count '.event == "call.started"')" 0
+	dpl-abort -q -m no
+	expect 122 dpl-call spawn -- true
+	is "$output" ''
+	has "$stderr" aborted
+}
+
+@test "wait gives the status that the foreground would have" {
+	is "$(status_after sh -c 'exit 3')" 3
+	is "$(status_after sh -c 'kill -KILL $$')" 137
+	is "$(status_after --timeout 100ms -- sleep 60)" 124
+	is "$(status_after --result-from missing -- true)" 125
+	is "$(status_after true)" 0
+}
+
+# status_after [OPTION ... --] COMMAND ...
+status_after() {
+	local call status=0
+	[[ " $* " == *' -- '* ]] || set -- -- "$@"
+	call=$(dpl-call spawn "$@")
+	dpl-call wait -q "$call" >/dev/null 2>&1 || status=$?
+	echo "$status"
+}
+
+@test "wait says what went wrong, and --json has it" {
+	call=$(dpl-call spawn -- sh -c 'exit 3')
+	expect 3 dpl-call wait "$call"
+	is "$stderr" "dpl-call: call $call failed: exit status 3"
+	expect 3 dpl-call wait --json "$call"
+	holds '.callId == $call and .state == "failed" and .status == 3 and .error == "exit status 3"' --arg call "$call"
+	expect 3 dpl-call wait nonesuch
+	has "$stderr" 'no call nonesuch'
+	call=$(dpl-call start)
+	expect 124 dpl-call wait -t 200ms "$call"
+	has "$stderr" "$call" running
+	dpl-call fail -m 'did not work' "$call"
+	expect 1 dpl-call wait "$call"
+	has "$stderr" 'did not work'
+}
+
+@test "results: from stdout, from a file that goes, that stays, and what is none" {
+	call=$(dpl-call spawn --result-from answer -- sh -c 'echo 42 >answer; echo noise')
+	expect 0 dpl-call wait "$call"
+	is "$(dpl-call result "$call")" 42
+	[ ! -e answer ]
+	is "$(dpl-call output "$call")" noise
+	call=$(dpl-call spawn --result-from answer --keep-result -- sh -c 'echo 43 >answer')
+	expect 0 dpl-call wait "$call"
+	is "$(dpl-call result "$call")" 43
+	is "$(<answer)" 43
+	# It was there before: that is no result of this command.
+	call=$(dpl-call spawn --result-from answer -- true)
+	expect 125 dpl-call wait "$call"
+	has "$stderr" 'was there before'
+	is "$(<answer)" 43
+	expect 6 dpl-call result "$call"
+	has "$stderr" 'has no result' failed
+	expect 0 dpl-call result --or none "$call"
+	is "$output" none
+	# In the foreground, too.
+	expect 0 dpl-call --id fore --result-from answer -- sh -c 'echo 44 >answer'
+	[ ! -e answer ]
+	is "$(dpl-call result fore)" 44
+	call=$(dpl-call spawn -- true)
+	expect 0 dpl-call wait "$call"
+	expect 1 dpl-call result "$call"
+	is "$output" ''
+	mkfifo gate
+	call=$(dpl-call spawn --result-from stdout -- cat gate)
+	expect 6 dpl-call result "$call"
+	has "$stderr" 'no result yet' "dpl-call wait -o $op $call"
+	expect 6 dpl-call result --json "$call"
+	json_error no-result
+	echo x >gate
+	expect 0 dpl-call wait "$call"
+	expect 0 dpl-call result --json "$call"
+	holds '.ok and .result == "x"'
+	expect 3 dpl-call result nonesuch
+}
+
+@test "--result-json: what is JSON and what is not" {
+	local text
+	for text in '{"a":[1,2]}' '[]' '"x"' 42 true null ' {"a":1} '; do
+		expect 0 dpl-call -q --result-from stdout --result-json -- printf %s "$text"
+		is "$(entries | tail -n 1 | jq -r .result)" "$text"
+	done
+	for text in '' '{' 'no' '{"a":1,"a":2}' '1 2' '1,2' $'"\xff"' '[1' '],['; do
+		expect 125 dpl-call -q --result-from stdout --result-json -- printf %s "$text"
+		has "$stderr" 'no JSON'
+		is "$(entries | tail -n 1 | jq -r .event)" call.failed
+	done
+	expect 125 dpl-call --result-from stdout --result-json -- sh -c 'head -c 40000 /dev/zero | tr "\0" 1'
+	has "$stderr" 'longer than'
+}
+
+@test "a result that is too long is not kept, and the file that holds it stays" {
+	call=$(dpl-call spawn --result-from big -- sh -c 'head -c 40000 /dev/zero | tr "\0" x >big')
+	expect 0 dpl-call wait "$call"
+	is "$(stat -c %s big)" 40000
+	expect 1 dpl-call result "$call"
+	is "$(count '.event == "log" and .level == "warning" and (.message | contains("not kept"))')" 1
+	call=$(dpl-call spawn --result-from stdout -- sh -c 'head -c 40000 /dev/zero | tr "\0" x')
+	expect 0 dpl-call wait "$call"
+	expect 1 dpl-call result "$call"
+	is "$(dpl-call output "$call" | wc -c)" 40000
+}
+
+@test "--fallback: for a command that fails by itself; what it was taken instead of is told" {
+	call=$(dpl-call spawn --fallback none --result-from stdout -- sh -c 'echo half; exit 3')
+	expect 3 dpl-call wait "$call"
+	is "$(dpl-call result "$call")" none
+	is "$(of "$call" '[.state, .result, .error, .exitStatus] | @csv')" '"ended","none","exit status 3",3'
+	call=$(dpl-call spawn --fallback none --result-from stdout -- echo well)
+	expect 0 dpl-call wait "$call"
+	is "$(dpl-call result "$call")" well
+	call=$(dpl-call spawn --fallback-command 'echo "instead: $DPL_EXIT, $DPL_REASON"; echo talk >&2' -- sh -c 'kill -SEGV $$')
+	expect 139 dpl-call wait "$call"
+	has "$(dpl-call result "$call")" 'instead: 139, signal 11'
+	is "$(count '.event == "log" and (.message | contains("talk"))')" 1
+	call=$(dpl-call spawn --fallback-command 'echo no; exit 1' -- false)
+	expect 1 dpl-call wait -q "$call"
+	is "$(of "$call" '[.state, has("result")] | @csv')" '"failed",false'
+	# One that was stopped has none.
+	call=$(dpl-call spawn --fallback none -- sleep 60)
+	dpl-call cancel "$call"
+	expect 122 dpl-call wait -q "$call"
+	is "$(of "$call" '[.state, has("result")] | @csv')" '"cancelled",false'
+	# Its supervisor dies: the value, and the operation goes on.
+	call=$(dpl-call spawn --fallback none -- sleep 60)
+	kill -KILL "$(entries | jq -r 'select(.event == "call.started").supervisorPid' | tail -n 1)"
+	expect 123 dpl-call wait -q "$call"
+	is "$(dpl-call result "$call")" none
+	expect 0 dpl-call sync "$call"
+	is "$(dpl-show --json | jq -r .state)" running
+}
+
+@test "hooks: which are run, and what they find" {
+	hooks=(--on-completion 'echo "completion $DPL_CALL $DPL_RESULT $DPL_EXIT ${DPL_REASON-none}" >>hooks' --on-crash 'echo "crash $DPL_EXIT $DPL_REASON ${DPL_RESULT-none}" >>hooks'
+		--on-cleanup 'echo "cleanup $DPL_EXIT" >>hooks' --on-failure 'echo failure >>hooks')
+	call=$(dpl-call spawn "${hooks[@]}" --result-from stdout -- echo 42)
+	expect 0 dpl-call wait "$call"
+	is "$(<hooks)" "completion $call 42 0 none"
+	rm hooks
+	call=$(dpl-call spawn "${hooks[@]}" --fallback f -- sh -c 'exit 4')
+	expect 4 dpl-call wait "$call"
+	is "$(<hooks)" $'crash 4 exit status 4 none\ncleanup 4'
+	rm hooks
+	call=$(dpl-call spawn "${hooks[@]}" -- sleep 60)
+	dpl-call cancel "$call"
+	expect 122 dpl-call wait -q "$call"
+	is "$(<hooks)" 'cleanup 122'
+	rm hooks
+	expect 0 dpl-call "${hooks[@]}" -- true
+	has "$(<hooks)" completion
+	# One that fails is told, and changes nothing.
+	call=$(dpl-call spawn --on-completion 'echo ouch; exit 1' -- true)
+	expect 0 dpl-call wait "$call"
+	is "$(count '.event == "log" and .level == "warning" and (.message | contains("--on-completion") and contains("ouch"))')" 1
+}
+
+@test "cancel: a flag and SIGTERM; once and again; what has ended, what is not there" {
+	call=$(dpl-call spawn -- sh -c 'trap "echo told; exit 0" TERM; : >ready; sleep 60 & wait')
+	wait_for '[ -e ready ]'
+	expect 1 dpl-call cancelled "$call"
+	expect 0 dpl-call cancel -m enough "$call"
+	expect 122 dpl-call wait -q "$call"
+	is "$(dpl-call output "$call")" told
+	is "$(count '.event == "call.cancelling" and .reason == "enough"')" 1
+	is "$(of "$call" .state)" cancelled
+	expect 0 dpl-call cancelled "$call"
+	expect 6 dpl-call cancel "$call"
+	expect 3 dpl-call cancel nonesuch
+	# Work without a supervisor polls.
+	DPL_CALL=$(dpl-call start)
+	export DPL_CALL
+	expect 1 dpl-call cancelled
+	expect 0 dpl-call cancel
+	expect 0 dpl-call cancel
+	is "$(count ".event == \"call.cancelling\" and .callId == \"$DPL_CALL\"")" 1
+	expect 0 dpl-call cancelled
+	expect 0 dpl-call cancelled --json
+	holds '.cancelled and .state == "cancelling"'
+	expect 0 dpl-call end
+	expect 1 dpl-call cancelled
+	dpl-abort -q
+	expect 0 dpl-call cancelled
+	expect 3 dpl-call cancelled nonesuch
+}
+
+@test "cancel reaches a supervisor in the foreground, too" {
+	in_background dpl-call --id fore -- sh -c ': >ready; exec sleep 60'
+	wait_for '[ -e ready ]'
+	expect 0 dpl-call cancel fore
+	ended "$pid"
+	is "$status" 122
+}
+
+@test "kill: a signal to the command; names and numbers; what it cannot reach" {
+	call=$(dpl-call spawn -- sh -c 'trap "echo one" USR1; : >ready; while :; do sleep 0.05; done')
+	wait_for '[ -e ready ]'
+	expect 0 dpl-call kill -s USR1 "$call"
+	wait_for '[ -n "$(dpl-call output $call)" ]'
+	expect 0 dpl-call kill -s sigusr1 "$call"
+	expect 0 dpl-call kill -s 0 "$call"
+	expect 2 dpl-call kill -s nosuch "$call"
+	expect 2 dpl-call kill --key k "$call"
+	expect 0 dpl-call kill --signal 9 "$call"
+	expect 137 dpl-call wait -q "$call"
+	is "$(of "$call" '[.state, .signal] | @csv')" '"failed",9'
+	expect 6 dpl-call kill "$call"
+	expect 3 dpl-call kill nonesuch
+	call=$(dpl-call start)
+	expect 6 dpl-call kill "$call"
+	has "$stderr" 'no process'
+	expect 6 dpl-call kill --json "$call"
+	json_error elsewhere
+	# What has the number of a process that has ended is not signalled.
+	in_background sleep 60
+	call=$(dpl-batch <<<'{"path":"/call/start","body":{"operationId":"'"$op"'","participantId":"me","participantPid":'"$pid"',"participantPidStart":1}}' | jq -r .body.callId)
+	expect 3 dpl-call kill -s KILL "$call"
+	kill -0 "$pid"
+}
+
+@test "output: as it comes, from an offset, its tail, and on until the end" {
+	mkfifo gate
+	call=$(dpl-call spawn -- sh -c 'echo one; read -r x <gate; echo two; read -r x <gate; echo three')
+	wait_for '[ -n "$(dpl-call output $call)" ]'
+	is "$(dpl-call output "$call")" one
+	in_background dpl-call output -f "$call" >followed
+	wait_for '[ -s followed ]'
+	echo >gate
+	wait_for '[ "$(wc -l <followed)" = 2 ]'
+	expect 0 dpl-call output --json "$call"
+	holds '.text == "one\ntwo\n" and .next == 8 and .first == 0 and .over == false'
+	echo >gate
+	ended "$pid"
+	is "$status" 0
+	is "$(<followed)" $'one\ntwo\nthree'
+	is "$(dpl-call output --from 4 "$call")" $'two\nthree'
+	is "$(dpl-call output --tail 6 "$call")" three
+	is "$(dpl-call output --tail 0 "$call")" ''
+	expect 0 dpl-call output --json --from 8 "$call"
+	holds '.text == "three\n" and .next == 14 and .over and .stream == "stdout"'
+	expect 0 dpl-call output -v "$call"
+	has "$stderr" 'the next byte is 14'
+	expect 2 dpl-call output --from 1 --tail 1 "$call"
+	expect 2 dpl-call output -f --json "$call"
+	expect 3 dpl-call output nonesuch
+	call=$(dpl-call start)
+	expect 3 dpl-call output "$call"
+	has "$stderr" 'is not kept'
+	call=$(dpl-call spawn -- sleep 60)
+	expect 124 dpl-call output -f -t 100ms "$call"
+}
+
+@test "output of any bytes comes out as it went in, and stays when the operation has ended" {
+	head -c 300000 /dev/urandom >bytes
+	call=$(dpl-call spawn -- cat bytes)
+	expect 0 dpl-call wait "$call"
+	dpl-call output "$call" | cmp - bytes
+	dpl-complete -q
+	dpl-call output -o "$op" "$call" | cmp - bytes
+	is "$(dpl-call list -aq -o "$op")" "$call"
+}
+
+@test "--output-max: the end is kept, the beginning given back, and that is said" {
+	# 4 MB of numbered lines.
+	call=$(dpl-call spawn --output-max 128k -- sh -c 'seq -f "%015.0f" 1 250000; seq 1 9 >&2')
+	expect 0 dpl-call wait "$call"
+	file=$ledger/$op/calls/$call.out
+	is "$(stat -c %s "$file")" 4000000
+	if [ "$(($(stat -c %b "$file") * $(stat -c %B "$file")))" -gt 1000000 ]; then
+		# A filesystem that gives nothing back keeps what came first.
+		expect 0 dpl-call output "$call"
+		return
+	fi
+	expect 0 dpl-call output "$call"
+	has "$stderr" 'before this are not kept'
+	[ "${#output}" -ge $((128 * 1024 - 1)) ] && [ "${#output}" -lt $((256 * 1024)) ]
+	is "$(tail -n 1 <<<"$output")" 000000000250000
+	is "$(tr -d '\0' <"$BATS_TEST_TMPDIR/out" | wc -c)" "$(stat -c %s "$BATS_TEST_TMPDIR/out")"
+	# Offsets are those of all that was printed.
+	is "$(dpl-call output --from 3999984 "$call")" 000000000250000
+	is "$(dpl-call output --err "$call" | tr '\n' ' ')" '1 2 3 4 5 6 7 8 9 '
+}
+
+@test "a full disk: the command goes on, and how much was lost is told" {
+	[ "$(id -u)" -eq 0 ] || skip 'only root can mount'
+	mkdir disk
+	mount -t tmpfs -o size=2m none disk || skip 'tmpfs cannot be mounted'
+	DPL_LEDGER=$BATS_TEST_TMPDIR/disk/ledger
+	op=$(dpl-create)
+	ledger=$DPL_LEDGER DPL_OPERATION=$op
+	call=$(dpl-call spawn -- sh -c 'head -c 8000000 /dev/zero; echo done >done')
+	expect 0 dpl-call wait "$call"
+	is "$(<done)" done
+	is "$(count '.event == "log" and (.message | contains("of stdout were not kept: No space left"))')" 1
+	is "$(of "$call" .state)" ended
+	rm "$ledger/$op/calls/$call.out"
+	call=$(dpl-call spawn -- sh -c 'head -c 1900000 /dev/zero; rm -f "$1"/calls/*.out; head -c 100000 /dev/zero' sh "$ledger/$op")
+	expect 0 dpl-call wait "$call"
+	cd /
+	umount "$BATS_TEST_TMPDIR/disk"
+}
+
+@test "spawned below a call: it is part of that, and outlives it" {
+	mkfifo gate
+	expect 0 dpl-call --id outer -- sh -c 'dpl-call spawn --id inner -- sh -c "read -r x <gate"'
+	is "$output" inner
+	is "$(of inner '[.state, .parentId] | @csv')" '"running","outer"'
+	is "$(dpl-call list --tree -a | grep -c '─')" 1
+	echo >gate
+	expect 0 dpl-call wait inner
+}
+
+@test "an abort stops what was spawned, and a death, too" {
+	call=$(dpl-call spawn -- sleep 60)
+	dpl-abort -q -m stop
+	expect 122 dpl-call wait -q "$call"
+	is "$(of "$call" .state)" cancelled
+	dpl-complete -q
+	op=$(dpl-create --window 2s)
+	DPL_OPERATION=$op
+	one=$(dpl-call spawn -- sleep 60)
+	two=$(dpl-call spawn -- sleep 60)
+	kill -KILL "$(entries | jq -r --arg id "$one" 'select(.event == "call.started" and .callId == $id).supervisorPid')"
+	expect 123 dpl-call wait -q "$two"
+	wait_for "[ -e '$ledger/backup/$op' ]"
+	is "$(dpl-show --json "$op" | jq -r .state)" failed
+}
+
+@test "temp resources of a spawned call go with it" {
+	mkdir tmp
+	call=$(TMPDIR=$PWD/tmp dpl-call spawn --result-from stdout -- dpl-temp make)
+	expect 0 dpl-call wait "$call"
+	[[ $(dpl-call result "$call") == "$PWD/tmp/"* ]]
+	is "$(ls tmp)" ''
+}
+
+@test "list: filters, the tree, an exit column" {
+	one=$(dpl-call spawn --group a -- true)
+	two=$(dpl-call spawn --group b -- sh -c 'exit 3')
+	dpl-call sync -q "$one" "$two" || true
+	is "$(dpl-call list -aq --group a)" "$one"
+	is "$(dpl-call list -aq --group b)" "$two"
+	is "$(dpl-call list -aq --group c)" ''
+	is "$(dpl-call list -aq --session 1 | wc -l)" 2
+	is "$(dpl-call list -aq --session 2 | wc -l)" 0
+	expect 0 dpl-call list -a
+	has "$output" ended failed 'sh -c exit 3'
+	expect 2 dpl-call list --group '..'
+	expect 2 dpl-call list --session x
+}
