@@ -186,7 +186,7 @@ change_end(struct change *c, int rc)
 			json_put_bool(c->r->reply, "replayed", true);
 	}
 	if (rc == 0 && c->j->op.h.queued && e.event != EVENT_LOG && e.event != EVENT_PROGRESS && e.event != EVENT_CALL_QUEUED)
-		queue_wake(c->j);
+		queue_wake(c->j, e.event >= EVENT_CALL_STARTED && e.event <= EVENT_CALL_CANCELLED);
 	/* Also where it was refused, or failed: who asks is alive. */
 	if (c->j && !c->ended)
 		request_beat(c->r, c->j);

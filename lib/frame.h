@@ -26,7 +26,8 @@ struct frame {
 	const struct frame_asked *asked;
 	struct verbs_hold hold;  /* the beat file, while it is open here */
 	char call[ID_NAME_MAX + 1], session[24]; /* once it is started or queued; session as text, "" unknown */
-	bool queued;             /* it waits for a slot: the command was not let go, and must end */
+	bool queued;             /* it waits for a slot: the command was not let go, and must end … */
+	bool first;              /* … and is the next of its group */
 };
 
 /* Begin with what is asked, nothing is done yet. */

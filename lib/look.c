@@ -460,7 +460,7 @@ look_at_one(struct journal *j, const struct kind *kind, const char *name, struct
 	if (journal_commit(j, why) < 0 && why->code != ERR_NOT_DURABLE)
 		return -1;
 	if (j->op.h.queued)
-		queue_wake(j);
+		queue_wake(j, true);
 	l->crashed++;
 	return 0;
 }

@@ -22,7 +22,7 @@ wake(struct journal *j, const struct op_call *c)
 }
 
 void
-queue_wake(struct journal *j)
+queue_wake(struct journal *j, bool moved)
 {
 	const struct op *op = &j->op;
 	bool all = op->h.crashes || op->h.state != OP_RUNNING || journal_aborted(j);
@@ -32,7 +32,7 @@ queue_wake(struct journal *j)
 		if (c->key.gone || c->state != CALL_RUNNING || !c->queued)
 			continue;
 		left--;
-		if (all || c->cancelling || op_is_next(op, c))
+		if (all || c->cancelling || (moved ? op_is_first(op, c) : op_is_next(op, c)))
 			wake(j, c);
 	}
 }

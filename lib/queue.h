@@ -8,7 +8,7 @@
 
 #include "journal.h"
 
-/* After a change: wake whoever has to act on it. */
-void queue_wake(struct journal *j);
+/* After a change: wake whoever has to act on it.  `moved`: the first of a group may be another one now, who has to watch those that run. */
+void queue_wake(struct journal *j, bool moved);
 
 #endif

@@ -225,19 +225,33 @@ op_group(const char *name, size_t n)
 	return sum ? sum : 1;
 }
 
-bool
-op_is_next(const struct op *op, const struct op_call *c)
+/* How many of its group run; -1 where one waits that was queued before it. */
+static int64_t
+before(const struct op *op, const struct op_call *c)
 {
-	uint32_t run = 0;
+	int64_t run = 0;
 	for (uint32_t i = 0; i < op->calls.n; i++) {
 		const struct op_call *other = table_at(&op->calls, i);
 		if (other->key.gone || other->state != CALL_RUNNING || other->group != c->group)
 			continue;
 		if (other->queued && other->seq < c->seq)
-			return false;
+			return -1;
 		run += !other->queued;
 	}
-	return run < c->slots;
+	return run;
+}
+
+bool
+op_is_first(const struct op *op, const struct op_call *c)
+{
+	return before(op, c) >= 0;
+}
+
+bool
+op_is_next(const struct op *op, const struct op_call *c)
+{
+	int64_t run = before(op, c);
+	return run >= 0 && run < (int64_t)c->slots;
 }
 
 const char *

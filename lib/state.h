@@ -181,7 +181,8 @@ uint64_t op_thing(enum resource_kind kind, const char *text, size_t n);
 /* The sum by which a group of calls is found, of its name as JSON spells it; never 0. */
 uint64_t op_group(const char *name, size_t n);
 
-/* Whether the command of a queued call may start: no other of its group waits longer, and a slot of the call's is free. */
+/* Whether no other of its group waits longer than a queued call; and whether its command may start, since a slot is free as well. */
+bool op_is_first(const struct op *op, const struct op_call *c);
 bool op_is_next(const struct op *op, const struct op_call *c);
 
 /* The word for its state: of one that runs "queued", "cancelling" or "running". */

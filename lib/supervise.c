@@ -778,12 +778,24 @@ await_slot(struct run *r)
 {
 	r->v.call = r->frame.call;
 	r->v.held = r->frame.hold.fd;
-	r->v.own_pace = r->v.own_jitter = true;
-	r->v.beat_ms = QUEUE_LOOK_MS;
-	r->v.next_ms = clock_mono_ms() + QUEUE_LOOK_MS;
-	/* A signal is all that wakes it; what it tells of is asked for then. */
-	while (!is_woken(r) && !vigil_wait(&r->v, INT64_MAX, NULL, 0))
-		;
+	int64_t watch_ms = r->watching || !r->frame.first ? INT64_MAX : clock_mono_ms() + WATCH_AFTER_MS;
+	if (!r->watching) {
+		r->v.own_pace = r->v.own_jitter = true;
+		r->v.beat_ms = QUEUE_LOOK_MS;
+		r->v.next_ms = clock_mono_ms() + QUEUE_LOOK_MS;
+	}
+	/* A signal is all that wakes it; but where those who run die, somebody must be there who notices. */
+	bool asked = false;
+	while (!is_woken(r) && !asked) {
+		asked = vigil_wait(&r->v, watch_ms, NULL, 0);
+		if (clock_mono_ms() < watch_ms)
+			continue;
+		r->watching = true;
+		r->v.own_pace = r->v.own_jitter = false;
+		vigil_watch(&r->v);
+		watch_ms = INT64_MAX;
+		asked = true;
+	}
 	r->v.own_pace = r->v.own_jitter = false;
 	if (r->end->signal)
 		return -1;

@@ -23,6 +23,12 @@ reply_start(struct change *c, const struct entry *e)
 	if (e->session_id >= 0)
 		json_put_int(c->r->reply, "sessionId", e->session_id);
 	json_put(c->r->reply, "state", e->event == EVENT_CALL_QUEUED ? "queued" : "running");
+	if (e->event != EVENT_CALL_QUEUED)
+		return;
+	char id[ID_NAME_MAX + 1];
+	slice_copy(e->call_id, id, sizeof id);
+	const struct op_call *call = op_call(&c->j->op, id);
+	json_put_bool(c->r->reply, "first", call && op_is_first(&c->j->op, call));
 }
 
 /* The processes of a call, as the supervisor tells them. */
@@ -248,6 +254,7 @@ wait_on(struct change *c, const struct start *s)
 	request_common(c->r, c->j, c->j->op.h.seq);
 	json_put(c->r->reply, "callId", s->call);
 	json_put(c->r->reply, "state", "queued");
+	json_put_bool(c->r->reply, "first", op_is_first(&c->j->op, op_call(&c->j->op, s->call)));
 	return 2;
 }
 

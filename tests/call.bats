@@ -317,7 +317,7 @@ setup() {
 
 @test "options that do not go with the verb, and verbs there are none of" {
 	expect 2 dpl-call
-	refused dpl-call 'start, end, fail, list'
+	refused dpl-call 'start, end, fail, sync'
 	expect 2 dpl-call begin
 	refused dpl-call "'begin'" 'start, end, fail, list'
 	expect 2 dpl-call --json begin

@@ -71,10 +71,12 @@ sorted() {
 }
 
 @test "bash: dpl-call has subcommands, each with its own options" {
-	is "$(offered 'dpl-call ')" '-- --help --version end fail list run start'
+	is "$(offered 'dpl-call ')" '-- --help --version cancel cancelled end fail kill list output result run spawn start sync wait'
 	is "$(offered 'dpl-call st')" start
 	is "$(offered 'dpl call fa')" fail
-	is "$(offered 'dpl-call list --')" '--all --by= --help --json --ledger= --operation= --quiet --verbose --version'
+	is "$(offered 'dpl-call list --')" '--all --by= --group= --help --json --ledger= --operation= --quiet --session= --tree --verbose --version'
+	has "$(offered 'dpl-call spawn --')" --output-max= --slots= --on-crash= --watchdog=
+	has "$(offered 'dpl-call sync --')" --any --count= --group=
 	is "$(offered 'dpl call fail --me')" '--message='
 	is "$(offered 'dpl call end --me')" ''
 	has "$(offered 'dpl-call --')" --grace= --timeout= --watchdog= --leave-orphans
@@ -130,6 +132,8 @@ sorted() {
 
 @test "bash: calls that run, of the operation that the line names" {
 	is "$(offered 'dpl-call end ')" "$call"
+	is "$(offered 'dpl-call wait ')" "$call"
+	has "$(offered 'dpl-call result ')" "$call" over
 	is "$(offered 'dpl call fail -m why ')" "$call"
 	is "$(offered 'dpl-call start --parent ')" "$call"
 	is "$(offered 'dpl-call start --id ')" ''
@@ -191,7 +195,7 @@ fish_offers() {
 	is "$(fish_offers "dpl-show --why --operation=$op ")" "$(sorted "$call" over)"
 	is "$(fish_offers 'dpl-log -o ')" "$(sorted @ @@ "$op")"
 	is "$(fish_offers 'dpl-show -o ')" "$(sorted @ @@ "$op" "$old")"
-	is "$(fish_offers 'dpl-call ')" 'end fail list run start'
+	is "$(fish_offers 'dpl-call ')" 'cancel cancelled end fail kill list output result run spawn start sync wait'
 	is "$(fish_offers 'dpl-call end ')" "$call"
 	is "$(fish_offers "dpl call fail -o $op ")" "$call"
 	is "$(DPL_OPERATION='' fish_offers "dpl-call end --operation=$op ")" "$call"
@@ -262,7 +266,7 @@ zsh_offers() {
 	is "$(zsh_offers "dpl-show --why -o $op ")" "$(sorted "$call" over)"
 	is "$(zsh_offers 'dpl-log -o ')" "$(sorted @ @@ "$op")"
 	is "$(zsh_offers 'dpl call end ')" "$call"
-	is "$(zsh_offers 'dpl-call ')" 'end fail list run start'
+	is "$(zsh_offers 'dpl-call ')" 'cancel cancelled end fail kill list output result run spawn start sync wait'
 	is "$(zsh_offers 'dpl-log -l ')" 'debug error info warning'
 	is "$(zsh_offers 'dpl-watch ')" "$(sorted @ @@ "$op")"
 	is "$(zsh_offers 'dpl-cleanup ')" "$(sorted @ @@ "$op")"

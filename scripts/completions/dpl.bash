@@ -12,7 +12,7 @@ _dpl_options() {
 		# The synopsis of the subcommand, to know which options it takes.
 		if [[ $line =~ ^(usage:|\ {6})\ $tool\ \[?([a-z]+) ]]; then
 			in=
-			[[ ${BASH_REMATCH[2]} != "${2:-}" ]] || in=1
+			[[ ${BASH_REMATCH[2]} != "${2:-}" && ${2:-}-${BASH_REMATCH[2]} != spawn-run ]] || in=1
 		elif [[ ! $line ]]; then
 			in=
 		fi
@@ -138,7 +138,7 @@ _dpl() {
 	if [[ $tool == dpl-call || $tool == dpl-temp ]]; then
 		if [[ $COMP_CWORD == "$first" && ($cur != -* || $tool == dpl-temp) ]]; then
 			case $tool in
-			dpl-call) _dpl_offer run start end fail list -- --help --version ;;
+			dpl-call) _dpl_offer run spawn start end fail sync wait result output cancel cancelled kill list -- --help --version ;;
 			dpl-temp) _dpl_offer make add remove list --help --version ;;
 			esac
 			return
@@ -171,7 +171,7 @@ _dpl() {
 	for ((i = first; i < COMP_CWORD; i++)); do
 		[[ $ended || ${words[i]} != -- ]] || ended=$((i + 1))
 	done
-	if [[ $ended && $sub == run ]]; then
+	if [[ $ended && ($sub == run || $sub == spawn) ]]; then
 		# A command line of its own: bash-completion knows how, else its first word is a command.
 		if declare -F _command_offset >/dev/null; then
 			_command_offset "$ended"
@@ -207,7 +207,11 @@ _dpl() {
 		;;
 	dpl-watch-) _dpl_value OPERATION '' ;;
 	dpl-cleanup-) _dpl_value OPERATION '' ;;
-	dpl-call-end | dpl-call-fail) _dpl_value CALL '' ;;
+	dpl-call-end | dpl-call-fail | dpl-call-sync | dpl-call-wait | dpl-call-cancel | dpl-call-kill) _dpl_value CALL '' ;;
+	dpl-call-result | dpl-call-output | dpl-call-cancelled)
+		mapfile -t ids < <(_dpl_ids dpl-call list -aq)
+		_dpl_offer "${ids[@]}"
+		;;
 	dpl-temp-add)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -8,7 +8,7 @@ function __dpl_options -a tool verb
     command -q $tool; or return
     command $tool --help 2>/dev/null | awk -v tool=$tool -v verb=$verb '
         { line = $0; sub(/^usage:/, "      ", line); split(line, word, " ") }
-        /^(usage:|      )/ && word[1] == tool { gsub(/[][]/, "", word[2]); inside = word[2] == verb }
+        /^(usage:|      )/ && word[1] == tool { gsub(/[][]/, "", word[2]); inside = word[2] == verb || (verb == "spawn" && word[2] == "run") }
         /^$/ { inside = 0 }
         inside { synopsis = synopsis line " " }
         /^  (-., |    )--/ {
@@ -146,15 +146,24 @@ complete -c dpl-cleanup -a '(__dpl_operations -q)'
 
 complete -c dpl-call -f
 complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a run -d 'run a command as a call'
+complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a spawn -d 'run it in the background'
 complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a start -d 'begin a call and print its id'
 complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a end -d 'end a call'
 complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a fail -d 'end a call that failed'
+complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a sync -d 'wait for calls'
+complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a wait -d 'wait for one, and end with its status'
+complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a result -d 'print the result of a call'
+complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a output -d 'print what its command has printed'
+complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a cancel -d 'ask for its end'
+complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a cancelled -d 'whether that was asked for'
+complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a kill -d 'send a signal to its command'
 complete -c dpl-call -n 'test (count (commandline -opc)) = 1' -a list -d 'show those that run'
-for verb in run start end fail list
+for verb in run spawn start end fail sync wait result output cancel cancelled kill list
     __dpl_register dpl-call $verb
 end
-complete -c dpl-call -n '__dpl_call_is run; and __dpl_has_command' -a '(__dpl_command)'
-complete -c dpl-call -n '__dpl_call_is end fail' -a '(__dpl_ids dpl-call list -q)'
+complete -c dpl-call -n '__dpl_call_is run spawn; and __dpl_has_command' -a '(__dpl_command)'
+complete -c dpl-call -n '__dpl_call_is end fail sync wait cancel kill' -a '(__dpl_ids dpl-call list -q)'
+complete -c dpl-call -n '__dpl_call_is result output cancelled' -a '(__dpl_ids dpl-call list -aq)'
 
 complete -c dpl-temp -f
 complete -c dpl-temp -n 'test (count (commandline -opc)) = 1' -a make -d 'make a file and print its path'
