@@ -412,7 +412,7 @@ resolve(struct cli *c, const char *name, bool live, struct why *why)
 		cli_put_participant(c);
 	err = cli_ask(c, "/operation/resolve", why);
 	if (!err && json_copy(&c->answer, json_get(&c->answer, 0, "operationId"), c->id, sizeof c->id) < 0) {
-		err = ERR_IO;
+		err = ERR_USAGE;
 		why_set(why, err, "the ledger gave no operation id");
 	}
 	json_free(&c->answer);

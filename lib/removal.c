@@ -228,8 +228,9 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 		result = RESOURCE_FORGOTTEN;
 	if (c->look)
 		tell(c, &r, result == RESOURCE_HERE ? decision : result == RESOURCE_REMOVED ? "remove" : resource_result_name(result), reason);
-	else if (result != RESOURCE_HERE && (!m->fenced || result == RESOURCE_REMOVED)) {
-		/* What was done is a fact also where another has become the coordinator meanwhile: else it would be done again. */
+	else if (result != RESOURCE_HERE) {
+		/* What was done is a fact also where another has become the coordinator meanwhile: else it would be done again.  A tree where that
+		 * is found out half way is not done (RESOURCE_HERE). */
 		rc = record(m, c->by, &r, result, reason, entries, why);
 		if (rc < 0 && why->code == ERR_DISK_FULL) {
 			/* What is removed makes room, perhaps; it will be found gone, and recorded then. */

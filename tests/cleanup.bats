@@ -284,6 +284,134 @@ a_hung_one() {
 	kill -KILL "$hung" 2>/dev/null || true
 }
 
+# replaced PID: stop a coordinator; $second is the one that has replaced it.
+replaced() {
+	kill -STOP "$1"
+	in_background dpl-cleanup -t 30s
+	second=$pid
+	wait_for "[ \"\$(count '.event == \"cleanup.started\" and .epoch == 2')\" = 1 ]"
+}
+
+# Which coordinators did what, in the order of the journal.
+epochs() {
+	entries | jq -r 'select(.epoch) | "\(.event) \(.epoch)"'
+}
+
+@test "replaced while it runs an undo command: what has run is recorded, and nothing more is run or ended" {
+	local first older
+	mkfifo go
+	for older in yes no; do
+		rm -f ran
+		op=$(dpl-create --window 2s --beat 900ms --jitter 0s --stale 2s)
+		DPL_OPERATION=$op
+		# Behind the last one comes the end, without another look at the journal.
+		[ "$older" = no ] || dpl-temp add -q --command 'echo older $PPID >>ran'
+		dpl-temp add -q --command 'echo newer $PPID >>ran; read -r _ <go'
+		supervised dpl-call -- sleep 60
+		killed "$pid"
+		in_background dpl-cleanup -t 30s
+		first=$pid
+		wait_for '[ -s ran ]'
+		replaced "$first"
+		kill -CONT "$first"
+		echo >go
+		ended "$first"
+		ended "$second"
+		is "$status" 0
+		archived
+		if [ "$older" = yes ]; then
+			is "$(<ran)" "newer $first"$'\n'"older $second"
+			is "$(epochs)" $'cleanup.started 1\ncleanup.started 2\nresource.removed 1\nresource.removed 2\ncleanup.done 2'
+		else
+			is "$(<ran)" "newer $first"
+			is "$(epochs)" $'cleanup.started 1\ncleanup.started 2\nresource.removed 1\ncleanup.done 2'
+		fi
+		is "$(count '.event == "operation.failed"')" 1
+	done
+}
+
+@test "replaced while it deletes a folder: no more of it is deleted, and nothing is forgotten" {
+	strace -qq -o /dev/null true 2>/dev/null || skip 'no strace here'
+	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
+	local first tracer made
+	# The next one waits for who may be at an undo command, so that nobody else deletes meanwhile.
+	dpl-temp add -q --command 'echo $PPID >>ran'
+	made=$(dpl-temp make -d)
+	mkdir "$made"/{a,b,c}
+	touch "$made"/{a,b,c}/file
+	supervised dpl-call -- sleep 60
+	killed "$pid"
+	in_background strace -qq -o /dev/null -P "$made/a" -P "$made/b" -P "$made/c" -e trace=unlinkat -e inject=unlinkat:signal=STOP:when=1 dpl-cleanup --forget -t 30s
+	tracer=$pid
+	wait_for '[ "$(find "$made" -name file | wc -l)" = 2 ]'
+	first=$(entries | jq 'select(.event == "cleanup.started") | .pid')
+	replaced "$first"
+	kill -STOP "$second"
+	kill -CONT "$first"
+	ended "$tracer"
+	is "$(find "$made" -name file | wc -l)" 2
+	is "$(count '.event == "resource.removed"')" 0
+	kill -CONT "$second"
+	ended "$second"
+	is "$status" 0
+	archived
+	[ ! -e "$made" ]
+	is "$(<ran)" "$second"
+	is "$(epochs)" $'cleanup.started 1\ncleanup.started 2\nresource.removed 2\nresource.removed 2\ncleanup.done 2'
+}
+
+@test "replaced while it looks who lives: nothing is removed by it in the name of its old epoch" {
+	local first lock
+	mkfifo go
+	dpl-temp add -q --command 'echo $PPID >>ran; [ -e free ] || read -r _ <go'
+	supervised dpl-call -- sleep 60
+	victim=$pid
+	a_hung_one
+	killed "$victim"
+	in_background dpl-cleanup -t 30s
+	first=$pid
+	wait_for "[ \"\$(count '.event == \"cleanup.started\"')\" = 1 ]"
+	# A death that it sees and cannot record holds it up behind its last look at the journal.
+	exec {lock}<>"$ledger/$op/journal.jsonl"
+	flock "$lock"
+	kill -KILL "$hung"
+	wait_for 'grep -q -- "-> FLOCK .* $first " /proc/locks'
+	kill -STOP "$first"
+	exec {lock}>&-
+	replaced "$first"
+	wait_for '[ -s ran ]'
+	killed "$second"
+	: >free
+	kill -CONT "$first"
+	ended "$first"
+	is "$status" 0
+	archived
+	is "$(<ran)" "$second"$'\n'"$first"
+	is "$(epochs)" $'cleanup.started 1\ncleanup.started 2\ncleanup.started 3\nresource.removed 3\ncleanup.done 3'
+	wait "$hung" || true
+}
+
+@test "who is slow to become the coordinator does not when all is over" {
+	strace -qq -o /dev/null true 2>/dev/null || skip 'no strace here'
+	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
+	local slow
+	supervised dpl-call -- sleep 60
+	killed "$pid"
+	# The death alone is recorded.
+	printf '{"path":"/operation/look","body":{"operationId":"%s","settle":false}}\n' "$op" >request
+	dpl-batch <request >reply
+	: >trace
+	in_background strace -f -qq -o trace -e trace=flock -e inject=flock:error=EINTR:signal=STOP:when=1 dpl-cleanup -t 30s
+	slow=$pid
+	wait_for 'grep -q "stopped by SIGSTOP" trace'
+	expect 0 dpl-cleanup -t 20s
+	archived
+	before=$(entries | cksum)
+	kill -CONT "$(sed 's/ .*//;q' trace)"
+	ended "$slow"
+	is "$(entries | cksum)" "$before"
+}
+
 @test "a one-shot command does not drive while a keeper lives, who does" {
 	in_background sleep 60
 	kept=$pid
