@@ -190,11 +190,11 @@ cli_run(struct cli *c)
 	s.say = c->quiet ? NULL : &c->notice;
 	s.verbose = c->verbose ? &c->notice : NULL;
 	int rc = supervise(&c->client, &s, &end, &why);
-	if (rc < 0 && why.code) {
+	if (rc < 0) {
 		c->failure = end.status;
 		cli_die(c, &why);
 	}
-	if (*why.text)
+	if (why.code)
 		cli_say(c, "%s", why.text);
 	if (c->verbose && !c->quiet)
 		cli_say(c, "call %s of %s: status %d after %lld ms", end.call, c->id, end.status, (long long)end.duration_ms);

@@ -741,7 +741,7 @@ discard_command(struct run *r)
 
 /* --- waiting for a slot --- */
 
-/* It never ran: close the frame, with end->status and what r->stop_reason says. */
+/* It never ran: close the frame, with end->status and what r->stop_reason says, which `why` tells.  1, or -1. */
 static int
 give_up(struct run *r)
 {
@@ -749,9 +749,10 @@ give_up(struct run *r)
 	int rc = frame_end(&r->frame, &r->how, r->s->say, r->why);
 	if (rc < 0 && err_is_end(r->why->code))
 		rc = 0;
-	if (rc == 0)
-		why_set(r->why, ERR_NONE, "%.500s; the command never ran", r->stop_reason);
-	return rc;
+	if (rc < 0)
+		return -1;
+	why_set(r->why, r->end->status == SUPERVISE_FAILED ? ERR_FAILED : ERR_ABORTED, "%.500s; the command never ran", r->stop_reason);
+	return 1;
 }
 
 /* What came while it waited: whether somebody woke it, or one of those that end it, in r->end. */
@@ -807,7 +808,7 @@ await_slot(struct run *r)
 	return -1;
 }
 
-/* Start the command, which waits, and its frame: 0.  -1 with end->status where it was refused, or ended while it was queued. */
+/* Start the command, which waits, and its frame: 0; 1 where it ended while it was queued.  -1 with end->status where it was refused. */
 static int
 start(struct run *r, const char *path)
 {
@@ -838,10 +839,10 @@ start(struct run *r, const char *path)
 		if (rc < 0) {
 			r->end->status = refused_status(r->why->code);
 			snprintf(r->stop_reason, sizeof r->stop_reason, "%.600s", r->why->text);
-			return was_queued ? give_up(r), -1 : -1;
+			return was_queued ? give_up(r) : -1;
 		}
 		if (await_slot(r) < 0)
-			return give_up(r), -1;
+			return give_up(r);
 	}
 }
 
@@ -871,9 +872,9 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 		end->status = cannot;
 	else if (vigil_begin(&r->v, &signals) < 0)
 		why_errno(why, "wait for signals");
-	else if (start(r, path.p) == 0) {
+	else if ((rc = start(r, path.p)) >= 0) {
 		snprintf(end->call, sizeof end->call, "%s", r->frame.call);
-		rc = attend(r);
+		rc = rc == 0 ? attend(r) : 0;
 	}
 	frame_close(&r->frame);
 	command_close(&r->command);

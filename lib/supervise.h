@@ -46,7 +46,7 @@ struct supervised {
 	int64_t duration_ms;
 };
 
-/* Run it.  0 with *end, also where the command could not be executed (why->text says so where it is not empty); -1 with
+/* Run it.  0 with *end, also where the command could not be executed, or was never run (why->code is set then, and why->text says so); -1 with
  * `why` and end->status where it was not started, or the frame could not be closed. */
 int supervise(struct client *c, const struct supervise *s, struct supervised *end, struct why *why);
 

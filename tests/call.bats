@@ -319,7 +319,7 @@ setup() {
 	expect 2 dpl-call
 	refused dpl-call 'start, end, fail, sync'
 	expect 2 dpl-call begin
-	refused dpl-call "'begin'" 'start, end, fail, list'
+	refused dpl-call "'begin'" 'start, end, fail, sync'
 	expect 2 dpl-call --json begin
 	json_error bad-usage
 	holds '.error.next == ["dpl-call", "--help"]'

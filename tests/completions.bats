@@ -199,7 +199,7 @@ fish_offers() {
 	is "$(fish_offers 'dpl-call end ')" "$call"
 	is "$(fish_offers "dpl call fail -o $op ")" "$call"
 	is "$(DPL_OPERATION='' fish_offers "dpl-call end --operation=$op ")" "$call"
-	is "$(fish_offers 'dpl call list --')" '--all --by --help --json --ledger --operation --quiet --verbose --version'
+	is "$(fish_offers 'dpl call list --')" '--all --by --group --help --json --ledger --operation --quiet --session --tree --verbose --version'
 	is "$(fish_offers 'dpl-log -l w')" warning
 	is "$(fish_offers 'dpl-watch ')" "$(sorted @ @@ "$op")"
 	is "$(fish_offers 'dpl-watch --until i')" idle
@@ -279,7 +279,7 @@ zsh_offers() {
 		is "$(zsh_offers "$tool --" | tr ' ' '\n' | grep '^--' | paste -sd ' ')" "$(all_options "$tool" | tr -d =)"
 	done
 	is "$(zsh_offers 'dpl-temp add --' | tr ' ' '\n' | grep '^--' | paste -sd ' ')" '--by-name --call --command --help --json --key --ledger --operation --participant --process --quiet --timeout --verbose --version'
-	is "$(zsh_offers 'dpl-call list --' | tr ' ' '\n' | grep '^--' | paste -sd ' ')" '--all --by --help --json --ledger --operation --quiet --verbose --version'
+	is "$(zsh_offers 'dpl-call list --' | tr ' ' '\n' | grep '^--' | paste -sd ' ')" '--all --by --group --help --json --ledger --operation --quiet --session --tree --verbose --version'
 	unset DPL_LEDGER
 	is "$(zsh_offers "dpl-show -C $ledger ")" "$(sorted @ @@ "$op" "$old")"
 }

@@ -16,7 +16,7 @@ static const struct {
 	{ERR_NO_OPERATION, "operation-not-found", 3, false}, {ERR_NO_CALL, "call-not-found", 3, false}, {ERR_NO_PARTICIPANT, "participant-not-found", 3, false},
 	{ERR_NO_SESSION, "session-not-found", 3, false}, {ERR_NO_LEDGER, "ledger-not-found", 3, false}, {ERR_NOT_SET, "not-aborted", 1, false},
 	{ERR_ABORTED, "operation-aborted", 4, false}, {ERR_FAILED, "operation-failed", 5, false}, {ERR_ENDED, "operation-ended", 6, false},
-	{ERR_CALL_ENDED, "call-ended", 6, false}, {ERR_CALL_EXISTS, "call-exists", 6, false}, {ERR_CALLS_RUNNING, "calls-running", 6, false},
+	{ERR_CALL_ENDED, "call-ended", 6, false}, {ERR_CALL_EXISTS, "call-exists", 6, false}, {ERR_CALLS_RUNNING, "calls-running", 6, false}, {ERR_NO_RESULT, "no-result", 6, false}, {ERR_ELSEWHERE, "elsewhere", 6, false},
 	{ERR_NO_PROCESS, "process-not-found", 3, false}, {ERR_DEAD, "participant-dead", 5, false}, {ERR_HELD, "name-held", 6, false},
 	{ERR_NOT_INITIATOR, "not-initiator", 6, false}, {ERR_KEY_REUSED, "key-reused", 6, false}, {ERR_BUSY, "ledger-busy", 7, true},
 	{ERR_UNREACHABLE, "unreachable", 7, true}, {ERR_PERMISSION, "permission-denied", 8, false}, {ERR_DAMAGED, "damaged-journal", 9, false},

@@ -339,7 +339,7 @@ unknown_events_are_kept_and_skipped(void)
 	struct op want = folded(&p, true, FOLD_OK);
 	buf_str(&p.text, "{\"seq\":2,\"at\":\"1970-01-01T00:00:02.000Z\",\"by\":\"newer\",\"event\":\"weather.changed\",\"to\":{\"sun\":[1]}}\n");
 	p.seq++;
-	pen_plain(&p, "other", EVENT_CALL_QUEUED);
+	pen_plain(&p, "other", EVENT_CALL_CANCELLING);
 	pen_plain(&p, "other", EVENT_PROGRESS);
 	pen_plain(&p, "other", EVENT_RESOURCE_MADE);
 	pen_plain(&p, "other", EVENT_CLEANUP_DONE);
@@ -760,7 +760,7 @@ struct model {
 		char id[24];
 		int person, session;
 		uint64_t seq, parent;
-		bool running, foc, held;
+		bool running, queued, cancelling, foc, held;
 		int64_t started, ended, pid;
 		enum call_state state;
 		struct line start, end, progress;
@@ -871,7 +871,9 @@ m_step(struct model *m, struct pen *p)
 		int c = m->calls++, s = (int)unit_below((uint32_t)m->sessions), parent = c ? (int)unit_below((uint32_t)c) : -1;
 		snprintf(m->call[c].id, sizeof m->call[c].id, "call_%d_x", c);
 		m->call[c].foc = unit_below(4) != 0;
-		struct buf *b = pen_begin(p, m_name(who), EVENT_CALL_STARTED);
+		m->call[c].queued = unit_below(3) == 0;
+		m->call[c].cancelling = false;
+		struct buf *b = pen_begin(p, m_name(who), m->call[c].queued ? EVENT_CALL_QUEUED : EVENT_CALL_STARTED);
 		json_put(b, "callId", m->call[c].id);
 		m->call[c].session = -1;
 		if (m->session[s].live) {
@@ -890,7 +892,7 @@ m_step(struct model *m, struct pen *p)
 			json_put_bool(b, "held", true);
 		m->call[c].pid = unit_below(2) ? -1 : (int64_t)unit_below(30000);
 		if (m->call[c].pid >= 0)
-			json_put_int(b, "pid", m->call[c].pid);
+			json_put_int(b, m->call[c].queued ? "supervisorPid" : "pid", m->call[c].pid);
 		m->call[c].progress = (struct line){0};
 		m->call[c].start = pen_end(p);
 		m_arrive(m, who, at);
@@ -914,7 +916,7 @@ m_step(struct model *m, struct pen *p)
 		struct line line = pen_call(p, m_name(who), events[state], c < m->calls ? m->call[c].id : "call_never");
 		if (c < m->calls && m->call[c].running) {
 			int owner = m->call[c].person;
-			m->call[c].running = false;
+			m->call[c].running = m->call[c].cancelling = false;
 			m->call[c].state = state;
 			m->call[c].ended = at;
 			m->call[c].end = line;
@@ -965,9 +967,24 @@ m_step(struct model *m, struct pen *p)
 			m->person[who].ever_progress = line;
 		break;
 	}
-	default:
-		pen_plain(p, m_name(who), EVENT_CALL_QUEUED);
+	default: {
+		int c = (int)unit_below((uint32_t)m->calls + 1);
+		bool there = c < m->calls && m->call[c].running;
+		if (there && m->call[c].queued) {
+			struct buf *b = pen_begin(p, m_name(who), EVENT_CALL_STARTED);
+			json_put(b, "callId", m->call[c].id);
+			json_put_int(b, "pid", 4711);
+			m->call[c].start = pen_end(p);
+			m->call[c].queued = false;
+			m->call[c].started = at;
+			m->call[c].pid = 4711;
+		} else {
+			(void)pen_call(p, m_name(who), EVENT_CALL_CANCELLING, c < m->calls ? m->call[c].id : "call_never");
+			if (there)
+				m->call[c].cancelling = true;
+		}
 		break;
+	}
 	}
 	m->person[who].seen = at;
 	m->changed = at;
@@ -984,6 +1001,7 @@ m_agrees(const struct model *m, struct op *op, const struct pen *p)
 	ok &= CHECK(h->state == m->state && h->archived == m->archived && h->ended_ms == m->ended && same_line(h->end, m->end));
 	ok &= CHECK(h->sessions == (uint64_t)m->sessions && h->crashes == m->crashes && same_line(h->crash, m->crash));
 	uint32_t people = 0;
+	uint64_t queued = 0;
 	for (int i = 0; i < M_PEOPLE; i++) {
 		struct op_person *q = op_person(op, m_name(i));
 		if (!(op->keep ? m->person[i].ever : m->person[i].there)) {
@@ -1037,11 +1055,13 @@ m_agrees(const struct model *m, struct op *op, const struct pen *p)
 		ok &= CHECK(c->seq == m->call[i].seq && c->parent == m->call[i].parent && c->session == (uint64_t)(m->call[i].session + 1));
 		ok &= CHECK(c->started_ms == m->call[i].started && c->ended_ms == m->call[i].ended && c->state == m->call[i].state && c->fail_on_crash == m->call[i].foc);
 		ok &= CHECK(same_line(c->start, m->call[i].start) && same_line(c->end, m->call[i].end) && same_line(c->progress, m->call[i].progress));
-		ok &= CHECK(c->held == m->call[i].held && c->pid == m->call[i].pid);
+		ok &= CHECK(c->held == m->call[i].held && c->pid == m->call[i].pid && c->queued == m->call[i].queued && c->cancelling == m->call[i].cancelling);
+		queued += m->call[i].running && m->call[i].queued;
 	}
 	while (at < op->calls.n && ((struct op_call *)table_at(&op->calls, at))->key.gone)
 		at++;
 	ok &= CHECK_INT(at, op->calls.n);
+	ok &= CHECK_INT(h->queued, queued);
 	return ok;
 }
 
