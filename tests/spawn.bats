@@ -100,7 +100,7 @@ silent_err() {
 @test "its caller dies at once, or is killed with its group: the call goes on" {
 	mkfifo gate
 	cat >caller <<-'END'
-		dpl-call spawn -- sh -c 'read -r x <gate; echo "$x" >done' >id
+		dpl-call spawn -- sh -c 'read -r x <gate; echo "$x" >./done' >id
 		kill -KILL 0
 	END
 	setsid bash caller 3>&- || true
@@ -108,7 +108,7 @@ silent_err() {
 	is "$(of "$call" .state)" running
 	echo yes >gate
 	expect 0 dpl-call wait "$call"
-	is "$(<done)" yes
+	is "$(<./done)" yes
 }
 
 @test "a command that cannot be had: no call, and the status of dpl-call" {
@@ -422,9 +422,9 @@ status_after() {
 	DPL_LEDGER=$BATS_TEST_TMPDIR/disk/ledger
 	op=$(dpl-create)
 	ledger=$DPL_LEDGER DPL_OPERATION=$op
-	call=$(dpl-call spawn -- sh -c 'head -c 8000000 /dev/zero; echo done >done')
+	call=$(dpl-call spawn -- sh -c 'head -c 8000000 /dev/zero; echo well >./done')
 	expect 0 dpl-call wait "$call"
-	is "$(<done)" done
+	is "$(<./done)" well
 	is "$(count '.event == "log" and (.message | contains("of stdout were not kept: No space left"))')" 1
 	is "$(of "$call" .state)" ended
 	rm "$ledger/$op/calls/$call.out"
