@@ -353,8 +353,8 @@ status_after() {
 }
 
 @test "output: as it comes, from an offset, its tail, and on until the end" {
-	mkfifo gate
-	call=$(dpl-call spawn -- sh -c 'echo one; read -r x <gate; echo two; read -r x <gate; echo three')
+	mkfifo gate gate2
+	call=$(dpl-call spawn -- sh -c 'echo one; read -r x <gate; echo two; read -r x <gate2; echo three')
 	wait_for '[ -n "$(dpl-call output $call)" ]'
 	is "$(dpl-call output "$call")" one
 	in_background dpl-call output -f "$call" >followed
@@ -363,7 +363,7 @@ status_after() {
 	wait_for '[ "$(wc -l <followed)" = 2 ]'
 	expect 0 dpl-call output --json "$call"
 	holds '.text == "one\ntwo\n" and .next == 8 and .first == 0 and .over == false'
-	echo >gate
+	echo >gate2
 	ended "$pid"
 	is "$status" 0
 	is "$(<followed)" $'one\ntwo\nthree'
@@ -431,7 +431,8 @@ status_after() {
 	call=$(dpl-call spawn -- sh -c 'head -c 1900000 /dev/zero; rm -f "$1"/calls/*.out; head -c 100000 /dev/zero' sh "$ledger/$op")
 	expect 0 dpl-call wait "$call"
 	cd /
-	umount "$BATS_TEST_TMPDIR/disk"
+	# The supervisor has a moment yet, when the end is in the ledger.
+	wait_for 'umount "$BATS_TEST_TMPDIR/disk" 2>/dev/null'
 }
 
 @test "spawned below a call: it is part of that, and outlives it" {
