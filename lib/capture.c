@@ -110,6 +110,7 @@ take_some(struct capture *c)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return errno == EINTR;
 	if (n <= 0) {
+		c->unread = n < 0 ? errno : c->unread;
 		fsx_close(&c->in);
 		return false;
 	}

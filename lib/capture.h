@@ -27,6 +27,7 @@ struct capture {
 	int64_t dropped; /* of these from the beginning are not in the file any more */
 	int64_t lost;    /* not written … */
 	int error;       /* … with this errno, the last */
+	int unread;      /* errno of taking it, 0 */
 };
 
 /* The path below the operation's folder; `err`: of what went to stderr. */

@@ -65,6 +65,7 @@ take_some(struct output *o)
 	if (o->out >= 0 && n < 0 && (errno == EINTR || errno == EAGAIN))
 		return errno == EINTR;
 	if (n <= 0) {
+		o->unread = n < 0 && o->out >= 0 ? errno : o->unread;
 		fsx_close(&o->out);
 		return false;
 	}

@@ -16,6 +16,7 @@ struct output {
 	struct buf late;         /* taken, and not passed on but for its first `passed` bytes */
 	size_t passed;
 	int error;               /* errno of passing on, 0 */
+	int unread;              /* errno of taking it, 0 */
 	struct buf kept;         /* the first of it, as much as a result may have … */
 	bool too_long;           /* … and there is more */
 };

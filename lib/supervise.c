@@ -325,6 +325,11 @@ take_result(struct run *r)
 		snprintf(r->problem, sizeof r->problem, "write standard output: %s", strerror(r->output.error));
 		return false;
 	}
+	int unread = s->call.captures ? r->out.unread : r->output.unread;
+	if (unread && result_is_stdout(&s->result)) {
+		snprintf(r->problem, sizeof r->problem, "read what the command printed: %s", strerror(unread));
+		return false;
+	}
 	if (s->call.captures && result_is_stdout(&s->result)) {
 		more = r->out.size > RESULT_MAX || r->out.lost;
 		if (!more && capture_read(&r->out, &captured) < 0)

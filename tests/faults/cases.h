@@ -28,6 +28,7 @@ enum {
 	CASE_LOOKS = 32,  /* it changes nothing of its own */
 	CASE_REMOVES = 128, /* it removes temp resources: what cannot be is reported, its own change is made */
 	CASE_PROCESS = 64, /* it registers the idle process */
+	CASE_RUNS = 256,   /* it runs a command, and has the exit statuses of that */
 };
 
 /* 0: not tried in that state.  1 + the exit status that it has there without a fault. */
