@@ -1,0 +1,105 @@
+#!/usr/bin/env bats
+# power.bats - what a power cut leaves: an image of the filesystem at one instant, while processes change the ledgers on it
+#
+# The image lies on an xfs, which clones it at once; what the filesystem in it has not yet written is not in the clone.  What the disk was given
+# it keeps here: that flushes reach it is the filesystem's.  POWER_CUTS is how many for each filesystem, POWER_SEED repeats the choices.
+
+# shellcheck disable=SC2154 # helper.bash sets them
+
+load helper
+
+setup() {
+	fresh_ledger
+	unset DPL_SYNC DPL_LEDGER DPL_PARTICIPANT
+	[ "$(id -u)" -eq 0 ] || skip 'only root can mount'
+	[ -z "${SANITIZED:-}" ] || skip 'slow, and the same code'
+	power=$BUILD/tools/power
+	[ -x "$power" ] || skip 'power is not built (make test-tools)'
+	seed=${POWER_SEED:-$RANDOM}
+	cuts=${POWER_CUTS:-20}
+	mkdir outer inner seen
+	command -v mkfs.xfs >/dev/null || skip 'mkfs.xfs is not installed'
+	# Sparse; a cut takes what is written until the next.
+	truncate -s 64G disk
+	mkfs.xfs -q -m reflink=1 disk >mkfs.out 2>&1 || skip 'mkfs.xfs makes no reflinks'
+	mount -o loop,discard disk outer 2>/dev/null || skip 'loop devices cannot be mounted here'
+}
+
+teardown() {
+	local mnt
+	end_background
+	cd / || return
+	for mnt in "$BATS_TEST_TMPDIR/inner" "$BATS_TEST_TMPDIR/outer"; do
+		while mountpoint -q "$mnt"; do
+			umount "$mnt" || umount -l "$mnt" || break
+		done
+	done
+}
+
+# put_in KIB: a filesystem of $kind there, with its defaults.
+put_in() {
+	command -v "mkfs.$kind" >/dev/null || skip "mkfs.$kind is not installed"
+	truncate -s "$1k" outer/image
+	"mkfs.$kind" -q outer/image >mkfs.out 2>&1 || skip "mkfs.$kind failed"
+	mount -o loop outer/image inner 2>/dev/null || skip "$kind cannot be mounted here"
+}
+
+# run_and_cut CUTS MS: work on it, and cut it, MS apart and more.
+run_and_cut() {
+	expect 0 "$power" run -r "$seed" -n "$1" -w "$2" inner outer/image seen
+	echo "# $kind, seed $seed: $output" >&3
+	umount inner
+}
+
+# check N: the cut N, at the same place, its journal replayed by the mount.
+check() {
+	# btrfs takes no older image of what it has seen.
+	[ "$kind" != btrfs ] || btrfs device scan --forget >forget.out 2>&1
+	mount -o loop "outer/image.$1" inner || return
+	status=0
+	"$power" check inner seen "$1" >seen/said 2>seen/wrong 3>&- || status=$?
+	umount inner && rm "outer/image.$1"
+	cat seen/said >>seen/all
+}
+
+survives() {
+	local i failed=0
+	run_and_cut "$cuts" "$1"
+	for ((i = 1; i <= cuts; i++)); do
+		check "$i"
+		[ "$status" -ne 0 ] || continue
+		echo "cut $i: exit $status"
+		head -n 20 seen/wrong
+		failed=1
+	done
+	# So that the last of them had something to lose.
+	echo "# the last: $(tail -n 1 seen/all)" >&3
+	[ "$(tail -n 1 seen/all | cut -d ' ' -f 1)" -gt 50 ] && [ "$failed" -eq 0 ]
+}
+
+@test "power cuts on ext4" {
+	kind=ext4
+	put_in 131072
+	survives 40
+}
+
+@test "power cuts on xfs" {
+	kind=xfs
+	put_in 327680
+	survives 40
+}
+
+@test "power cuts on btrfs" {
+	kind=btrfs
+	put_in 262144
+	survives 90 # slower, and it has as much to lose
+}
+
+@test "without flushes a power cut loses what was acknowledged, and that is seen" {
+	kind=ext4
+	put_in 131072
+	DPL_SYNC=off run_and_cut 3 40
+	check 3
+	is "$status" 1
+	has "$(cat seen/wrong)" 'there is no operation'
+}
