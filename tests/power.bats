@@ -95,6 +95,34 @@ survives() {
 	survives 90 # slower, and it has as much to lose
 }
 
+# Nothing but its own flush takes a name off a btrfs before 30 s are over.
+@test "what was recorded as removed does not come back with a power cut" {
+	local a b op
+	kind=btrfs
+	put_in 262144
+	export DPL_LEDGER=$PWD/inner/ledger
+	op=$(dpl-create)
+	export DPL_OPERATION=$op
+	mkdir inner/one inner/two
+	a=$(dpl-temp make --tmpdir "$PWD/inner/one")
+	b=$(dpl-temp make -d --tmpdir "$PWD/inner/two")
+	dpl-temp make -q --tmpdir "$PWD/inner/two" >made
+	sync -f inner
+	expect 0 dpl-temp remove "$a"
+	cp --reflink=always outer/image outer/image.1
+	expect 0 dpl-complete
+	cp --reflink=always outer/image outer/image.2
+	umount inner
+	for i in 1 2; do
+		btrfs device scan --forget >forget.out 2>&1
+		mount -o loop "outer/image.$i" inner
+		[ ! -e "$a" ] || { echo "$a is back after cut $i"; return 1; }
+		[ "$i" -eq 1 ] || is "$(names inner/two)" ''
+		is "$(grep -c '"result":"removed"' "$(ledger=$DPL_LEDGER journal "$op")")" $((i * 2 - 1))
+		umount inner
+	done
+}
+
 @test "without flushes a power cut loses what was acknowledged, and that is seen" {
 	kind=ext4
 	put_in 131072
