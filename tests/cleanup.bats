@@ -284,9 +284,15 @@ a_hung_one() {
 	kill -KILL "$hung" 2>/dev/null || true
 }
 
-# replaced PID: stop a coordinator; $second is the one that has replaced it.
-replaced() {
+# stopped PID: by SIGSTOP, which comes when it likes.
+stopped() {
 	kill -STOP "$1"
+	wait_for "[[ \$(sed 's/.*) //' /proc/$1/stat) == [Tt]* ]]"
+}
+
+# replaced PID: a coordinator, by $second.
+replaced() {
+	stopped "$1"
 	in_background dpl-cleanup -t 30s
 	second=$pid
 	wait_for "[ \"\$(count '.event == \"cleanup.started\" and .epoch == 2')\" = 1 ]"
@@ -301,18 +307,19 @@ epochs() {
 	local first older
 	mkfifo go
 	for older in yes no; do
-		rm -f ran
+		rm -f ran free
 		op=$(dpl-create --window 2s --beat 900ms --jitter 0s --stale 2s)
 		DPL_OPERATION=$op
 		# Behind the last one comes the end, without another look at the journal.
 		[ "$older" = no ] || dpl-temp add -q --command 'echo older $PPID >>ran'
-		dpl-temp add -q --command 'echo newer $PPID >>ran; read -r _ <go'
+		dpl-temp add -q --command 'echo newer $PPID >>ran; [ -e free ] || read -r _ <go'
 		supervised dpl-call -- sleep 60
 		killed "$pid"
 		in_background dpl-cleanup -t 30s
 		first=$pid
 		wait_for '[ -s ran ]'
 		replaced "$first"
+		: >free
 		kill -CONT "$first"
 		echo >go
 		ended "$first"
@@ -346,7 +353,7 @@ epochs() {
 	wait_for '[ "$(find "$made" -name file | wc -l)" = 2 ]'
 	first=$(entries | jq 'select(.event == "cleanup.started") | .pid')
 	replaced "$first"
-	kill -STOP "$second"
+	stopped "$second"
 	kill -CONT "$first"
 	ended "$tracer"
 	is "$(find "$made" -name file | wc -l)" 2
@@ -376,7 +383,7 @@ epochs() {
 	flock "$lock"
 	kill -KILL "$hung"
 	wait_for 'grep -q -- "-> FLOCK .* $first " /proc/locks'
-	kill -STOP "$first"
+	stopped "$first"
 	exec {lock}>&-
 	replaced "$first"
 	wait_for '[ -s ran ]'
