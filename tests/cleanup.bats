@@ -391,10 +391,10 @@ epochs() {
 	: >free
 	kill -CONT "$first"
 	ended "$first"
+	is "$(epochs)" $'cleanup.started 1\ncleanup.started 2\ncleanup.started 3\nresource.removed 3\ncleanup.done 3'
 	is "$status" 0
 	archived
 	is "$(<ran)" "$second"$'\n'"$first"
-	is "$(epochs)" $'cleanup.started 1\ncleanup.started 2\ncleanup.started 3\nresource.removed 3\ncleanup.done 3'
 	wait "$hung" || true
 }
 
