@@ -193,15 +193,20 @@ killed() {
 	archived
 }
 
-@test "--forget gives up what cannot be removed" {
+@test "--forget gives up what cannot be removed, and nothing else" {
 	[ "$(id -u)" -eq 0 ] || skip 'only root can make a file immutable'
 	dpl-temp make >made
 	chattr +i "$(<made)" 2>/dev/null || skip 'no immutable files on this filesystem'
-	dpl-complete 2>/dev/null
+	dpl-temp make >other
+	dpl-temp add -q --command 'echo undone >>undone'
+	supervised dpl-call -- sleep 60
+	killed "$pid"
 	expect 0 dpl-cleanup --forget "$op"
 	chattr -i "$(<made)"
 	archived
-	is "$(entries | jq -r 'select(.event == "resource.removed") | .result' | tail -n 1)" forgotten
+	[ ! -e "$(<other)" ]
+	is "$(<undone)" undone
+	is "$(entries | jq -r 'select(.event == "resource.removed") | .result')" $'removed\nremoved\nforgotten'
 }
 
 @test "what belongs to another host waits for it, and --forget gives it up" {
