@@ -106,6 +106,28 @@ killed() {
 	is "$(count '.event == "cleanup.started"')" 1
 }
 
+@test "two who see a death at the same moment: it is recorded once" {
+	local one two
+	supervised dpl-call -- sleep 60
+	killed "$pid"
+	exec 8<>"$ledger/$op/journal.jsonl"
+	flock 8
+	in_background dpl-cleanup -t 20s 8>&-
+	one=$pid
+	in_background dpl-cleanup -t 20s 8>&-
+	two=$pid
+	# Both have judged it, and wait to write.
+	wait_for 'grep -q -- "-> FLOCK .* $one " /proc/locks && grep -q -- "-> FLOCK .* $two " /proc/locks'
+	exec 8>&-
+	for pid in "$one" "$two"; do
+		ended "$pid"
+		is "$status" 0
+	done
+	archived
+	is "$(count '.event == "crash.detected"')" 1
+	is "$(count '.event == "call.crashed"')" 1
+}
+
 @test "a sweep leaves healthy operations alone, whoever works there" {
 	supervised dpl-call -- sleep 60
 	dpl-temp make >made
