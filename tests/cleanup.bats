@@ -348,7 +348,7 @@ epochs() {
 		replaced "$first"
 		: >free
 		kill -CONT "$first"
-		echo >go
+		timeout 20 sh -c 'echo >go'
 		ended "$first"
 		ended "$second"
 		is "$status" 0
