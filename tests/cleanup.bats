@@ -311,6 +311,23 @@ a_hung_one() {
 	kill -KILL "$hung" 2>/dev/null || true
 }
 
+@test "a coordinator that is at an undo command for long is not replaced" {
+	mkfifo go
+	dpl-temp add -q --command 'echo undone >>undone; read -r _ <go'
+	supervised dpl-call -- sleep 60
+	killed "$pid"
+	in_background dpl-cleanup -t 30s
+	wait_for '[ -s undone ]'
+	# Longer than what is stale.
+	expect 1 dpl-cleanup -t 3s
+	has "$output" 'another cleans up'
+	timeout 20 sh -c 'echo >go'
+	ended "$pid"
+	is "$status" 0
+	is "$(<undone)" undone
+	is "$(count '.event == "cleanup.started"')" 1
+}
+
 # stopped PID: by SIGSTOP, which comes when it likes.
 stopped() {
 	kill -STOP "$1"
