@@ -318,7 +318,10 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 	} else if (result != RESOURCE_HERE) {
 		/* What was done is a fact also where another has become the coordinator meanwhile: else it would be done again.  A tree where that
 		 * is found out half way is not done (RESOURCE_HERE). */
-		rc = conclude(m, &r, result, reason, entries, why);
+		bool fenced = m->fenced;
+		rc = settle_done(m, 0, why); /* in the order in which it was done */
+		if (rc == 0 && (fenced || !m->fenced))
+			rc = conclude(m, &r, result, reason, entries, why);
 	} else {
 		tell(c, &r, decision, reason);
 		c->left_over += result == RESOURCE_HERE || result == RESOURCE_FAILED;
