@@ -114,6 +114,7 @@ $(BUILD)/tools/beatfile $(BUILD)/tools/removing: $(LIB_OBJ)
 $(BUILD)/tools/faultat: tests/faults/inject.c
 $(BUILD)/tools/faults: $(wildcard tests/faults/*.c) $(LIB_OBJ)
 $(BUILD)/tools/soak: tests/soak/check.c $(LIB_OBJ)
+$(BUILD)/tools/power: $(LIB_OBJ)
 
 TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
 

@@ -14,7 +14,11 @@
 #include "json.h"
 #include "removal.h"
 
-enum { REMOVER = 0 }; /* the byte that whoever removes holds */
+enum {
+	REMOVER = 0, /* the byte that whoever removes holds */
+	BATCH = 256, /* paths that have their flushes together … */
+	BATCH_MS = 1000, /* … unless it takes them long: entries are signs of life */
+};
 
 /* --- the locks --- */
 
@@ -109,6 +113,13 @@ refuse_foreign(const struct journal *j, struct why *why)
 	return -1;
 }
 
+/* A path that is gone, and not yet recorded. */
+struct done {
+	struct resource r;
+	enum resource_result result;
+	uint64_t entries;
+};
+
 struct work {
 	struct journal *j;
 	struct removal *c;
@@ -116,6 +127,8 @@ struct work {
 	bool fenced;
 	bool owed;               /* results that are not flushed yet */
 	bool full;               /* one could not be recorded for want of room */
+	struct buf done;         /* of struct done … */
+	int64_t since_ms;        /* … the first of them */
 	struct resource_order order;
 };
 
@@ -180,8 +193,11 @@ record(struct work *m, const char *by, const struct resource *r, enum resource_r
 		return 0; /* as before */
 	if (journal_lock(j, why) < 0)
 		return -1;
-	if (j->op.h.archived || !op_resource(&j->op, r->id)) {
+	/* A path that waited for its flush: the coordinator of now finds it gone. */
+	bool fenced = m->done.n && j->op.h.epoch != m->epoch;
+	if (j->op.h.archived || fenced || !op_resource(&j->op, r->id)) {
 		journal_unlock(j);
+		m->fenced |= fenced;
 		return 0;
 	}
 	put_result(j, by, r, result, reason, entries, j->drive >= 0 ? j->epoch : 0);
@@ -195,6 +211,62 @@ record(struct work *m, const char *by, const struct resource *r, enum resource_r
 	return rc;
 }
 
+/* Record what became of one, where there is room.  0, or -1 with `why`. */
+static int
+conclude(struct work *m, const struct resource *r, enum resource_result result, const char *reason, uint64_t entries, struct why *why)
+{
+	struct removal *c = m->c;
+	int rc = record(m, c->by, r, result, reason, entries, why);
+	if (rc < 0 && why->code == ERR_DISK_FULL) {
+		/* What is removed makes room, perhaps; it will be found gone, and recorded then. */
+		m->full = true;
+		rc = 0;
+		tell(c, r, "waits", why->text);
+		result = RESOURCE_HERE;
+	} else {
+		tell(c, r, resource_result_name(result), reason);
+	}
+	c->left_over += result == RESOURCE_HERE || result == RESOURCE_FAILED;
+	return rc;
+}
+
+/* Whether the folder that path `a` stood in is that of `b`. */
+static bool
+same_folder(const char *a, const char *b)
+{
+	size_t n = (size_t)(strrchr(a, '/') - a);
+	return strncmp(a, b, n) == 0 && strrchr(b, '/') == b + n;
+}
+
+/* Record the paths that are gone, once they cannot come back: an entry may be flushed by anybody at any moment, and nobody looks for
+ * what is recorded as removed.  `rc`, or -1 with `why`. */
+static int
+settle_done(struct work *m, int rc, struct why *why)
+{
+	size_t n = m->done.n / sizeof(struct done);
+	struct done *all = (struct done *)(void *)m->done.p;
+	for (size_t i = 0; m->j->o.sync && i < n; i++) {
+		size_t k = 0;
+		while (k < i && !same_folder(all[k].r.what.p, all[i].r.what.p))
+			k++;
+		if (k == i)
+			remove_flush(all[i].r.what.p);
+	}
+	struct why later;
+	int bad = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (bad == 0 && !m->fenced)
+			bad = conclude(m, &all[i].r, all[i].result, "", all[i].entries, &later);
+		resource_free(&all[i].r);
+	}
+	if (bad < 0 && rc == 0) {
+		*why = later;
+		rc = -1;
+	}
+	buf_clear(&m->done);
+	return rc;
+}
+
 static int
 remove_one(struct work *m, const struct op_resource *o, struct why *why)
 {
@@ -205,7 +277,10 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 	uint64_t entries = 0;
 	bool failed_before = o->state == RESOURCE_FAILED;
 	int rc = resource_load(j, o, &r, why);
-	if (rc < 0) {
+	/* What is newer than an undo command has its entry before that is run. */
+	if (rc == 0 && r.kind != RESOURCE_PATH)
+		rc = settle_done(m, rc, why);
+	if (rc < 0 || m->fenced) {
 		resource_free(&r);
 		return rc;
 	}
@@ -226,25 +301,31 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 	}
 	if (c->forget && (result == RESOURCE_HERE || result == RESOURCE_FAILED) && !m->fenced)
 		result = RESOURCE_FORGOTTEN;
-	if (c->look)
+	if (c->look) {
 		tell(c, &r, result == RESOURCE_HERE ? decision : result == RESOURCE_REMOVED ? "remove" : resource_result_name(result), reason);
-	else if (result != RESOURCE_HERE) {
+		c->left_over += result == RESOURCE_HERE || result == RESOURCE_FAILED;
+	} else if (r.kind == RESOURCE_PATH && (result == RESOURCE_REMOVED || result == RESOURCE_GONE)) {
+		struct done d = {r, result, entries};
+		int64_t now_ms = clock_mono_ms();
+		if (!m->done.n)
+			m->since_ms = now_ms;
+		buf_add(&m->done, &d, sizeof d);
+		if (!m->done.failed) {
+			sigprocmask(SIG_SETMASK, &before, NULL);
+			return m->done.n < BATCH * sizeof d && now_ms - m->since_ms < BATCH_MS ? 0 : settle_done(m, 0, why);
+		}
+		rc = why_set(why, ERR_IO, "out of memory"); /* it will be found gone */
+	} else if (result != RESOURCE_HERE) {
 		/* What was done is a fact also where another has become the coordinator meanwhile: else it would be done again.  A tree where that
 		 * is found out half way is not done (RESOURCE_HERE). */
-		rc = record(m, c->by, &r, result, reason, entries, why);
-		if (rc < 0 && why->code == ERR_DISK_FULL) {
-			/* What is removed makes room, perhaps; it will be found gone, and recorded then. */
-			m->full = true;
-			rc = 0;
-			tell(c, &r, "waits", why->text);
-			result = RESOURCE_HERE;
-		} else {
-			tell(c, &r, resource_result_name(result), reason);
-		}
+		bool fenced = m->fenced;
+		rc = settle_done(m, 0, why); /* in the order in which it was done */
+		if (rc == 0 && (fenced || !m->fenced))
+			rc = conclude(m, &r, result, reason, entries, why);
 	} else {
 		tell(c, &r, decision, reason);
+		c->left_over += result == RESOURCE_HERE || result == RESOURCE_FAILED;
 	}
-	c->left_over += result == RESOURCE_HERE || result == RESOURCE_FAILED;
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	resource_free(&r);
 	return rc;
@@ -295,8 +376,10 @@ removal_all(struct journal *j, struct removal *c, bool all, bool *fenced, struct
 		if (r && (all || op_is_due(&j->op, r)) && (c->look || go_on(&m)) && (r = op_resource(&j->op, id)))
 			rc = remove_one(&m, r, why);
 	}
+	rc = settle_done(&m, rc, why);
 	*fenced = m.fenced;
 	buf_free(&ids);
+	buf_free(&m.done);
 	return pay(&m, rc, why);
 }
 
@@ -387,6 +470,8 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 			rc = why_set(why, ERR_REQUEST, "%.300s: %.200s", r.what.p, reason);
 		else
 			*result = resource_remove(j, &r, &m.order, &entries, reason, size);
+		if (r.kind == RESOURCE_PATH && (*result == RESOURCE_REMOVED || *result == RESOURCE_GONE) && j->o.sync)
+			remove_flush(r.what.p);
 		if (rc == 0 && *result != RESOURCE_HERE)
 			rc = pay(&m, record(&m, by, &r, *result, reason, entries, why), why);
 		sigprocmask(SIG_SETMASK, &before, NULL);

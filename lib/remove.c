@@ -334,6 +334,19 @@ remove_path(const struct remove_order *o, uint64_t *entries, char *reason, size_
 	return result;
 }
 
+void
+remove_flush(const char *path)
+{
+	struct place at;
+	if (remove_bad_path(path) || open_parent(path, &at) < 0)
+		return;
+	int fd = fsx_open(at.dir, ".", O_RDONLY | O_DIRECTORY, 0);
+	if (fd >= 0)
+		(void)fsx_sync_dir(fd);
+	fsx_close(&fd);
+	fsx_close(&at.dir);
+}
+
 int
 remove_tree(int dir, const char *name)
 {

@@ -70,6 +70,10 @@ int remove_identify(const char *path, struct remove_identity *id);
  * some could not be deleted is emptied as far as possible.  The working folder may be in it; $HOME only where dpl-temp made it. */
 enum remove_result remove_path(const struct remove_order *order, uint64_t *entries, char *reason, size_t size);
 
+/* Flush the folder that a path stood in, so that what was deleted there does not come back after a loss of power: no flush of another
+ * file does that on every filesystem.  Where it cannot be opened or flushed, that is all that can be done. */
+void remove_flush(const char *path);
+
 /* Delete the file or folder `name` in `dir` and all below it, asking nothing of the above; what is mounted below stays, and gives EXDEV.
  * 0, or -1 with the errno of the first thing that could not be deleted; ENOENT is success. */
 int remove_tree(int dir, const char *name);

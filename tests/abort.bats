@@ -163,6 +163,18 @@ setup() {
 	no_controls
 }
 
+@test "an abort whose entry cannot be written, or that is killed before, is none" {
+	local faultat=$BUILD/tools/faultat
+	"$faultat" -l calls true >/dev/null 2>&1 || skip 'no faultat, or ptrace is not allowed here'
+	expect 9 "$faultat" -e 0.write=EIO dpl-abort -m x
+	expect 137 "$faultat" -k 0.write dpl-abort -m x
+	expect 1 dpl-abort --check
+	is "$(stat -c %a "$(journal "$op")")" 600
+	is "$(entries "$op" | wc -l)" 1
+	expect 0 dpl-abort -m x
+	is "$(stat -c %a "$(journal "$op")")" 600
+}
+
 @test "an abort without a byte of room: the mode of the journal carries the flag" {
 	# Fill it up to 20 bytes below a multiple of 1024, then let no file grow beyond that.
 	empty=$(stat -c %s "$(journal "$op")")

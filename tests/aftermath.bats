@@ -179,6 +179,30 @@ result() {
 	exec {to}>&-
 }
 
+@test "dpl-batch keeps others from removing only while it removes" {
+	local call to
+	dpl-temp make >mine
+	dpl-temp make >other
+	call=$(dpl-call start)
+	DPL_CALL=$call dpl-temp make >made
+	mkfifo requests
+	in_background sh -c 'exec dpl-batch <requests >replies'
+	exec {to}>requests
+	echo '{"path":"/call/end","body":{"operationId":"'"$op"'","callId":"'"$call"'"}}' >&"$to"
+	wait_for '[ "$(wc -l <replies)" = 1 ]'
+	is "$(jq .status replies)" 200
+	wait_for '[ ! -e "$(cat made)" ]'
+	expect 0 dpl-temp remove -t 300ms "$(cat mine)"
+	echo '{"path":"/temp/remove","body":{"operationId":"'"$op"'","participantId":"me","path":"'"$(cat other)"'"}}' >&"$to"
+	wait_for '[ "$(wc -l <replies)" = 2 ]'
+	[ ! -e "$(cat other)" ]
+	dpl-temp make >mine
+	expect 0 dpl-temp remove -t 300ms "$(cat mine)"
+	exec {to}>&-
+	ended "$pid"
+	is "$status" 0
+}
+
 @test "a coordinator that is stopped while it deletes a large folder is replaced, and does nothing more" {
 	local folder stopped
 	folder=$(dpl-temp make -d)

@@ -106,6 +106,28 @@ killed() {
 	is "$(count '.event == "cleanup.started"')" 1
 }
 
+@test "two who see a death at the same moment: it is recorded once" {
+	local one two
+	supervised dpl-call -- sleep 60
+	killed "$pid"
+	exec 8<>"$ledger/$op/journal.jsonl"
+	flock 8
+	in_background dpl-cleanup -t 20s 8>&-
+	one=$pid
+	in_background dpl-cleanup -t 20s 8>&-
+	two=$pid
+	# Both have judged it, and wait to write.
+	wait_for 'grep -q -- "-> FLOCK .* $one " /proc/locks && grep -q -- "-> FLOCK .* $two " /proc/locks'
+	exec 8>&-
+	for pid in "$one" "$two"; do
+		ended "$pid"
+		is "$status" 0
+	done
+	archived
+	is "$(count '.event == "crash.detected"')" 1
+	is "$(count '.event == "call.crashed"')" 1
+}
+
 @test "a sweep leaves healthy operations alone, whoever works there" {
 	supervised dpl-call -- sleep 60
 	dpl-temp make >made
@@ -193,15 +215,20 @@ killed() {
 	archived
 }
 
-@test "--forget gives up what cannot be removed" {
+@test "--forget gives up what cannot be removed, and nothing else" {
 	[ "$(id -u)" -eq 0 ] || skip 'only root can make a file immutable'
 	dpl-temp make >made
 	chattr +i "$(<made)" 2>/dev/null || skip 'no immutable files on this filesystem'
-	dpl-complete 2>/dev/null
+	dpl-temp make >other
+	dpl-temp add -q --command 'echo undone >>undone'
+	supervised dpl-call -- sleep 60
+	killed "$pid"
 	expect 0 dpl-cleanup --forget "$op"
 	chattr -i "$(<made)"
 	archived
-	is "$(entries | jq -r 'select(.event == "resource.removed") | .result' | tail -n 1)" forgotten
+	[ ! -e "$(<other)" ]
+	is "$(<undone)" undone
+	is "$(entries | jq -r 'select(.event == "resource.removed") | .result')" $'removed\nremoved\nforgotten'
 }
 
 @test "what belongs to another host waits for it, and --forget gives it up" {
@@ -284,9 +311,32 @@ a_hung_one() {
 	kill -KILL "$hung" 2>/dev/null || true
 }
 
-# replaced PID: stop a coordinator; $second is the one that has replaced it.
-replaced() {
+@test "a coordinator that is at an undo command for long is not replaced" {
+	mkfifo go
+	dpl-temp add -q --command 'echo undone >>undone; read -r _ <go'
+	supervised dpl-call -- sleep 60
+	killed "$pid"
+	in_background dpl-cleanup -t 30s
+	wait_for '[ -s undone ]'
+	# Longer than what is stale.
+	expect 1 dpl-cleanup -t 3s
+	has "$output" 'another cleans up'
+	timeout 20 sh -c 'echo >go'
+	ended "$pid"
+	is "$status" 0
+	is "$(<undone)" undone
+	is "$(count '.event == "cleanup.started"')" 1
+}
+
+# stopped PID: by SIGSTOP, which comes when it likes.
+stopped() {
 	kill -STOP "$1"
+	wait_for "[[ \$(sed 's/.*) //' /proc/$1/stat) == [Tt]* ]]"
+}
+
+# replaced PID: a coordinator, by $second.
+replaced() {
+	stopped "$1"
 	in_background dpl-cleanup -t 30s
 	second=$pid
 	wait_for "[ \"\$(count '.event == \"cleanup.started\" and .epoch == 2')\" = 1 ]"
@@ -301,20 +351,21 @@ epochs() {
 	local first older
 	mkfifo go
 	for older in yes no; do
-		rm -f ran
+		rm -f ran free
 		op=$(dpl-create --window 2s --beat 900ms --jitter 0s --stale 2s)
 		DPL_OPERATION=$op
 		# Behind the last one comes the end, without another look at the journal.
 		[ "$older" = no ] || dpl-temp add -q --command 'echo older $PPID >>ran'
-		dpl-temp add -q --command 'echo newer $PPID >>ran; read -r _ <go'
+		dpl-temp add -q --command 'echo newer $PPID >>ran; [ -e free ] || read -r _ <go'
 		supervised dpl-call -- sleep 60
 		killed "$pid"
 		in_background dpl-cleanup -t 30s
 		first=$pid
 		wait_for '[ -s ran ]'
 		replaced "$first"
+		: >free
 		kill -CONT "$first"
-		echo >go
+		timeout 20 sh -c 'echo >go'
 		ended "$first"
 		ended "$second"
 		is "$status" 0
@@ -346,7 +397,7 @@ epochs() {
 	wait_for '[ "$(find "$made" -name file | wc -l)" = 2 ]'
 	first=$(entries | jq 'select(.event == "cleanup.started") | .pid')
 	replaced "$first"
-	kill -STOP "$second"
+	stopped "$second"
 	kill -CONT "$first"
 	ended "$tracer"
 	is "$(find "$made" -name file | wc -l)" 2
@@ -376,7 +427,7 @@ epochs() {
 	flock "$lock"
 	kill -KILL "$hung"
 	wait_for 'grep -q -- "-> FLOCK .* $first " /proc/locks'
-	kill -STOP "$first"
+	stopped "$first"
 	exec {lock}>&-
 	replaced "$first"
 	wait_for '[ -s ran ]'
@@ -384,10 +435,10 @@ epochs() {
 	: >free
 	kill -CONT "$first"
 	ended "$first"
+	is "$(epochs)" $'cleanup.started 1\ncleanup.started 2\ncleanup.started 3\nresource.removed 3\ncleanup.done 3'
 	is "$status" 0
 	archived
 	is "$(<ran)" "$second"$'\n'"$first"
-	is "$(epochs)" $'cleanup.started 1\ncleanup.started 2\ncleanup.started 3\nresource.removed 3\ncleanup.done 3'
 	wait "$hung" || true
 }
 
