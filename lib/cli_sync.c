@@ -9,7 +9,7 @@
 #include "entry.h"
 #include "reader.h"
 #include "render.h"
-#include "supervise.h"
+#include "supervised.h"
 #include "text.h"
 
 enum { SAY_MS = 1000, NAMED = 3 }; /* after that it is said whom it waits for, naming so many */
