@@ -458,7 +458,7 @@ dpl-watch: /dev/null is no regular file'
 	wait_for 'grep -q "poll(.*POLLIN" trace'
 	over_looks 2
 	[ "$(grep -c 'poll(.*POLLIN' trace)" -le 8 ]
-	lines=$(wc -l <trace)
+	before=$(wc -l <trace)
 	for i in $(seq 50); do
 		echo x >"full/other$i"
 	done
@@ -467,7 +467,7 @@ dpl-watch: /dev/null is no regular file'
 	end_background
 	# No look at what nobody waits for.
 	is "$(grep -c 'other' trace)" "$(grep -c 'read(.*other' trace)"
-	[ $(($(wc -l <trace) - lines)) -lt 260 ]
+	[ $(($(wc -l <trace) - before)) -lt 260 ]
 }
 
 @test "without inotify: found at looks, not before it has been closed" {
