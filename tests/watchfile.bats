@@ -47,6 +47,7 @@ over_looks() {
 }
 
 @test "files that are there: in the order in which they are named, without a ledger or a wait" {
+	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which does not go with ptrace
 	echo 1 >one
 	echo 2 >two
 	expect 0 dpl-watch --file two --file ./one --file "$PWD/two" -t 0
@@ -56,7 +57,7 @@ $PWD/two"
 	is "$stderr" ''
 	[ ! -e "$ledger" ]
 	strace -o trace dpl-watch --file two -C nowhere >out
-	is "$(grep -v execve trace | grep -c 'inotify\|POLLIN\|nowhere')" 0
+	is "$(grep -c 'inotify\|POLLIN\|^\(open\|stat\|mkdir\|access\).*nowhere' trace)" 0
 }
 
 @test "files that come: moved in, closed, in the order in which they come" {
@@ -464,6 +465,7 @@ dpl-watch: /dev/null is no regular file'
 # --- the waiting itself ---
 
 @test "it sleeps while nothing happens, and other files do not wake it for long" {
+	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which does not go with ptrace
 	op=$(dpl-create)
 	mkdir full
 	in_background strace -f -o trace dpl-watch -o "$op" --file full/one --file two
@@ -483,21 +485,25 @@ dpl-watch: /dev/null is no regular file'
 }
 
 @test "without inotify: found at looks, not before it has been closed" {
+	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which does not go with ptrace
 	[ -x "$BUILD/tools/faultat" ]
 	"$BUILD/tools/faultat" -l calls true >/dev/null 2>&1 || skip 'ptrace is not allowed here'
 	: >watched
-	in_background "$BUILD/tools/faultat" -e 0.inotify_init1=EMFILE+ dpl-watch --file a/one -t 20 >watched 2>said
+	echo 2 >two
+	in_background "$BUILD/tools/faultat" -e 0.inotify_init1=EMFILE+ dpl-watch --file a/one --file two -t 20 >watched 2>said
 	watcher=$pid
+	wait_for 'grep -qx two watched'
 	mkdir a
 	exec 7>a/one
 	echo half >&7
 	over_looks 2
-	is "$(cat watched)" ''
+	is "$(cat watched)" two
 	exec 7>&-
-	finished 0 a/one
+	finished 0 two a/one
 }
 
 @test "without inotify, the file of another user: taken when it has not changed for two seconds" {
+	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which does not go with ptrace
 	public_folder
 	[ -x "$BUILD/tools/faultat" ]
 	as_other "$BUILD/tools/faultat" -l /dev/null true >/dev/null 2>&1 || skip 'ptrace is not allowed here'
@@ -538,6 +544,7 @@ dpl-watch: /dev/null is no regular file'
 }
 
 @test "a writer that comes while the lease is held waits for a moment, and nobody is hurt" {
+	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which does not go with ptrace
 	: >watched
 	# Each fcntl(2) lasts: the writer comes in between.
 	in_background strace -f -o trace -e inject=fcntl:delay_exit=300000 dpl-watch --file one -t 20 >watched 2>said
