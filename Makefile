@@ -46,7 +46,7 @@ FAULTS_ONE_IN ?= 1
 STD      = -std=c11 $(WARN) -MMD -MP -include lib/banned.h
 
 # What only the commands use; heap.c replaces malloc in the static ones.
-FACE     = board cli cli_call cli_calls cli_keeper cli_run cli_sync explain phrase picture reader detach render timeline until
+FACE     = arrive board cli cli_call cli_calls cli_keeper cli_run cli_sync detach explain phrase picture reader render timeline until
 LIB_SRC  = $(filter-out $(FACE:%=lib/%.c) lib/heap.c,$(wildcard lib/*.c))
 CLI_SRC  = $(filter-out lib/dpl.c lib/heap.c,$(wildcard lib/*.c)) $(CMD_HEAP)
 TOOLS    = $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))

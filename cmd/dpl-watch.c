@@ -1,9 +1,11 @@
-/* dpl-watch - follow an operation, wait for a condition, or show a live table */
+/* dpl-watch - follow an operation, wait for a condition or for files, or show a live table */
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "arrive.h"
 #include "board.h"
 #include "cli.h"
 #include "reader.h"
@@ -14,12 +16,15 @@ static const char usage[] =
 	"usage: dpl-watch [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
 	"                 [--color when] [--from seq] [--lines] [--until condition] [operation]\n"
 	"       dpl-watch --all [-jqv] [-C ledger] [-t timeout] [--color when] [--lines]\n"
+	"       dpl-watch --file path [--file path ...] [-jqv] [-C ledger] [-o operation]\n"
+	"                 [-p participant] [-t timeout] [--count number] [--empty-ok]\n"
 	"\n"
-	"Print what happens in an operation until it ends, or with --until wait for a condition.\n"
-	"On a terminal show a live table instead.\n"
+	"Print what happens in an operation until it ends, or with --until wait for a condition,\n"
+	"with --file for files.  On a terminal show a live table instead.\n"
 	"\n"
 	"  -C, --ledger=LEDGER        the ledger (DPL_LEDGER, else _ai/operation_ledger)\n"
-	"  -j, --json                 print entries as JSON, one a line; with --until one object\n"
+	"  -j, --json                 print entries as JSON, one a line; with --until one object,\n"
+	"                             with --file one a file\n"
 	"  -o, --operation=OPERATION  id, a unique part of it, @ or @@ (DPL_OPERATION)\n"
 	"  -p, --participant=NAME     who I am, for @ (DPL_PARTICIPANT, else the user)\n"
 	"  -q, --quiet                say nothing on stderr but errors\n"
@@ -27,6 +32,11 @@ static const char usage[] =
 	"  -v, --verbose              with --until print the entries too\n"
 	"      --all                  all live operations, and those that begin, until -t is over\n"
 	"      --color=WHEN           auto, always or never\n"
+	"      --count=NUMBER         with --file: so many suffice (all)\n"
+	"      --empty-ok             with --file: an empty file counts too\n"
+	"      --file=PATH            wait for this file, and print it when it is whole; may be\n"
+	"                             given again.  An operation (-o, DPL_OPERATION) that ends,\n"
+	"                             fails or is aborted ends the wait\n"
 	"      --from=SEQ             begin with this entry (the next one)\n"
 	"      --lines                print entries on a terminal too, no table\n"
 	"      --until=CONDITION      completed, failed, aborted, idle (no call runs), call=ID (it\n"
@@ -36,9 +46,10 @@ static const char usage[] =
 	"\n"
 	"Examples:\n"
 	"  dpl-watch --until idle -t 30s\n"
+	"  dpl-watch --file a.gz --file b.gz -t 30s\n"
 	"  dpl-watch --from 1 --json \"$op\"\n";
 
-enum { ALL = CLI_OWN, COLOUR, FROM, LINES, UNTIL };
+enum { ALL = CLI_OWN, COLOUR, COUNT, EMPTY_OK, NAMED, FROM, LINES, UNTIL };
 
 /* An onlooker: when an entry wakes a hundred of them, each runs when a processor is free, not before the one who
  * writes.  musl's own function only says that it is not there. */
@@ -75,6 +86,31 @@ follow_all(struct cli *c, bool colours)
 	return EXIT_DONE;
 }
 
+/* `others`: options were given that do not go with files. */
+static _Noreturn void
+wait_for_files(struct cli *c, struct arrive *a, bool others)
+{
+	struct place p = {0};
+	const char *operation = getenv("DPL_OPERATION");
+	if (others)
+		cli_misuse(c, "--file waits for files: it goes with no --all, --until, --from, --lines or --color");
+	if (optind < c->argc)
+		cli_misuse(c, "'%.100s': each file is named by a --file of its own, the operation by -o", c->argv[optind]);
+	if (a->count > a->n)
+		cli_misuse(c, "--count: %zu is more than the %zu files that are named", a->count, a->n);
+	if (!a->count)
+		a->count = a->n;
+	(void)reader_left(c, 0); /* from now on */
+	stand_back();
+	if (c->operation || (operation && *operation)) {
+		cli_put_operation(c, false);
+		snprintf(p.id, sizeof p.id, "%s", c->id);
+	}
+	int status = arrive_wait(c, a, &p);
+	c->quiet = false;
+	cli_finish(c, status);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -82,6 +118,9 @@ main(int argc, char **argv)
 		CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_TIMEOUT, CLI_OUTPUT, CLI_HELP,
 		{"all", no_argument, NULL, ALL},
 		{"color", required_argument, NULL, COLOUR},
+		{"count", required_argument, NULL, COUNT},
+		{"empty-ok", no_argument, NULL, EMPTY_OK},
+		{"file", required_argument, NULL, NAMED},
 		{"from", required_argument, NULL, FROM},
 		{"lines", no_argument, NULL, LINES},
 		{"until", required_argument, NULL, UNTIL},
@@ -91,12 +130,16 @@ main(int argc, char **argv)
 	const char *when = NULL, *until = NULL;
 	struct place p = {0};
 	struct until u;
+	struct arrive a = {0};
 	bool all = false, lines = false;
 	cli_begin(&c, argc, argv, usage);
 	for (int o; (o = cli_getopt(&c, ":C:hjo:p:qt:vV", options)) != -1;)
 		switch (o) {
 		case ALL: all = true; break;
 		case COLOUR: when = optarg; break;
+		case COUNT: a.count = (size_t)cli_number(&c, "--count", optarg, 1, INT32_MAX); break;
+		case EMPTY_OK: a.empty_ok = true; break;
+		case NAMED: arrive_add(&c, &a, optarg); break;
 		case FROM:
 			p.from = cli_number(&c, "--from", optarg, 1, JSON_INT_MAX);
 			lines = true;
@@ -104,6 +147,10 @@ main(int argc, char **argv)
 		case LINES: lines = true; break;
 		case UNTIL: until = optarg; break;
 		}
+	if (a.n)
+		wait_for_files(&c, &a, all || until || lines || when);
+	if (a.count || a.empty_ok)
+		cli_misuse(&c, "--count and --empty-ok go with --file");
 	int colours = render_colour(when);
 	if (colours < 0)
 		cli_misuse(&c, "--color: '%.40s' is not auto, always or never", when);

@@ -62,9 +62,8 @@ ask_entries(struct cli *c, struct place *p, int64_t wait_ms, struct why *why)
 	return ERR_NONE;
 }
 
-/* Look at those who take part, if it is time; how long until it is again, at most wait_ms. */
-static int64_t
-look(struct cli *c, struct place *p, int64_t wait_ms)
+int64_t
+reader_look(struct cli *c, struct place *p, int64_t wait_ms)
 {
 	struct why ignored;
 	int64_t now = clock_mono_ms();
@@ -86,7 +85,7 @@ reader_entries(struct cli *c, struct place *p, int64_t wait_ms)
 {
 	struct why why;
 	if (wait_ms > 0 && p->from && !p->ended)
-		wait_ms = look(c, p, wait_ms);
+		wait_ms = reader_look(c, p, wait_ms);
 	if (ask_entries(c, p, wait_ms, &why))
 		cli_die(c, &why);
 }

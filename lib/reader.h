@@ -32,6 +32,9 @@ bool reader_is_over(const struct cli *c);
  * would wait for ever for one who died, if nobody else were there to notice. */
 void reader_entries(struct cli *c, struct place *p, int64_t wait_ms);
 
+/* Look at those who take part, if it is time: see above.  How long until it is again, at most wait_ms. */
+int64_t reader_look(struct cli *c, struct place *p, int64_t wait_ms);
+
 /* Print the entries of the answer, as lines or with c->json as they are; where `id` is not NULL, each behind it. */
 void reader_print(struct cli *c, const char *id, bool colours);
 

@@ -26,6 +26,7 @@ watch_add(struct watch *w, int target, enum watch_for what)
 		/* One that was deleted before it is closed has ended in good order. */
 		[WATCH_CLOSES] = IN_CLOSE_WRITE | IN_EXCL_UNLINK | IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR,
 		[WATCH_NAMES] = IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ONLYDIR,
+		[WATCH_ARRIVES] = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR,
 	};
 	char path[40];
 	if (w->fd < 0 && (w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) < 0) {
@@ -70,6 +71,7 @@ watch_next(struct watch *w, struct watch_event *e)
 			continue;
 		e->what = i->mask & IN_Q_OVERFLOW ? -1 : i->wd;
 		e->gone = i->mask & (IN_MOVE_SELF | IN_DELETE_SELF);
+		e->whole = i->mask & (IN_CLOSE_WRITE | IN_MOVED_TO);
 		e->name = i->len ? i->name : "";
 		return true;
 	}

@@ -17,6 +17,7 @@ enum watch_for {
 	WATCH_TOUCHES, /* its times or its mode change */
 	WATCH_CLOSES,  /* in a folder: a file that was open for writing is closed, as when its holder dies */
 	WATCH_NAMES,   /* in a folder: names come and go */
+	WATCH_ARRIVES, /* in a folder: names come, and files that were open for writing are closed */
 };
 
 struct watch {
@@ -29,6 +30,7 @@ struct watch {
 struct watch_event {
 	int what;         /* as watch_add returned it; -1: events were lost, look at everything */
 	bool gone;        /* what was watched was moved or deleted */
+	bool whole;       /* WATCH_ARRIVES: its writer has closed it, or it was moved here */
 	const char *name; /* in a folder: which file; "" else.  Valid until the next watch_next. */
 };
 

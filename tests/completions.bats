@@ -165,6 +165,9 @@ sorted() {
 	is "$(offered 'dpl-log -m ')" ''
 	is "$(offered 'dpl-watch --until ')" 'aborted call= completed failed idle left= participant='
 	is "$(offered 'dpl-watch --until=c')" 'call= completed'
+	touch elsefile
+	is "$(offered 'dpl-watch --file else')" 'elsefile elsewhere'
+	is "$(offered 'dpl-watch --file=elsef')" elsefile
 }
 
 @test "bash: without a ledger, and of an unknown command, nothing is said" {
@@ -213,6 +216,8 @@ fish_offers() {
 	dpl-temp remove "$path"
 	mkdir elsewhere
 	is "$(fish_offers 'dpl-show -C elsewh')" elsewhere/
+	touch elsefile
+	is "$(fish_offers 'dpl-watch --file elsef')" elsefile
 	unset DPL_LEDGER
 	is "$(fish_offers "dpl-show -C $ledger ")" "$(sorted @ @@ "$op" "$old")"
 	is "$(PATH=$(dirname "$(command -v fish)") fish_offers 'dpl-show ' 2>&1)" '@ @@'
@@ -274,6 +279,8 @@ zsh_offers() {
 	path=$(dpl-temp make)
 	is "$(zsh_offers 'dpl temp remove ')" "$path"
 	dpl-temp remove "$path"
+	touch elsefile
+	is "$(zsh_offers 'dpl-watch --file elsef')" elsefile
 	is "$(zsh_offers 'dpl-watch --until ')" 'aborted call= completed failed idle left= participant='
 	for tool in dpl-show dpl-log dpl-create; do
 		is "$(zsh_offers "$tool --" | tr ' ' '\n' | grep '^--' | paste -sd ' ')" "$(all_options "$tool" | tr -d =)"

@@ -74,6 +74,10 @@ _dpl_value() {
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		;;
+	PATH)
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		;;
 	OPERATION)
 		if [[ $tool == dpl-show ]]; then
 			mapfile -t ids < <(_dpl_ids dpl-show -aq)

@@ -110,6 +110,8 @@ function __dpl_register -a tool verb
             case 'id-*'
             case '*-LEDGER' '*-FOLDER'
                 set -a spec -a '(__fish_complete_directories)'
+            case '*-PATH'
+                set -a spec -a '(__fish_complete_path)'
             case '*-OPERATION'
                 set -l which -q
                 test $tool = dpl-show; and set which -aq
