@@ -386,3 +386,32 @@ took() {
 		mv data old
 	done
 }
+
+# --- ids ---
+
+@test "what ends after a step back is not the first to be pruned" {
+	for step in '86400 0' '0 -86400' '3600 0' '0 -3600'; do
+		rm -rf "$ledger"
+		./step "${step% *}"
+		before=$(dpl-create)
+		for ((i = 0; i < 21; i++)); do
+			dpl-create -q
+			dpl-complete -qo @@
+		done
+		./step "${step#* }"
+		# It began before the step.
+		dpl-complete -qo "$before"
+		[ -d "$ledger/backup/$before" ]
+		for ((i = 0; i < 3; i++)); do
+			id=$(dpl-create)
+			dpl-complete -qo "$id"
+			ids[i]=$id
+		done
+		for id in "${ids[@]}"; do
+			[ -d "$ledger/backup/$id" ]
+		done
+		is "$(find "$ledger/backup" -mindepth 1 -maxdepth 1 | wc -l)" 20
+		dpl-cleanup --prune --keep 3 >gone
+		is "$(names "$ledger/backup")" "${ids[*]}"
+	done
+}
