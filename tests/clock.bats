@@ -124,6 +124,8 @@ took() {
 		ended "$other"
 		is "$status" 123
 		all_went_once
+		# Who coordinates is not held for silent.
+		is "$(grep -c cleanup.started "$(journal "$op")")" 1
 		has " $(jumps) " " $((offset / 3600)) " " $((-offset / 3600)) "
 	done
 }
@@ -268,6 +270,26 @@ took() {
 		expect 124 dpl-call --watchdog 300ms -- sh -c './step 0; exec sleep 1000'
 		took 250 3000
 	done
+}
+
+@test "the window of a cleanup is of the machine's time, for who is waited for and for who undoes something" {
+	operation 1500ms
+	hold_up
+	worker
+	kill -9 "$pid"
+	ended "$pid"
+	in_background dpl-cleanup
+	cleaner=$pid
+	wait_for 'grep -q cleanup.started "$ops/journal.jsonl"'
+	begun=$(milliseconds)
+	for offset in 3600 -3600; do
+		./step "$offset"
+		expect 0 dpl-call --aborted-ok -- true
+	done
+	ended "$cleaner"
+	is "$status" 0
+	took 1000 6000
+	all_went_once
 }
 
 @test "dpl-cleanup -t: its time is over when it is over" {
