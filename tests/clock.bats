@@ -222,7 +222,7 @@ took() {
 		done
 	done
 	is "$(deaths)" 0
-	! gone "$keeper"
+	kill -0 "$keeper"
 }
 
 # --- waits ---
@@ -324,11 +324,7 @@ took() {
 	done
 	./step -86400
 	dpl-call end -q "$call"
-	dpl-show >shown
-	dpl-show --tree >>shown
-	dpl-show --trail >>shown
-	dpl-call list -a >>shown
-	dpl-show --why >>shown
+	{ dpl-show && dpl-show --tree && dpl-show --trail && dpl-call list -a && dpl-show --why; } >shown
 	is "$(grep -E '[ .]-[0-9]' shown)" ''
 	is "$(dpl-log -q | paste -sd ,)" "$(seq -f 'entry %g' -s , 8)"
 	is "$(dpl-log -q --tail 2 | paste -sd ,)" 'entry 7,entry 8'
