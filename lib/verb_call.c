@@ -7,6 +7,7 @@
 
 #include "change.h"
 #include "cgroup.h"
+#include "cleanup.h"
 #include "clock.h"
 #include "fsx.h"
 #include "handlers.h"
@@ -114,7 +115,7 @@ window_is_over(struct journal *j)
 	struct buf text = {0};
 	struct entry e;
 	bool over = j->op.h.state == OP_CLEANUP && journal_line(j, j->op.h.cleanup, &text) == 0 && !entry_parse(text.p, text.n, &e) &&
-		clock_wall_ms() - e.at_ms >= j->op.h.window_ms;
+		cleanup_age(&e) >= j->op.h.window_ms;
 	buf_free(&text);
 	return over;
 }
