@@ -116,7 +116,17 @@ $(BUILD)/tools/faults: $(wildcard tests/faults/*.c) $(LIB_OBJ)
 $(BUILD)/tools/soak: tests/soak/check.c $(LIB_OBJ)
 $(BUILD)/tools/power: $(LIB_OBJ)
 
-TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
+# The commands once more, with a wall clock that a test can set.
+STEPPED = $(TOOLS:%=$(BUILD)/tools/stepped/%)
+$(STEPPED): $(BUILD)/tools/stepped/%: $(BUILD)/cmd/tool/%.o $(BUILD)/cmd/stepped.o $(BUILD)/libcli.a
+	@mkdir -p $(@D)
+	$(CMD_CC) $(CMD_CFLAGS) $(CMD_LDFLAGS) -Wl,--wrap=clock_gettime,--wrap=syscall,--wrap=time -o $@ $^
+
+$(BUILD)/cmd/stepped.o: tests/tools/stepped.c
+	@mkdir -p $(@D)
+	$(CMD_CC) $(STD) $(CPPFLAGS) $(CMD_CFLAGS) -c -o $@ $<
+
+TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(filter-out %/stepped.c,$(wildcard tests/tools/*.c))) $(STEPPED)
 
 units: $(UNITS)
 test-tools: $(TEST_TOOLS)

@@ -10,6 +10,7 @@
 
 #include "archive.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "fsx.h"
 #include "id.h"
 #include "json.h"
@@ -138,16 +139,34 @@ drop_key_of(struct store *s, int backup, const char *id)
 	buf_free(&text);
 }
 
+/* By their ids they are in the order of the clock that made them.  Those of a time to come were made before it was set back: they go
+ * in front, or they would outlast whatever is made until then. */
+static void
+put_in_order(char **ids, ssize_t n)
+{
+	char now[ID_OPERATION_MAX + 1];
+	ssize_t past = n;
+	id_operation(clock_wall_ms() + 1, "", 0, now);
+	while (past > 0 && strcmp(ids[past - 1], now) > 0)
+		past--;
+	for (ssize_t k = 0; past + k < n; k++) {
+		char *id = ids[past + k];
+		memmove(ids + k + 1, ids + k, (size_t)past * sizeof *ids);
+		ids[k] = id;
+	}
+}
+
 /* Delete the oldest of what is more than to be kept; only folders with an id of ours.  *ids gets those that went, newest first. */
 ssize_t
-archive_prune(struct store *s, int keep, char ***list, struct why *why)
+archive_prune(struct store *s, int keep, const char *just, char ***list, struct why *why)
 {
 	char **ids;
 	ssize_t n = store_list(s, true, &ids, why), gone = 0;
 	int backup = n > keep ? fsx_open(s->dir, "backup", O_RDONLY | O_DIRECTORY, 0) : -1;
 	int64_t longer = 0;
+	put_in_order(ids, backup >= 0 ? n : 0);
 	for (ssize_t i = n - 1; backup >= 0 && i >= 0; i--) {
-		bool kept = n - i <= keep;
+		bool kept = n - i <= keep || (keep > 0 && just && strcmp(ids[i], just) == 0);
 		if (kept_longer(backup, ids[i]) && ++longer <= (int64_t)keep * STORE_KEEP_FAILED)
 			kept = true;
 		if (kept)
@@ -229,7 +248,7 @@ archive_move(struct store *s, struct journal *j, struct why *why)
 	}
 	char **gone;
 	struct why ignored;
-	if (archive_prune(s, s->o.keep, &gone, &ignored) >= 0)
+	if (archive_prune(s, s->o.keep, id, &gone, &ignored) >= 0)
 		free(gone);
 	drop_dead_folders(s);
 	return 0;

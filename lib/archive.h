@@ -13,8 +13,8 @@ int archive_move(struct store *s, struct journal *j, struct why *why);
  * is left.  What cannot be done is left for the next. */
 void archive_finish(struct store *s, struct journal *j);
 
-/* What store_prune promises. */
-ssize_t archive_prune(struct store *s, int keep, char ***ids, struct why *why);
+/* What store_prune promises; `just`, or NULL, has ended at this moment, and stays whatever its id says. */
+ssize_t archive_prune(struct store *s, int keep, const char *just, char ***ids, struct why *why);
 
 /* Write operation.json and operation.log beside an ended journal where they are missing.  On a full disk that
  * fails, and is done when the operation is looked at again. */

@@ -121,6 +121,19 @@ stop_held(struct journal *j, const struct cleanup *c)
 
 /* --- the coordinator --- */
 
+/* The wall clock may have been set since; the other may be that of another boot or time namespace, and who says less accuses
+ * nobody falsely. */
+int64_t
+cleanup_age(const struct entry *started)
+{
+	char boot[PROC_BOOT_ID];
+	int64_t wall = clock_wall_ms() - started->at_ms, mono = clock_mono_ms() - started->mono_ms;
+	slice_copy(started->boot_id, boot, sizeof boot);
+	if (started->mono_ms >= 0 && mono >= 0 && (wall < 0 || mono < wall) && strcmp(boot, beat_here().boot) == 0)
+		return mono;
+	return wall;
+}
+
 /* Whether the one who holds the newest epoch does nothing any more. */
 static bool
 is_stalled(struct journal *j)
@@ -132,10 +145,16 @@ is_stalled(struct journal *j)
 	int64_t quiet = clock_wall_ms() - j->op.h.changed_ms;
 	bool stalled = quiet >= SILENT_MS;
 	/* Below 0 the clock was set back, and how long it was quiet is unknown. */
-	if (!stalled && (quiet >= j->op.h.stale_ms || quiet < 0) && journal_line(j, j->op.h.cleanup, &text) == 0 && !entry_parse(text.p, text.n, &e)) {
+	if ((stalled || quiet >= j->op.h.stale_ms || quiet < 0) && journal_line(j, j->op.h.cleanup, &text) == 0 && !entry_parse(text.p, text.n, &e)) {
+		/* Set forward: it was not quiet for longer than it is there. */
+		int64_t age = cleanup_age(&e);
+		if (quiet >= 0 && age < quiet)
+			quiet = age;
+		stalled = quiet >= SILENT_MS;
 		slice_copy(e.boot_id, boot, sizeof boot);
-		stalled = strcmp(boot, beat_here().boot) == 0 && (uint64_t)e.pid_ns == beat_here().pid_ns && proc_look(e.pid, &p) == 0 &&
-			p.start == e.pid_start && (p.state == 'T' || p.state == 't');
+		if (!stalled && (quiet >= j->op.h.stale_ms || quiet < 0))
+			stalled = strcmp(boot, beat_here().boot) == 0 && (uint64_t)e.pid_ns == beat_here().pid_ns && proc_look(e.pid, &p) == 0 &&
+				p.start == e.pid_start && (p.state == 'T' || p.state == 't');
 	}
 	buf_free(&text);
 	return stalled;
@@ -208,6 +227,7 @@ take_over(struct journal *j, const struct cleanup *c, struct why *why)
 	json_put(b, "bootId", here.boot);
 	json_put(b, "host", here.host);
 	json_put_int(b, "pidNs", (int64_t)here.pid_ns);
+	json_put_int(b, "monoMs", clock_mono_ms());
 	if (reason.n)
 		json_put(b, "reason", reason.p);
 	journal_entry_end(j);

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "entry.h"
 #include "removal.h"
 
 enum { CLEANUP_BRIEF_MS = 100 }; /* patience of a command that does it by the way */
@@ -40,6 +41,9 @@ bool cleanup_is_shared(const struct op *op);
 
 /* Why the operation fails, "worker died: …", as the first uncontained death in its journal has it; nothing where there was none. */
 void cleanup_reason(struct journal *j, struct buf *reason);
+
+/* How many milliseconds ago a coordinator began, by its cleanup.started. */
+int64_t cleanup_age(const struct entry *started);
 
 /* Go on with it, as far as that goes within the patience.  Afterwards j->op tells how far that was: it may have ended, and be
  * archived but for the move.  0, or -1 with `why`. */

@@ -420,5 +420,5 @@ store_archive(struct store *s, struct journal *j, struct why *why)
 ssize_t
 store_prune(struct store *s, int keep, char ***ids, struct why *why)
 {
-	return archive_prune(s, keep, ids, why);
+	return archive_prune(s, keep, NULL, ids, why);
 }

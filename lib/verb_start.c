@@ -8,7 +8,7 @@
 #include "capture.h"
 #include "cgroup.h"
 #include "change.h"
-#include "clock.h"
+#include "cleanup.h"
 #include "fsx.h"
 #include "handlers.h"
 #include "id.h"
@@ -96,7 +96,7 @@ window_is_over(struct journal *j)
 	struct buf text = {0};
 	struct entry e;
 	bool over = j->op.h.state == OP_CLEANUP && journal_line(j, j->op.h.cleanup, &text) == 0 && !entry_parse(text.p, text.n, &e) &&
-		clock_wall_ms() - e.at_ms >= j->op.h.window_ms;
+		cleanup_age(&e) >= j->op.h.window_ms;
 	buf_free(&text);
 	return over;
 }
