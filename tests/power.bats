@@ -52,6 +52,8 @@ put_back() {
 	cp --reflink=always "outer/image.$1" outer/image && rm "outer/image.$1"
 	# btrfs takes no older image of what it has seen.
 	[ "$kind" != btrfs ] || btrfs device scan --forget >forget.out 2>&1
+	# What is kept of the image before, where somebody else has the device open at this moment.
+	blockdev --flushbufs "$loop"
 	mount "$loop" inner
 }
 
