@@ -140,9 +140,9 @@ drop_key_of(struct store *s, int backup, const char *id)
 }
 
 /* By their ids they are in the order of the clock that made them.  Those of a time to come were made before it was set back: they go
- * in front, or they would outlast whatever is made until then. */
+ * in front, or they would outlast whatever is made until then; and what has `just` ended, or NULL, is the newest whatever its id says. */
 static void
-put_in_order(char **ids, ssize_t n)
+put_in_order(char **ids, ssize_t n, const char *just)
 {
 	char now[ID_OPERATION_MAX + 1];
 	ssize_t past = n;
@@ -154,6 +154,13 @@ put_in_order(char **ids, ssize_t n)
 		memmove(ids + k + 1, ids + k, (size_t)past * sizeof *ids);
 		ids[k] = id;
 	}
+	for (ssize_t i = 0; just && i < n - 1; i++)
+		if (strcmp(ids[i], just) == 0) {
+			char *id = ids[i];
+			memmove(ids + i, ids + i + 1, (size_t)(n - 1 - i) * sizeof *ids);
+			ids[n - 1] = id;
+			break;
+		}
 }
 
 /* Delete the oldest of what is more than to be kept; only folders with an id of ours.  *ids gets those that went, newest first. */
@@ -164,9 +171,9 @@ archive_prune(struct store *s, int keep, const char *just, char ***list, struct 
 	ssize_t n = store_list(s, true, &ids, why), gone = 0;
 	int backup = n > keep ? fsx_open(s->dir, "backup", O_RDONLY | O_DIRECTORY, 0) : -1;
 	int64_t longer = 0;
-	put_in_order(ids, backup >= 0 ? n : 0);
+	put_in_order(ids, backup >= 0 ? n : 0, just);
 	for (ssize_t i = n - 1; backup >= 0 && i >= 0; i--) {
-		bool kept = n - i <= keep || (keep > 0 && just && strcmp(ids[i], just) == 0);
+		bool kept = n - i <= keep;
 		if (kept_longer(backup, ids[i]) && ++longer <= (int64_t)keep * STORE_KEEP_FAILED)
 			kept = true;
 		if (kept)
