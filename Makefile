@@ -5,6 +5,7 @@
 # make lint       warnings as errors in gcc and clang, manual pages, scripts, layers
 # make faults     every system call of every changing command goes wrong, one in FAULTS_ONE_IN of them
 # make soak       32 processes killed at random for SECONDS (60), by SEED (1), then the invariants
+# make power      power cuts on ext4, xfs and btrfs, POWER_CUTS (20) of each; alone on the machine
 # make planted    bugs that are put in must each be caught by the test that is named for them
 # make fuzz       each parser under libFuzzer, FUZZ_SECONDS each
 # make bench      measure against other tools (docs/benchmarks.md)
@@ -228,7 +229,7 @@ dist:
 clean:
 	rm -rf build build-*
 
-.PHONY: all asan bench check clean demo dist faults fuzz install lint planted soak test-tools uninstall units
+.PHONY: all asan bench check clean demo dist faults fuzz install lint planted power soak test-tools uninstall units
 .DELETE_ON_ERROR:
 .SECONDARY:
 
