@@ -164,6 +164,12 @@ soak:
 	@$(MAKE) --no-print-directory all test-tools
 	BUILD=$(BUILD) SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) tests/run tests/soak.bats
 
+POWER_CUTS ?= 20
+power:
+	scripts/need check
+	@$(MAKE) --no-print-directory all test-tools
+	POWER_CUTS=$(POWER_CUTS) BUILD=$(CURDIR)/$(BUILD) bats tests/power.bats
+
 planted:
 	scripts/need check
 	scripts/planted
