@@ -87,7 +87,8 @@ static void
 sort(struct sync *s)
 {
 	size_t n = 0;
-	qsort(s->call, s->n, sizeof *s->call, compare);
+	if (s->n > 0)
+		qsort(s->call, s->n, sizeof *s->call, compare);
 	for (size_t i = 0; i < s->n; i++)
 		if (n == 0 || strcmp(s->call[n - 1].id, s->call[i].id) != 0)
 			s->call[n++] = s->call[i];

@@ -298,12 +298,12 @@ vigil_wait(struct vigil *v, int64_t until_ms, struct pollfd *fds, int n)
 {
 	struct pollfd all[2 + EXTRA] = {{.fd = v->signals, .events = POLLIN}, {.fd = v->watch.fd, .events = POLLIN}};
 	int64_t now = clock_mono_ms(), end = until_ms < v->next_ms ? until_ms : v->next_ms;
-	memcpy(all + 2, fds, (size_t)n * sizeof *fds);
+	for (int i = 0; i < n; i++)
+		all[2 + i] = fds[i];
 	int64_t wait = end > now ? end - now : 0;
 	int ready = poll(all, (nfds_t)(2 + n), wait < INT32_MAX ? (int)wait : INT32_MAX);
-	memcpy(fds, all + 2, (size_t)n * sizeof *fds);
-	for (int i = 0; i < n && ready < 0; i++)
-		fds[i].revents = 0;
+	for (int i = 0; i < n; i++)
+		fds[i].revents = ready < 0 ? (short)0 : all[2 + i].revents;
 	int64_t then = clock_mono_ms();
 	/* It slept much longer than it asked for: stopped, frozen, or starved. */
 	if (then - now > wait + v->beat_ms)

@@ -166,6 +166,7 @@ setup() {
 @test "an abort whose entry cannot be written, or that is killed before, is none" {
 	local faultat=$BUILD/tools/faultat
 	"$faultat" -l calls true >/dev/null 2>&1 || skip 'no faultat, or ptrace is not allowed here'
+	[ -z "${SANITIZED:-}" ] || export ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0
 	expect 9 "$faultat" -e 0.write=EIO dpl-abort -m x
 	expect 137 "$faultat" -k 0.write dpl-abort -m x
 	expect 1 dpl-abort --check

@@ -13,15 +13,6 @@ setup() {
 	mkdir tests
 }
 
-marked() {
-	local file pid
-	for file in $(env -u MARK grep -lzxF "MARK=$BATS_TEST_TMPDIR" /proc/[0-9]*/environ 2>/dev/null); do
-		pid=${file//[!0-9]/}
-		gone "$pid" || echo "$pid"
-	done
-	return 0
-} 2>/dev/null
-
 # nobody_left: no process of the test is there any more.
 nobody_left() {
 	wait_for '[ -z "$(marked)" ]'

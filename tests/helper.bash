@@ -2,7 +2,7 @@
 #
 # A test runs in $BATS_TEST_TMPDIR with a ledger of its own that is not there yet, as participant
 # `me`, without flushes.  Everything else of the environment that dpl reads is unset.
-# shellcheck shell=bash disable=SC2016,SC2034 # jq's $; what a test reads is set here
+# shellcheck shell=bash disable=SC2016,SC2034,SC2119,SC2120 # jq's $; what a test reads is set here
 
 bats_require_minimum_version 1.5.0
 
@@ -117,6 +117,24 @@ gone() {
 	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
 	stat=${stat##*) }
 	[ "${stat%% *}" = Z ] || [ "${stat%% *}" = X ]
+}
+
+# marked [PATTERN]: with MARK=$BATS_TEST_TMPDIR in the environment, the processes of this test, but for its shell's own, whose command line matches.
+marked() {
+	local file pid
+	for file in $(env -u MARK grep -lzxF "MARK=$BATS_TEST_TMPDIR" /proc/[0-9]*/environ 2>/dev/null); do
+		pid=${file//[!0-9]/}
+		! gone "$pid" && [[ $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) =~ ${1:-.} ]] && echo "$pid"
+	done
+	return 0
+} 2>/dev/null
+
+# end_marked: kill them, as what is spawned is nobody's child.
+end_marked() {
+	local pid
+	for pid in $(marked); do
+		kill -KILL "$pid" 2>/dev/null || true
+	done
 }
 
 # is GOT WANTED

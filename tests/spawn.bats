@@ -13,22 +13,9 @@ setup() {
 	export DPL_OPERATION=$op
 }
 
-# marked: the processes of this test, but for its shell's own.
-marked() {
-	local file pid
-	for file in $(env -u MARK grep -lzxF "MARK=$BATS_TEST_TMPDIR" /proc/[0-9]*/environ 2>/dev/null); do
-		pid=${file//[!0-9]/}
-		gone "$pid" || echo "$pid"
-	done
-	return 0
-} 2>/dev/null
-
 teardown() {
-	local pid
 	end_background
-	for pid in $(marked); do
-		kill -KILL "$pid" 2>/dev/null || true
-	done
+	end_marked
 	cd /
 	! mountpoint -q "$BATS_TEST_TMPDIR/disk" || umount -l "$BATS_TEST_TMPDIR/disk"
 }

@@ -17,25 +17,12 @@ setup() {
 }
 
 teardown() {
-	local pid
 	end_background
-	for pid in $(marked); do
-		kill -KILL "$pid" 2>/dev/null || true
-	done
+	end_marked
 	cd / || return
 	! mountpoint -q "$BATS_TEST_TMPDIR/disk" || umount "$BATS_TEST_TMPDIR/disk" || umount -l "$BATS_TEST_TMPDIR/disk"
 	[ -z "${public:-}" ] || rm -rf "$public"
 }
-
-# marked [PATTERN]: the processes of this test, but for its shell's own, whose command line matches.
-marked() {
-	local file pid
-	for file in $(env -u MARK grep -lzxF "MARK=$BATS_TEST_TMPDIR" /proc/[0-9]*/environ 2>/dev/null); do
-		pid=${file//[!0-9]/}
-		! gone "$pid" && [[ $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) =~ ${1:-.} ]] && echo "$pid"
-	done
-	return 0
-} 2>/dev/null
 
 # state PID: R, S, T …
 state() {

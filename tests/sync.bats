@@ -12,21 +12,9 @@ setup() {
 	export DPL_OPERATION=$op
 }
 
-marked() {
-	local file pid
-	for file in $(env -u MARK grep -lzxF "MARK=$BATS_TEST_TMPDIR" /proc/[0-9]*/environ 2>/dev/null); do
-		pid=${file//[!0-9]/}
-		gone "$pid" || echo "$pid"
-	done
-	return 0
-} 2>/dev/null
-
 teardown() {
-	local pid
 	end_background
-	for pid in $(marked); do
-		kill -KILL "$pid" 2>/dev/null || true
-	done
+	end_marked
 }
 
 entries() {
