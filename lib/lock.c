@@ -70,8 +70,9 @@ heir(const char *file)
 	int64_t pid = 0, found = 0;
 	int proc = fsx_open(AT_FDCWD, "/proc", O_RDONLY | O_DIRECTORY, 0);
 	ssize_t n = proc < 0 ? 0 : fsx_list(proc, ".", &pids);
-	for (ssize_t i = 0; i < n && !found; i++)
-		if (num_int(pids[i], strlen(pids[i]), 1, INT32_MAX, &pid) == 0 && process_holds(proc, pids[i], file))
+	/* We may have it from the same one, as everything that it runs. */
+	for (ssize_t i = 0; i < n && (!found || found == getpid()); i++)
+		if (num_int(pids[i], strlen(pids[i]), 1, INT32_MAX, &pid) == 0 && (!found || pid != getpid()) && process_holds(proc, pids[i], file))
 			found = pid;
 	free(pids);
 	if (proc >= 0)

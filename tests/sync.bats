@@ -121,7 +121,7 @@ supervisor_of() {
 	has "$output" "succeeded $good x" "unknown   $slow running"
 	expect 124 dpl-call sync -t 0
 	in_background env --default-signal=INT dpl-call sync
-	wait_for '[ -d "/proc/$pid" ]'
+	wait_for '[ "$(cat "/proc/$pid/comm")" = dpl-call ]' # until then it ignores SIGINT, as what a shell runs with & does
 	kill -INT "$pid"
 	ended "$pid"
 	is "$status" 130
