@@ -23,38 +23,39 @@ capture_file(const char *call, bool err, char file[CAPTURE_FILE_MAX])
 	snprintf(file, CAPTURE_FILE_MAX, "calls/%s.%s", name, err ? "err" : "out");
 }
 
-static int
-make(int dir, const char *call, bool err)
-{
-	char file[CAPTURE_FILE_MAX];
-	capture_file(call, err, file);
-	return fsx_open(dir, file, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, 0600);
-}
-
 int
-capture_make(int dir, const char *call, int *out, int *err)
+capture_place(int dir)
 {
 	if (mkdirat(dir, "calls", 0700) < 0 && errno != EEXIST)
 		return -1;
-	*out = make(dir, call, false);
-	*err = *out < 0 ? -1 : make(dir, call, true);
-	return *err < 0 ? -1 : 0;
+	return fcntl(dir, F_DUPFD_CLOEXEC, 0);
 }
 
 void
-capture_unmake(int dir, const char *call)
+capture_begin(struct capture *c, int in, bool err, int64_t keep)
+{
+	*c = (struct capture){.in = in, .err = err, .place = -1, .to = -1, .keep = keep};
+}
+
+void
+capture_into(struct capture *c, int place, const char *call)
+{
+	c->place = place;
+	c->call = call;
+}
+
+/* Whether there is a file to write to. */
+static bool
+has_file(struct capture *c)
 {
 	char file[CAPTURE_FILE_MAX];
-	for (int err = 0; err < 2; err++) {
-		capture_file(call, err, file);
-		(void)unlinkat(dir, file, 0);
-	}
-}
-
-void
-capture_begin(struct capture *c, int in, int to, int64_t keep)
-{
-	*c = (struct capture){.in = in, .to = to, .keep = keep};
+	if (c->to >= 0 || c->full)
+		return !c->full;
+	capture_file(c->call, c->err, file);
+	c->to = fsx_open(c->place, file, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, 0600);
+	if (c->to < 0)
+		c->error = errno;
+	return c->to >= 0;
 }
 
 struct pollfd
@@ -85,12 +86,15 @@ drop_oldest(struct capture *c)
 static void
 put(struct capture *c, const char *bytes, size_t n)
 {
+	if (c->place < 0)
+		return;
+	bool can = has_file(c);
 	while (n) {
-		ssize_t written = c->full ? -1 : write(c->to, bytes, n);
-		if (written < 0 && !c->full && errno == EINTR)
+		ssize_t written = can ? write(c->to, bytes, n) : -1;
+		if (written < 0 && can && errno == EINTR)
 			continue;
 		if (written <= 0) {
-			c->error = c->full ? c->error : errno;
+			c->error = can ? errno : c->error;
 			c->lost += (int64_t)n;
 			return;
 		}
@@ -133,6 +137,13 @@ capture_end(struct capture *c)
 	while (c->size + c->lost - before < COLLECT_MAX && take_some(c))
 		;
 	fsx_close(&c->in);
+}
+
+void
+capture_close(struct capture *c)
+{
+	capture_end(c);
+	fsx_close(&c->to);
 }
 
 int

@@ -52,6 +52,8 @@ cli_outcome(struct cli *c, int call)
 	enum outcome o = OUTCOME_FAILED;
 	if (strcmp(state, "running") == 0 || strcmp(state, "queued") == 0 || strcmp(state, "cancelling") == 0)
 		o = OUTCOME_OPEN;
+	else if (strcmp(state, "crashed") == 0 && json_true(&c->answer, call, "fallbackPending"))
+		o = OUTCOME_OPEN;
 	else if (strcmp(state, "ended") == 0 || (strcmp(state, "crashed") == 0 && json_get(&c->answer, call, "result") >= 0))
 		o = OUTCOME_SUCCEEDED; /* a crash with something instead of the result is contained */
 	buf_free(&b);

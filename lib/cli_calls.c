@@ -221,7 +221,7 @@ enum { CHUNK = 64 * 1024, SHOWN_MAX = 48 * 1024 };
 struct stream {
 	const char *call;
 	bool err;
-	int fd, folder;
+	struct verbs_output output;
 	int64_t at; /* where the next byte is read */
 };
 
@@ -237,10 +237,10 @@ static void
 pass_on(struct cli *c, struct stream *s)
 {
 	ssize_t n;
-	for (;;) {
+	while (s->output.fd >= 0) {
 		if (buf_reserve(&c->out, CHUNK) < 0)
 			break;
-		n = fsx_pread(s->fd, c->out.p + c->out.n, CHUNK, (uint64_t)s->at);
+		n = fsx_pread(s->output.fd, c->out.p + c->out.n, CHUNK, (uint64_t)s->at);
 		if (n <= 0)
 			break;
 		c->out.n += (size_t)n;
@@ -249,16 +249,39 @@ pass_on(struct cli *c, struct stream *s)
 	}
 }
 
+static void
+close_stream(struct stream *s)
+{
+	fsx_close(&s->output.fd);
+	fsx_close(&s->output.folder);
+	fsx_close(&s->output.beats);
+}
+
+/* There is a file once the call has printed something. */
+static void
+open_stream(struct cli *c, struct stream *s)
+{
+	struct why why;
+	if (client_output(&c->client, c->id, s->call, s->err, &s->output, &why) < 0)
+		cli_die(c, &why);
+}
+
 /* Until the call is over, as it prints. */
 static int
 follow(struct cli *c, struct stream *s)
 {
 	struct watch w;
 	watch_init(&w);
-	(void)watch_add(&w, s->folder, WATCH_CLOSES);
+	(void)watch_add(&w, s->output.beats, WATCH_NAMES); /* that of its supervisor goes */
+	(void)watch_add(&w, s->output.folder, WATCH_ARRIVES);
 	for (;;) {
 		bool over = is_over(c, s->call);
-		(void)watch_add(&w, s->fd, WATCH_WRITE); /* told once */
+		if (s->output.fd < 0) {
+			close_stream(s);
+			open_stream(c, s);
+		}
+		if (s->output.fd >= 0)
+			(void)watch_add(&w, s->output.fd, WATCH_WRITE); /* told once */
 		pass_on(c, s);
 		cli_leave_unread();
 		if (over)
@@ -281,12 +304,12 @@ put_object(struct cli *c, struct stream *s, int64_t first)
 {
 	struct buf bytes = {0}, text = {0};
 	int64_t from = s->at;
-	ssize_t n = buf_reserve(&bytes, SHOWN_MAX) < 0 ? -1 : fsx_pread(s->fd, bytes.p, SHOWN_MAX, (uint64_t)from);
+	ssize_t n = s->output.fd < 0 || buf_reserve(&bytes, SHOWN_MAX) < 0 ? -1 : fsx_pread(s->output.fd, bytes.p, SHOWN_MAX, (uint64_t)from);
 	if (n > 0)
 		s->at += n;
 	text_repair(&text, bytes.p ? bytes.p : "", n > 0 ? (size_t)n : 0);
 	buf_str(&text, "");
-	off_t size = lseek(s->fd, 0, SEEK_END);
+	off_t size = s->output.fd < 0 ? 0 : lseek(s->output.fd, 0, SEEK_END);
 	bool over = is_over(c, s->call);
 	json_open(&c->out, NULL, '{');
 	json_put_bool(&c->out, "ok", true);
@@ -308,7 +331,7 @@ put_object(struct cli *c, struct stream *s, int64_t first)
 void
 cli_output(struct cli *c)
 {
-	struct stream s = {.fd = -1, .folder = -1};
+	struct stream s = {.output = {-1, -1, -1}};
 	struct why why;
 	bool follows = false;
 	int64_t from = -1, tail = -1;
@@ -327,11 +350,14 @@ cli_output(struct cli *c)
 	s.call = cli_put_call(c);
 	cli_put_operation(c, false);
 	(void)reader_left(c, 0); /* from now on */
-	(void)cli_ask_call(c, s.call);
+	bool kept = json_true(&c->answer, cli_ask_call(c, s.call), "spawned");
 	cli_open(c);
-	if (client_output(&c->client, c->id, s.call, s.err, &s.fd, &s.folder, &why) < 0)
+	open_stream(c, &s);
+	if (s.output.fd < 0 && !kept) {
+		why_set(&why, ERR_NO_FILE, "what call %s printed is not kept in %s", s.call, c->id);
 		cli_die(c, &why);
-	int64_t first = capture_first(s.fd), size = lseek(s.fd, 0, SEEK_END);
+	}
+	int64_t first = s.output.fd < 0 ? 0 : capture_first(s.output.fd), size = s.output.fd < 0 ? 0 : lseek(s.output.fd, 0, SEEK_END);
 	s.at = tail >= 0 ? (size > tail ? size - tail : 0) : from > 0 ? from : 0;
 	if (s.at < first) {
 		if (!c->json && !c->quiet)
@@ -349,7 +375,6 @@ cli_output(struct cli *c)
 	if (c->verbose)
 		cli_say(c, "the next byte is %lld", (long long)s.at);
 	c->verbose = false;
-	fsx_close(&s.fd);
-	fsx_close(&s.folder);
+	close_stream(&s);
 	cli_finish(c, status);
 }

@@ -67,7 +67,7 @@ read_options(struct cli *c, struct supervise *s)
 		case 'd': s->call.description = cli_text(c, "-d", optarg); break;
 		case CALL_ABORTED_OK: s->call.aborted_ok = true; break;
 		case CALL_FALLBACK: s->fallback = s->call.fallback = cli_text(c, "--fallback", optarg); break;
-		case CALL_FALLBACK_COMMAND: s->duties.fallback = cli_text(c, "--fallback-command", optarg); break;
+		case CALL_FALLBACK_COMMAND: s->duties.fallback = s->call.fallback_command = cli_text(c, "--fallback-command", optarg); break;
 		case CALL_GRACE: s->grace_ms = cli_duration(c, "--grace", optarg); break;
 		case CALL_GROUP: s->call.group = cli_call_id(c, "--group", optarg); break;
 		case CALL_ID: s->call.id = cli_call_id(c, "--id", optarg); break;
@@ -160,6 +160,12 @@ prepare(struct cli *c, struct supervise *s)
 	if (s->watchdog_ms && c->client.remote)
 		cli_misuse(c, "--watchdog needs a ledger that is a folder");
 	s->duties.umask = c->umask;
+	/* By whoever runs it when the supervisor has died, it is run where it would have been. */
+	if (s->call.fallback_command && !(s->call.folder = getcwd(NULL, 0))) {
+		struct why why;
+		why_errno(&why, "the working folder");
+		cli_die(c, &why);
+	}
 }
 
 static struct supervise

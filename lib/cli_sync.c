@@ -9,6 +9,7 @@
 #include "entry.h"
 #include "reader.h"
 #include "render.h"
+#include "state.h"
 #include "supervised.h"
 #include "text.h"
 
@@ -99,13 +100,13 @@ sort(struct sync *s)
 static void
 take_text(struct cli *c, int k, struct awaited *a)
 {
-	static const char *const members[] = {"result", "error", "reason", "evidence"};
+	static const char *const members[] = {"callResult", "result", "error", "reason", "evidence"};
 	struct buf b = {0};
 	buf_clear(&a->text);
 	a->status = cli_answer_int(c, k, "status");
-	a->has_result = json_get(&c->answer, k, "result") >= 0;
+	a->has_result = a->outcome == OUTCOME_SUCCEEDED && (json_get(&c->answer, k, "callResult") >= 0 || json_get(&c->answer, k, "result") >= 0);
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++)
-		if (json_get(&c->answer, k, members[i]) >= 0) {
+		if (json_get(&c->answer, k, members[i]) >= 0 && (i > 1 || a->has_result)) {
 			buf_str(&a->text, cli_answer(c, k, members[i], &b));
 			break;
 		}
@@ -159,18 +160,27 @@ take_entry(struct cli *c, struct sync *s, int k)
 		s->aborted = true;
 	if (e.event == EVENT_CRASH_DETECTED)
 		s->crashed = true;
-	if (e.event < EVENT_CALL_QUEUED || e.event > EVENT_CALL_CANCELLING)
+	bool fallen = e.event == EVENT_RESOURCE_REMOVED && e.is_fallback && resource_result_by_name(e.result.p ? e.result.p : "", e.result.n) != RESOURCE_FAILED;
+	if ((e.event < EVENT_CALL_QUEUED || e.event > EVENT_CALL_CANCELLING) && !fallen)
 		return;
 	slice_copy(e.call_id, id, sizeof id);
 	struct awaited *a = find(s, id);
 	if (!a)
 		return;
+	if (fallen) {
+		set_outcome(s, a, e.call_result.p ? OUTCOME_SUCCEEDED : OUTCOME_FAILED);
+		if (e.call_result.p)
+			take_text(c, k, a);
+		return;
+	}
 	if (!a->state[0])
 		s->unknown--; /* it has come by now */
 	const char *word = event_name(e.event) + strlen("call.");
 	snprintf(a->state, sizeof a->state, "%s", e.event == EVENT_CALL_STARTED ? "running" : word);
-	if (e.event < EVENT_CALL_ENDED || e.event == EVENT_CALL_CANCELLING) {
+	if (e.event < EVENT_CALL_ENDED || e.event == EVENT_CALL_CANCELLING || e.fallback_pending) {
 		set_outcome(s, a, OUTCOME_OPEN);
+		if (e.fallback_pending)
+			take_text(c, k, a);
 		return;
 	}
 	bool well = e.event == EVENT_CALL_ENDED || (e.event == EVENT_CALL_CRASHED && e.result.p);

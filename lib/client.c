@@ -191,11 +191,11 @@ client_watch(struct client *c, const char *operation, struct watch *w, int *bell
 }
 
 int
-client_output(struct client *c, const char *operation, const char *call, bool err, int *fd, int *place, struct why *why)
+client_output(struct client *c, const char *operation, const char *call, bool err, struct verbs_output *out, struct why *why)
 {
 	if (c->remote)
 		return why_set(why, ERR_NO_FILE, "what calls print is kept in ledgers that are folders, and %s is none", c->ledger);
-	return verbs_output(&c->verbs, operation, call, err, fd, place, why);
+	return verbs_output(&c->verbs, operation, call, err, out, why);
 }
 
 /* --- the helper --- */

@@ -53,8 +53,8 @@ bool client_keeps(struct client *c, const char *operation, const char *participa
  * pushing, look by yourself; w->refused says why, 0 where the ledger is remote or its filesystem tells nothing. */
 int client_watch(struct client *c, const char *operation, struct watch *w, int *bell, int *beats);
 
-/* Open what the command of a call has printed, see verbs_output.  ERR_NO_FILE also where the ledger is remote, and keeps none. */
-int client_output(struct client *c, const char *operation, const char *call, bool err, int *fd, int *folder, struct why *why);
+/* Open what the command of a call has printed, see verbs_output.  ERR_NO_FILE where the ledger is remote, and keeps none. */
+int client_output(struct client *c, const char *operation, const char *call, bool err, struct verbs_output *out, struct why *why);
 
 /* Carry out one request, see verb_do.  A helper that cannot be had gives a reply too, with the code
  * `unreachable`. */

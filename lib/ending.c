@@ -60,7 +60,7 @@ take_result(struct run *r)
 		snprintf(r->problem, sizeof r->problem, "%.390s", why.text);
 		return false;
 	}
-	if (taken == RESULT_TAKEN && frame_has_room(r->result.p)) {
+	if (taken == RESULT_TAKEN) {
 		r->how.result = r->result.p;
 		return true;
 	}
@@ -139,12 +139,14 @@ fall_back(struct run *r)
 	struct buf printed = {0};
 	duties_crash(&r->duties, &r->v, r->problem, r->end->status);
 	if (!instead && duties_fall_back(&r->duties, &r->v, r->problem, r->end->status, &printed)) {
-		while (printed.n && printed.p[printed.n - 1] == '\n')
-			printed.n--;
+		static const struct result_source stdout_of_it = {.from = "stdout"};
+		struct why why = {.text = ""};
 		buf_clear(&r->result);
-		text_repair(&r->result, printed.p ? printed.p : "", printed.n);
-		buf_str(&r->result, "");
-		instead = r->result.failed || !frame_has_room(r->result.p) ? NULL : r->result.p;
+		enum result_taken taken = result_take(&stdout_of_it, NULL, &printed, false, &r->result, &why);
+		if (taken == RESULT_TAKEN)
+			instead = r->result.p;
+		else
+			frame_log(&r->frame, "warning", taken == RESULT_TOO_LONG ? "--fallback-command: what it printed is too long for a result" : why.text);
 	}
 	buf_free(&printed);
 	if (!instead)

@@ -143,6 +143,8 @@ static const struct member {
 	MEMBER(TEXT, "type", type),
 	MEMBER(TEXT, "birth", birth),
 	MEMBER(TEXT, "fallback", fallback),
+	MEMBER(TEXT, "fallbackCommand", fallback_command),
+	MEMBER(TEXT, "callResult", call_result),
 	MEMBER(TEXT, "group", group),
 	MEMBER(NUMBER, "sessionId", session_id),
 	MEMBER(NUMBER, "pid", pid),
@@ -187,6 +189,8 @@ static const struct member {
 	MEMBER(FLAG, "aborted", aborted),
 	MEMBER(FLAG, "held", held),
 	MEMBER(FLAG, "spawned", spawned),
+	MEMBER(FLAG, "fallbackPending", fallback_pending),
+	MEMBER(FLAG, "isFallback", is_fallback),
 	MEMBER(FLAG, "ttlGiven", ttl_given),
 };
 

@@ -87,6 +87,7 @@ struct entry {
 	struct slice evidence;
 	struct slice boot_id, machine_id, host, cgroup;
 	struct slice resource_kind, path, command, folder, type, birth, fallback; /* of resource.* and call.started */
+	struct slice fallback_command, call_result; /* of call.started; of the removal of such a one */
 	struct slice group;
 	int64_t format;
 	int64_t session_id;
@@ -105,6 +106,7 @@ struct entry {
 	bool held;          /* false */
 	bool spawned;       /* false */
 	bool ttl_given;     /* false */
+	bool fallback_pending, is_fallback; /* false: of call.crashed; of what its fallback command became, and of that's removal */
 };
 
 /* An entry without members. */

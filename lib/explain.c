@@ -360,6 +360,12 @@ put_call_why(const struct picture *p, int call)
 	phrase_line(p, "found by", PLAIN, &text);
 	if (!json_true(p->json, call, "failOnCrash") && phrase_text(p, &text, "contained, its fallback was taken: ", call, "result"))
 		phrase_line(p, "fallback", PLAIN, &text);
+	if (phrase_text(p, &text, "contained, but its fallback command failed: ", call, "fallbackError"))
+		phrase_line(p, "fallback", YELLOW, &text);
+	if (json_true(p->json, call, "fallbackPending")) {
+		buf_str(&text, "contained, and its fallback command is still to be run");
+		phrase_line(p, "fallback", YELLOW, &text);
+	}
 	buf_free(&text);
 }
 

@@ -182,7 +182,7 @@ call_started(struct op *op, const struct entry *e, const char *by, struct line l
 	c->state = CALL_RUNNING;
 	c->fail_on_crash = e->fail_on_crash;
 	c->held = e->held;
-	c->fallback = e->fallback.p != NULL;
+	c->fallback = e->fallback.p != NULL || e->fallback_command.p != NULL;
 	p->calls++;
 	p->calls_started++;
 	if (s)
@@ -210,6 +210,7 @@ call_over(struct op *op, const struct entry *e, enum call_state state, struct li
 	c->ended_ms = e->at_ms;
 	c->end = line;
 	c->cancelling = 0;
+	c->pending = e->fallback_pending;
 	if (s)
 		s->calls--;
 	if (p)
@@ -283,6 +284,11 @@ resource_over(struct op *op, const struct entry *e, struct line line)
 	r->result = line;
 	r->state = (uint8_t)resource_result_by_name(e->result.p ? e->result.p : "", e->result.n);
 	r->tries += r->state == RESOURCE_FAILED;
+	struct op_call *c = e->is_fallback && r->state != RESOURCE_FAILED ? op_call_seq(op, r->call) : NULL;
+	if (c && c->pending) {
+		c->pending = 0;
+		c->fallen = line;
+	}
 	op->h.removed += r->state == RESOURCE_REMOVED;
 	op->h.gone += r->state == RESOURCE_GONE;
 	op->h.left += r->state == RESOURCE_LEFT || r->state == RESOURCE_FORGOTTEN;

@@ -14,7 +14,6 @@
 
 enum {
 	END_TRIES = 6,
-	ENTRY_REST = 2048,  /* room for the other members of the end's entry */
 };
 
 static void
@@ -89,6 +88,10 @@ put_asked(const struct frame_asked *a, struct buf *b)
 		json_put_bool(b, "failOnCrash", false);
 	if (a->fallback)
 		json_put(b, "fallback", a->fallback);
+	if (a->fallback_command) {
+		json_put(b, "fallbackCommand", a->fallback_command);
+		json_put(b, "folder", a->folder);
+	}
 	if (a->group)
 		json_put(b, "group", a->group);
 	if (a->slots)
@@ -114,7 +117,7 @@ void
 frame_begin(struct frame *f, struct client *client, const struct frame_asked *asked)
 {
 	*f = (struct frame){.client = client, .asked = asked,
-		.hold = {.id = beat_here(), .watchdog = asked->watchdog, .captures = asked->captures, .fd = -1, .dog = -1, .out = -1, .err = -1}};
+		.hold = {.id = beat_here(), .watchdog = asked->watchdog, .captures = asked->captures, .fd = -1, .dog = -1, .place = -1}};
 }
 
 int
@@ -174,17 +177,6 @@ put_outcome(const struct frame_end *e, struct buf *b)
 	json_put_int(b, "userMs", (int64_t)e->usage.ru_utime.tv_sec * 1000 + e->usage.ru_utime.tv_usec / 1000);
 	json_put_int(b, "systemMs", (int64_t)e->usage.ru_stime.tv_sec * 1000 + e->usage.ru_stime.tv_usec / 1000);
 	json_put_int(b, "maxRssKib", e->usage.ru_maxrss);
-}
-
-/* Whether an entry has room for it: a control character takes six bytes there. */
-bool
-frame_has_room(const char *result)
-{
-	struct buf member = {0};
-	json_put(&member, "result", result);
-	bool fits = !member.failed && member.n <= ENTRY_MAX - ENTRY_REST;
-	buf_free(&member);
-	return fits;
 }
 
 /* Its temp resources went with the call; what did not is said. */
@@ -271,6 +263,5 @@ frame_close(struct frame *f)
 	buf_free(&f->hold.cgroup);
 	fsx_close(&f->hold.fd);
 	fsx_close(&f->hold.dog);
-	fsx_close(&f->hold.out);
-	fsx_close(&f->hold.err);
+	fsx_close(&f->hold.place);
 }

@@ -15,6 +15,8 @@ struct frame_asked {
 	const char *description; /* NULL: the command line */
 	const char *id, *parent, *session; /* or NULL; session is a number as text */
 	const char *fallback;    /* its result when it crashes, which then is no crash of the operation; or NULL */
+	const char *fallback_command; /* … or what prints that, run by sh in `folder`, an absolute path */
+	const char *folder;
 	const char *group;       /* that it is one of, or NULL … */
 	int64_t slots;           /* … and how many of that may run at a time; 0: any number */
 	bool parent_must_exist, fail_on_crash, aborted_ok, watchdog;
@@ -52,9 +54,6 @@ struct frame_end {
 /* End it.  A lock that is not had and a disk that is full are tried again for a while, saying so: without this entry the call
  * would be taken for crashed.  0, or -1 with `why`: ERR_ENDED where the operation has ended, and the call with it. */
 int frame_end(struct frame *f, const struct frame_end *e, const struct notice *say, struct why *why);
-
-/* Whether an entry has room for that result. */
-bool frame_has_room(const char *result);
 
 /* Write a line to the log, about this call; it can do without. */
 void frame_log(struct frame *f, const char *level, const char *text);

@@ -69,7 +69,7 @@ take(struct stream *s)
 		return;
 	}
 	struct buf *b = &s->all;
-	if (!s->apart || b->n < HOOK_APART_MAX)
+	if (!s->apart || b->n <= HOOK_APART_MAX)
 		buf_add(b, piece, (size_t)n);
 	if (!s->apart && b->n > 2 * HOOK_OUTPUT_MAX) {
 		memmove(b->p, b->p + b->n - HOOK_OUTPUT_MAX, HOOK_OUTPUT_MAX);

@@ -15,7 +15,7 @@ struct hook {
 	int64_t limit_ms;        /* then it gets SIGKILL, with all of its process group */
 	uid_t uid;               /* who to be, where we are root and this is somebody else; with its gid */
 	gid_t gid;
-	struct buf *apart;       /* not NULL: what it prints to stdout goes here, from its beginning, and is no part of the output */
+	struct buf *apart;       /* not NULL: what it prints to stdout goes here, from its beginning, and is no part of the output; more than HOOK_APART_MAX bytes: it was longer */
 	void (*prepare)(void *arg); /* in the child, to set its environment; may be NULL */
 	void *arg;
 };

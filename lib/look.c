@@ -201,23 +201,45 @@ lock_live(struct journal *j, struct why *why)
 	return 0;
 }
 
-/* What a contained crash gives instead of a result. */
 static void
-put_fallback(struct journal *j, const struct op_call *c, struct buf *b)
+put_slice(struct buf *b, const char *name, struct slice s)
 {
-	struct buf text = {0};
-	struct entry e;
-	if (journal_line(j, c->start, &text) == 0 && !entry_parse(text.p, text.n, &e) && e.fallback.p) {
-		json_put_raw(b, "result", "\"", 1);
-		buf_add(b, e.fallback.p, e.fallback.n);
-		buf_char(b, '"');
-	}
-	buf_free(&text);
+	if (!s.p)
+		return;
+	json_put_raw(b, name, "\"", 1);
+	buf_add(b, s.p, s.n);
+	buf_char(b, '"');
+}
+
+/* The command whose output is the result becomes an undo command of the call: it is run as one, by whoever removes what that left. */
+static void
+put_fallback_command(struct journal *j, const char *by, const struct op_call *c, const struct entry *e, const char *evidence)
+{
+	const struct op_person *p = op_person_no(&j->op, c->person);
+	struct buf *b = journal_entry(j, by, EVENT_RESOURCE_ADDED);
+	json_put_int(b, "resourceId", (int64_t)j->op.h.resources + 1);
+	json_put(b, "kind", resource_kind_name(RESOURCE_COMMAND));
+	put_slice(b, "command", e->fallback_command);
+	put_slice(b, "folder", e->folder);
+	json_put_bool(b, "isFallback", true);
+	json_put(b, "callId", c->key.name);
+	if (p)
+		json_put(b, "participantId", p->key.name);
+	json_put(b, "evidence", evidence);
+	put_slice(b, "bootId", e->boot_id);
+	put_slice(b, "machineId", e->machine_id);
+	put_slice(b, "host", e->host);
+	journal_entry_end(j);
 }
 
 static void
 put_call_crashed(struct journal *j, const char *by, const struct op_call *c, const char *evidence)
 {
+	struct buf text = {0};
+	struct entry e = {0};
+	bool known = c->fallback && journal_line(j, c->start, &text) == 0 && !entry_parse(text.p, text.n, &e);
+	if (known && e.fallback_command.p)
+		put_fallback_command(j, by, c, &e, evidence);
 	const struct op_person *p = op_person_no(&j->op, c->person);
 	int64_t duration = j->now_ms - c->started_ms;
 	struct buf *b = journal_entry(j, by, EVENT_CALL_CRASHED);
@@ -226,9 +248,12 @@ put_call_crashed(struct journal *j, const char *by, const struct op_call *c, con
 		json_put(b, "participantId", p->key.name);
 	json_put(b, "evidence", evidence);
 	json_put_int(b, "durationMs", duration > 0 ? duration : 0);
-	if (c->fallback)
-		put_fallback(j, c, b);
+	if (known && e.fallback_command.p)
+		json_put_bool(b, "fallbackPending", true);
+	else if (known)
+		put_slice(b, "result", e.fallback);
 	journal_entry_end(j);
+	buf_free(&text);
 }
 
 static void

@@ -113,6 +113,15 @@ refuse_foreign(const struct journal *j, struct why *why)
 	return -1;
 }
 
+/* What became of one. */
+struct outcome {
+	const struct resource *r;
+	enum resource_result result;
+	const char *reason;      /* "" for none */
+	uint64_t entries;
+	const char *printed;     /* by a fallback command */
+};
+
 /* A path that is gone, and not yet recorded. */
 struct done {
 	struct resource r;
@@ -151,19 +160,26 @@ tell(const struct removal *c, const struct resource *r, const char *decision, co
 }
 
 static void
-put_result(struct journal *j, const char *by, const struct resource *r, enum resource_result result, const char *reason, uint64_t entries, uint64_t epoch)
+put_result(struct journal *j, const char *by, const struct outcome *o, uint64_t epoch)
 {
+	const struct resource *r = o->r;
 	struct buf *b = journal_entry(j, by, EVENT_RESOURCE_REMOVED);
 	json_put_int(b, "resourceId", (int64_t)r->id);
 	if (r->kind == RESOURCE_PROCESS)
 		json_put_int(b, "pid", r->pid);
 	else
 		json_put(b, r->kind == RESOURCE_COMMAND ? "command" : "path", r->what.p);
-	json_put(b, "result", resource_result_name(result));
-	if (*reason)
-		json_put(b, "reason", reason);
-	if (entries)
-		json_put_int(b, "entries", (int64_t)entries);
+	json_put(b, "result", resource_result_name(o->result));
+	if (*o->reason)
+		json_put(b, "reason", o->reason);
+	if (o->entries)
+		json_put_int(b, "entries", (int64_t)o->entries);
+	if (r->is_fallback) {
+		json_put_bool(b, "isFallback", true);
+		json_put(b, "callId", r->call.p);
+	}
+	if (r->is_fallback && o->result == RESOURCE_REMOVED && !*o->reason)
+		json_put(b, "callResult", o->printed);
 	if (epoch)
 		json_put_int(b, "epoch", (int64_t)epoch);
 	journal_entry_end(j);
@@ -186,10 +202,11 @@ pay(struct work *m, int rc, struct why *why)
 /* Append what became of it.  0, also where another was first; -1 with `why`.  A flush takes longer than to remove a file: results
  * that could be lost with the power, since what they tell of would be found gone, have one together (pay). */
 static int
-record(struct work *m, const char *by, const struct resource *r, enum resource_result result, const char *reason, uint64_t entries, struct why *why)
+record(struct work *m, const char *by, const struct outcome *o, struct why *why)
 {
 	struct journal *j = m->j;
-	if (result == RESOURCE_FAILED && r->tries && r->kind != RESOURCE_COMMAND && r->reason.n && strcmp(r->reason.p, reason) == 0)
+	const struct resource *r = o->r;
+	if (o->result == RESOURCE_FAILED && r->tries && r->kind != RESOURCE_COMMAND && r->reason.n && strcmp(r->reason.p, o->reason) == 0)
 		return 0; /* as before */
 	if (journal_lock(j, why) < 0)
 		return -1;
@@ -200,8 +217,8 @@ record(struct work *m, const char *by, const struct resource *r, enum resource_r
 		m->fenced |= fenced;
 		return 0;
 	}
-	put_result(j, by, r, result, reason, entries, j->drive >= 0 ? j->epoch : 0);
-	bool later = r->kind != RESOURCE_COMMAND && (result == RESOURCE_REMOVED || result == RESOURCE_GONE);
+	put_result(j, by, o, j->drive >= 0 ? j->epoch : 0);
+	bool later = r->kind != RESOURCE_COMMAND && (o->result == RESOURCE_REMOVED || o->result == RESOURCE_GONE);
 	j->pending_flush |= !later;
 	m->owed |= later;
 	if (!later)
@@ -213,18 +230,19 @@ record(struct work *m, const char *by, const struct resource *r, enum resource_r
 
 /* Record what became of one, where there is room.  0, or -1 with `why`. */
 static int
-conclude(struct work *m, const struct resource *r, enum resource_result result, const char *reason, uint64_t entries, struct why *why)
+conclude(struct work *m, const struct outcome *o, struct why *why)
 {
 	struct removal *c = m->c;
-	int rc = record(m, c->by, r, result, reason, entries, why);
+	enum resource_result result = o->result;
+	int rc = record(m, c->by, o, why);
 	if (rc < 0 && why->code == ERR_DISK_FULL) {
 		/* What is removed makes room, perhaps; it will be found gone, and recorded then. */
 		m->full = true;
 		rc = 0;
-		tell(c, r, "waits", why->text);
+		tell(c, o->r, "waits", why->text);
 		result = RESOURCE_HERE;
 	} else {
-		tell(c, r, resource_result_name(result), reason);
+		tell(c, o->r, resource_result_name(result), o->reason);
 	}
 	c->left_over += result == RESOURCE_HERE || result == RESOURCE_FAILED;
 	return rc;
@@ -256,7 +274,7 @@ settle_done(struct work *m, int rc, struct why *why)
 	int bad = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (bad == 0 && !m->fenced)
-			bad = conclude(m, &all[i].r, all[i].result, "", all[i].entries, &later);
+			bad = conclude(m, &(struct outcome){.r = &all[i].r, .result = all[i].result, .reason = "", .entries = all[i].entries}, &later);
 		resource_free(&all[i].r);
 	}
 	if (bad < 0 && rc == 0) {
@@ -275,6 +293,7 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 	struct resource r;
 	char reason[400] = "";
 	uint64_t entries = 0;
+	struct buf printed = {0};
 	bool failed_before = o->state == RESOURCE_FAILED;
 	int rc = resource_load(j, o, &r, why);
 	/* What is newer than an undo command has its entry before that is run. */
@@ -294,7 +313,7 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 			snprintf(reason, sizeof reason, "the disk is full: that it was run could not be recorded");
 		else if (failed_before && !c->retry && !c->look)
 			snprintf(reason, sizeof reason, "%.390s", r.reason.n ? r.reason.p : "");
-		else if ((result = resource_remove(j, &r, &m->order, &entries, reason, sizeof reason)) == RESOURCE_HERE && !*reason)
+		else if ((result = resource_remove(j, &r, &m->order, &entries, &printed, reason, sizeof reason)) == RESOURCE_HERE && !*reason)
 			snprintf(reason, sizeof reason, "the time for it was over");
 		if (failed_before && result == RESOURCE_HERE)
 			decision = "failed";
@@ -321,12 +340,13 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 		bool fenced = m->fenced;
 		rc = settle_done(m, 0, why); /* in the order in which it was done */
 		if (rc == 0 && (fenced || !m->fenced))
-			rc = conclude(m, &r, result, reason, entries, why);
+			rc = conclude(m, &(struct outcome){&r, result, reason, entries, printed.p}, why);
 	} else {
 		tell(c, &r, decision, reason);
 		c->left_over += result == RESOURCE_HERE || result == RESOURCE_FAILED;
 	}
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	buf_free(&printed);
 	resource_free(&r);
 	return rc;
 }
@@ -443,6 +463,7 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 	struct work m = {.j = j};
 	struct resource r = {0};
 	uint64_t entries = 0;
+	struct buf printed = {0};
 	const struct op_resource *o = NULL;
 	sigset_t before;
 	*result = RESOURCE_HERE;
@@ -469,13 +490,14 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 		else if (!resource_is_here(j, &r, reason, size))
 			rc = why_set(why, ERR_REQUEST, "%.300s: %.200s", r.what.p, reason);
 		else
-			*result = resource_remove(j, &r, &m.order, &entries, reason, size);
+			*result = resource_remove(j, &r, &m.order, &entries, &printed, reason, size);
 		if (r.kind == RESOURCE_PATH && (*result == RESOURCE_REMOVED || *result == RESOURCE_GONE) && j->o.sync)
 			remove_flush(r.what.p);
 		if (rc == 0 && *result != RESOURCE_HERE)
-			rc = pay(&m, record(&m, by, &r, *result, reason, entries, why), why);
+			rc = pay(&m, record(&m, by, &(struct outcome){&r, *result, reason, entries, printed.p}, why), why);
 		sigprocmask(SIG_SETMASK, &before, NULL);
 	}
+	buf_free(&printed);
 	resource_free(&r);
 	close(fd);
 	return rc;

@@ -293,7 +293,7 @@ verbs_watch(struct verbs *v, const char *operation, struct watch *w, int *bell, 
 }
 
 int
-verbs_output(struct verbs *v, const char *operation, const char *call, bool err, int *fd, int *folder, struct why *why)
+verbs_output(struct verbs *v, const char *operation, const char *call, bool err, struct verbs_output *out, struct why *why)
 {
 	struct request r = {.v = v};
 	struct journal j;
@@ -301,14 +301,13 @@ verbs_output(struct verbs *v, const char *operation, const char *call, bool err,
 		*why = r.why;
 		return -1;
 	}
-	*fd = capture_open(j.dir, call, err);
+	out->fd = capture_open(j.dir, call, err);
 	int e = errno;
-	*folder = *fd < 0 ? -1 : fsx_open(j.dir, "calls", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	out->folder = fsx_open(j.dir, "calls", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	out->beats = fsx_open(j.dir, "beats", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	journal_close(&j);
 	errno = e;
-	if (*fd < 0 && e == ENOENT)
-		return why_set(why, ERR_NO_FILE, "what call %s printed is not kept in %s", call, operation);
-	return *fd < 0 ? why_errno(why, "the output of call %s", call) : 0;
+	return out->fd < 0 && e != ENOENT ? why_errno(why, "the output of call %s", call) : 0;
 }
 
 void

@@ -17,11 +17,11 @@ enum { VERBS_OPEN = 8 }; /* operations that are kept open between requests */
 struct verbs_hold {
 	struct beat_id id;       /* who holds the call */
 	bool watchdog;           /* make the file that its beats are seen by, too */
-	bool captures;           /* … and those for what its command prints */
+	bool captures;           /* … and a place for what its command prints */
 	bool queued;             /* it holds the call already, which was queued: fd is of that */
 	int fd;                  /* out: of the locked beat file, the caller's to close; -1 */
 	int dog;                 /* out: of the watchdog's file, likewise */
-	int out, err;            /* out: of the files for the command's stdout and stderr, likewise */
+	int place;               /* out: for what the command prints, see capture.h, likewise */
 	struct buf cgroup;       /* out: the path of its control group, empty for none; the caller's to free */
 };
 
@@ -71,9 +71,15 @@ int request_held(const struct journal *j, const char *participant, const struct 
 struct watch;
 int verbs_watch(struct verbs *v, const char *operation, struct watch *w, int *bell, int *beats);
 
-/* Open what the command of a call has printed, live or ended: *fd to read, *folder to watch for its end.  0, or -1 with `why`:
- * ERR_NO_FILE where nothing was kept. */
-int verbs_output(struct verbs *v, const char *operation, const char *call, bool err, int *fd, int *folder, struct why *why);
+/* What the command of a call has printed, as descriptors, the caller's to close; -1: there is none (any more). */
+struct verbs_output {
+	int fd;                  /* the file: it is made when there is something to put into it */
+	int folder;              /* … in which it appears */
+	int beats;               /* the folder from which the beat file of the call goes when it ends */
+};
+
+/* Open that, of a live operation or an ended one.  0, or -1 with `why`. */
+int verbs_output(struct verbs *v, const char *operation, const char *call, bool err, struct verbs_output *out, struct why *why);
 
 struct request {
 	struct verbs *v;

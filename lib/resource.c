@@ -14,6 +14,7 @@
 #include "json.h"
 #include "num.h"
 #include "resource.h"
+#include "result.h"
 
 /* --- what its entries say --- */
 
@@ -83,7 +84,9 @@ resource_load(struct journal *j, const struct op_resource *r, struct resource *o
 		slice_copy(e.machine_id, out->machine, sizeof out->machine);
 		slice_copy(e.host, out->host, sizeof out->host);
 		text(&out->call, e.call_id);
-		text(&out->owner, e.by);
+		text(&out->owner, e.participant_id.n ? e.participant_id : e.by);
+		text(&out->evidence, e.evidence);
+		out->is_fallback = e.is_fallback;
 		text(&out->folder, e.folder);
 		text(&out->what, r->kind == RESOURCE_COMMAND ? e.command : e.path);
 		if (r->kind == RESOURCE_PROCESS)
@@ -106,6 +109,7 @@ resource_free(struct resource *r)
 	buf_free(&r->folder);
 	buf_free(&r->call);
 	buf_free(&r->owner);
+	buf_free(&r->evidence);
 	buf_free(&r->reason);
 }
 
@@ -219,14 +223,27 @@ set_variables(void *arg)
 		setenv("DPL_CALL", u->r->call.p, 1);
 	else
 		unsetenv("DPL_CALL");
+	if (u->r->is_fallback)
+		setenv("DPL_REASON", u->r->evidence.p, 1);
+}
+
+/* What a fallback command has printed is the result of its call. */
+static void
+take_result(const struct buf *raw, struct buf *result, char *problem, size_t size)
+{
+	static const struct result_source stdout_of_it = {.from = "stdout"};
+	struct why why = {.text = ""};
+	enum result_taken taken = result_take(&stdout_of_it, NULL, raw, false, result, &why);
+	if (taken != RESULT_TAKEN)
+		snprintf(problem, size, "%.100s", taken == RESULT_TOO_LONG ? "what it printed is too long for a result" : why.text);
 }
 
 static enum resource_result
-undo(const struct journal *j, const struct resource *r, const struct resource_order *o, char *reason, size_t size)
+undo(const struct journal *j, const struct resource *r, const struct resource_order *o, struct buf *printed, char *reason, size_t size)
 {
 	struct undo u = {r, o};
 	struct stat st;
-	struct buf output = {0};
+	struct buf output = {0}, raw = {0};
 	char problem[120];
 	int status = 0;
 	if (o->look)
@@ -235,16 +252,19 @@ undo(const struct journal *j, const struct resource *r, const struct resource_or
 		snprintf(reason, size, "%s", strerror(errno));
 		return RESOURCE_FAILED;
 	}
-	struct hook h = {.command = r->what.p, .folder = r->folder.n ? r->folder.p : NULL, .limit_ms = RESOURCE_COMMAND_MS, .uid = st.st_uid, .gid = st.st_gid, .prepare = set_variables, .arg = &u};
+	struct hook h = {.command = r->what.p, .folder = r->folder.n ? r->folder.p : NULL, .limit_ms = RESOURCE_COMMAND_MS, .uid = st.st_uid, .gid = st.st_gid, .prepare = set_variables, .arg = &u, .apart = r->is_fallback ? &raw : NULL};
 	int rc = hook_run(&h, &status, &output);
 	hook_describe(rc, errno, status, problem, sizeof problem);
+	if (r->is_fallback && !*problem)
+		take_result(&raw, printed, problem, sizeof problem);
+	buf_free(&raw);
 	/* Its last line says most of what went wrong. */
 	const char *last = output.n ? strrchr(output.p, '\n') : NULL;
 	last = last ? last + 1 : output.n ? output.p : "";
 	if (*problem)
 		snprintf(reason, size, "%s%s%.200s", problem, *last ? ": " : "", last);
 	buf_free(&output);
-	if (!*problem)
+	if (!*problem || r->is_fallback) /* such a one leaves nothing behind that was to be undone, and is not tried again */
 		return RESOURCE_REMOVED;
 	return r->tries + 1 < RESOURCE_TRIES ? RESOURCE_FAILED : RESOURCE_LEFT;
 }
@@ -284,7 +304,7 @@ remove_it(const struct journal *j, const struct resource *r, const struct resour
 }
 
 enum resource_result
-resource_remove(const struct journal *j, const struct resource *r, const struct resource_order *o, uint64_t *entries, char *reason, size_t size)
+resource_remove(const struct journal *j, const struct resource *r, const struct resource_order *o, uint64_t *entries, struct buf *printed, char *reason, size_t size)
 {
 	*entries = 0;
 	reason[0] = '\0';
@@ -292,7 +312,7 @@ resource_remove(const struct journal *j, const struct resource *r, const struct 
 	case RESOURCE_PROCESS:
 		return end_process(j, r, o->look, reason, size);
 	case RESOURCE_COMMAND:
-		return undo(j, r, o, reason, size);
+		return undo(j, r, o, printed, reason, size);
 	case RESOURCE_PATH:
 		break;
 	}

@@ -24,10 +24,12 @@ struct resource {
 	struct buf what;         /* the path, or the command; for a process its pid as text */
 	struct buf folder;       /* where the command is run */
 	struct buf call;         /* the call it is tied to, empty for none */
-	struct buf owner;        /* the participant who registered it */
+	struct buf owner;        /* the participant who registered it, or whose call it belongs to */
+	struct buf evidence;     /* of a fallback command: of the crash that it is run for */
 	int64_t pid, start;      /* the process; of a path, the one that is about to make it; -1 */
 	struct remove_identity identity;
 	bool made, by_name;
+	bool is_fallback;        /* what the command prints is the result of the call, which crashed */
 	int64_t added_ms;
 	uint32_t tries;
 	char boot[PROC_BOOT_ID], machine[PROC_MACHINE_ID], host[65];
@@ -50,7 +52,8 @@ struct resource_order {
 	void *arg;
 };
 
-/* Do away with it.  RESOURCE_HERE: it was stopped (go_on, or the limit) and is to be gone on with. */
-enum resource_result resource_remove(const struct journal *j, const struct resource *r, const struct resource_order *o, uint64_t *entries, char *reason, size_t size);
+/* Do away with it.  RESOURCE_HERE: it was stopped (go_on, or the limit) and is to be gone on with.
+ * `printed` gets what a fallback command gave, as a text; it is run once, and where it failed `reason` says how. */
+enum resource_result resource_remove(const struct journal *j, const struct resource *r, const struct resource_order *o, uint64_t *entries, struct buf *printed, char *reason, size_t size);
 
 #endif

@@ -7,11 +7,15 @@
 
 #include "command.h"
 #include "fsx.h"
+#include "entry.h"
 #include "json.h"
 #include "result.h"
 #include "text.h"
 
-enum { SHOWN = 60 }; /* bytes of what is no JSON */
+enum {
+	SHOWN = 60,         /* bytes of what is no JSON */
+	ENTRY_REST = 2048,  /* room for the other members of its entry */
+};
 
 bool
 result_is_stdout(const struct result_source *s)
@@ -93,6 +97,17 @@ is_json(const char *text, size_t n, struct why *why)
 	return false;
 }
 
+/* Whether an entry has room for it: a control character takes six bytes there. */
+static bool
+has_room(const char *result)
+{
+	struct buf member = {0};
+	json_put(&member, "result", result);
+	bool fits = !member.failed && member.n <= ENTRY_MAX - ENTRY_REST;
+	buf_free(&member);
+	return fits;
+}
+
 enum result_taken
 result_take(const struct result_source *s, const struct result_before *before, const struct buf *printed, bool more, struct buf *text, struct why *why)
 {
@@ -109,6 +124,8 @@ result_take(const struct result_source *s, const struct result_before *before, c
 		why_set(why, ERR_IO, "out of memory");
 		taken = RESULT_NONE;
 	}
+	if (taken == RESULT_TAKEN && !has_room(text->p))
+		taken = RESULT_TOO_LONG;
 	if (taken == RESULT_TAKEN && s->json && !is_json(all->p ? all->p : "", n, why))
 		taken = RESULT_NONE;
 	if (taken == RESULT_TOO_LONG && s->json) {

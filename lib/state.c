@@ -150,13 +150,13 @@ op_has_ended(const struct op *op)
 }
 
 /* Calls are in the order of their seq, as participants are of their numbers. */
-static const struct op_call *
-call_by_seq(const struct op *op, uint64_t seq)
+struct op_call *
+op_call_seq(const struct op *op, uint64_t seq)
 {
 	uint32_t low = 0, high = op->calls.n;
 	while (low < high) {
 		uint32_t mid = low + (high - low) / 2;
-		const struct op_call *c = table_at(&op->calls, mid);
+		struct op_call *c = table_at(&op->calls, mid);
 		if (c->seq == seq)
 			return c;
 		if (c->seq < seq)
@@ -173,7 +173,7 @@ op_is_due(const struct op *op, const struct op_resource *r)
 	if (op->h.state >= OP_COMPLETED)
 		return true;
 	if (r->call) {
-		const struct op_call *c = call_by_seq(op, r->call);
+		const struct op_call *c = op_call_seq(op, r->call);
 		return !c || c->key.gone || c->state != CALL_RUNNING;
 	}
 	const struct op_person *p = op_person_no(op, r->person);

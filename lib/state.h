@@ -92,6 +92,7 @@ struct op_call {
 	uint64_t person, session; /* session 0: none */
 	int64_t started_ms, ended_ms; /* ended_ms -1 while it runs */
 	struct line start, end, progress;
+	struct line fallen;    /* the resource.removed that tells what its fallback command gave */
 	int64_t pid;           /* of the command; while it is queued, of the supervisor */
 	uint64_t group;        /* op_group of its name, 0: none … */
 	uint32_t slots;        /* … and how many of it run at a time */
@@ -102,7 +103,7 @@ struct op_call {
 	uint8_t fail_on_crash;
 	uint8_t held;          /* by a supervisor, through its beat file */
 	uint8_t fallback;      /* its start says what its result is when it crashes */
-	uint8_t pad;
+	uint8_t pending;       /* it crashed, and its fallback command is still to be run */
 };
 
 enum resource_kind { RESOURCE_PATH, RESOURCE_PROCESS, RESOURCE_COMMAND };
@@ -167,6 +168,9 @@ bool op_has_ended(const struct op *op);
 /* Whether its owner is no more: the call it is tied to has ended, or its participant has no live session, or the operation
  * has ended. */
 bool op_is_due(const struct op *op, const struct op_resource *r);
+
+/* The call of that seq, or NULL. */
+struct op_call *op_call_seq(const struct op *op, uint64_t seq);
 
 /* How many temp resources are registered; how many of them are due. */
 uint64_t op_resources(const struct op *op);

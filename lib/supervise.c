@@ -398,15 +398,15 @@ start(struct run *r, const char *path)
 		if (command_start(command, path, r->why) < 0)
 			return -1;
 		output_begin(&r->output, s->call.captures ? -1 : command->out);
-		capture_begin(&r->out, s->call.captures ? command->out : -1, -1, s->output_max);
-		capture_begin(&r->err, command->err, -1, s->output_max);
+		capture_begin(&r->out, s->call.captures ? command->out : -1, false, s->output_max);
+		capture_begin(&r->err, command->err, true, s->output_max);
 		bool was_queued = r->frame.queued;
 		int rc = frame_start(&r->frame, command, r->why);
 		if (rc == 0 && !told && s->started)
 			s->started(s->arg, r->frame.call);
 		if (rc == 0 && !r->frame.queued) {
-			r->out.to = r->frame.hold.out;
-			r->err.to = r->frame.hold.err;
+			capture_into(&r->out, r->frame.hold.place, r->frame.call);
+			capture_into(&r->err, r->frame.hold.place, r->frame.call);
 			return 0;
 		}
 		discard_command(r);
@@ -432,7 +432,7 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 	why->text[0] = why->hint[0] = '\0';
 	if (!r)
 		return why_set(why, ERR_IO, "out of memory");
-	*r = (struct run){.s = s, .c = c, .end = end, .why = why, .output = {.out = -1, .to = -1}, .frame.hold = {.fd = -1, .dog = -1, .out = -1, .err = -1}, .out = {.in = -1, .to = -1}, .err = {.in = -1, .to = -1}};
+	*r = (struct run){.s = s, .c = c, .end = end, .why = why, .output = {.out = -1, .to = -1}, .frame.hold = {.fd = -1, .dog = -1, .place = -1}, .out = {.in = -1, .place = -1, .to = -1}, .err = {.in = -1, .place = -1, .to = -1}};
 	r->command = (struct command){.argv = s->argv, .origin = s->origin, .out = -1, .err = -1, .go = -1, .failed = -1,
 		.capture = s->call.captures || result_is_stdout(&s->result), .capture_err = s->call.captures, .own_group = !has_terminal()};
 	r->duties = s->duties;
@@ -450,11 +450,11 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 		snprintf(end->call, sizeof end->call, "%s", r->frame.call);
 		rc = rc == 0 ? attend(r) : 0;
 	}
+	capture_close(&r->out);
+	capture_close(&r->err);
 	frame_close(&r->frame);
 	command_close(&r->command);
 	output_free(&r->output);
-	capture_end(&r->out);
-	capture_end(&r->err);
 	buf_free(&r->result);
 	vigil_finish(&r->v);
 	tree_free_kept(&r->before);

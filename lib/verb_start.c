@@ -40,6 +40,8 @@ struct start {
 	char by[ID_NAME_MAX + 1], call[ID_NAME_MAX + 1], parent[ID_NAME_MAX + 1], group[ID_NAME_MAX + 1];
 	int64_t session, pid, slots;
 	struct process_marks marks;
+	const char *description, *fallback, *fallback_command, *folder; /* or NULL; they belong to `text` */
+	struct buf text[4];
 	bool fail_on_crash, unless_aborted, parent_must_exist, spawned;
 	bool queued;               /* it is there, and waits for a slot: whether its command may start now is asked */
 };
@@ -60,6 +62,19 @@ read_start(struct request *r, struct start *s)
 		return -1;
 	if (s->slots && (!*s->group || m->supervisor <= 0))
 		return why_set(&r->why, ERR_REQUEST, "slots goes with group and supervisorPid");
+	return 0;
+}
+
+static int
+read_texts(struct request *r, struct start *s)
+{
+	if (request_text(r, "description", false, &s->text[0], &s->description) < 0 || request_text(r, "fallback", false, &s->text[1], &s->fallback) < 0 ||
+	    request_text(r, "fallbackCommand", false, &s->text[2], &s->fallback_command) < 0 || request_text(r, "folder", false, &s->text[3], &s->folder) < 0)
+		return -1;
+	if (s->fallback_command && (s->fallback || !*s->fallback_command))
+		return why_set(&r->why, ERR_REQUEST, s->fallback ? "fallback and fallbackCommand exclude each other" : "fallbackCommand is empty");
+	if (s->fallback_command && (!s->folder || *s->folder != '/'))
+		return why_set(&r->why, ERR_REQUEST, "fallbackCommand goes with folder, an absolute path");
 	return 0;
 }
 
@@ -190,8 +205,8 @@ make_files(struct change *c, const char *call)
 {
 	struct verbs_hold *hold = c->r->v->hold;
 	char file[CAPTURE_FILE_MAX];
-	if (hold->captures && capture_make(c->j->dir, call, &hold->out, &hold->err) < 0)
-		return why_errno(&c->r->why, "make the files for the output of %s in %s", call, c->j->op.h.id);
+	if (hold->captures && (hold->place = capture_place(c->j->dir)) < 0)
+		return why_errno(&c->r->why, "make the folder for the output of %s in %s", call, c->j->op.h.id);
 	if (!hold->watchdog)
 		return 0;
 	beat_watchdog_file(call, file);
@@ -223,14 +238,11 @@ unmake(struct change *c, const struct start *s)
 	if (hold->cgroup.n)
 		cgroup_remove(hold->cgroup.p);
 	buf_clear(&hold->cgroup);
-	if (hold->captures && (hold->out >= 0 || hold->err >= 0))
-		capture_unmake(c->j->dir, s->call);
 	beat_watchdog_file(s->call, file);
 	if (hold->watchdog)
 		(void)unlinkat(c->j->dir, file, 0);
 	fsx_close(&hold->dog);
-	fsx_close(&hold->out);
-	fsx_close(&hold->err);
+	fsx_close(&hold->place);
 	if (s->queued)
 		return;
 	beat_call_file(s->call, file);
@@ -259,7 +271,7 @@ wait_on(struct change *c, const struct start *s)
 }
 
 static int
-append_start(struct change *c, struct start *s, const char *description, const char *fallback)
+append_start(struct change *c, struct start *s)
 {
 	struct request *r = c->r;
 	struct verbs_hold *hold = r->v->hold;
@@ -278,12 +290,17 @@ append_start(struct change *c, struct start *s, const char *description, const c
 		json_put_int(b, "sessionId", s->session);
 	if (*s->parent)
 		json_put(b, "parentId", s->parent);
-	if (description)
-		json_put(b, "description", description);
+	if (s->description)
+		json_put(b, "description", s->description);
 	if (!s->fail_on_crash)
 		json_put_bool(b, "failOnCrash", false);
-	if (fallback)
-		json_put(b, "fallback", fallback);
+	if (s->fallback)
+		json_put(b, "fallback", s->fallback);
+	if (s->fallback_command) {
+		json_put(b, "fallbackCommand", s->fallback_command);
+		json_put(b, "folder", s->folder);
+		json_put(b, "machineId", hold ? hold->id.machine : NULL);
+	}
 	if (*s->group)
 		json_put(b, "group", s->group);
 	if (s->slots)
@@ -309,21 +326,19 @@ verb_call_start(struct request *r)
 {
 	char id[ID_OPERATION_MAX + 1];
 	struct start s;
-	struct buf words = {0}, instead = {0};
-	const char *description, *fallback;
 	struct change c;
 	if (request_operation(r, id) < 0 || read_start(r, &s) < 0)
 		return -1;
-	int rc = request_text(r, "description", false, &words, &description) < 0 || request_text(r, "fallback", false, &instead, &fallback) < 0 ? -1 : 0;
+	int rc = read_texts(r, &s);
 	if (rc == 0) {
 		/* A crash with something instead of the result is no crash of the operation. */
-		s.fail_on_crash &= !fallback;
+		s.fail_on_crash &= !s.fallback && !s.fallback_command;
 		rc = change_begin(&c, r, id, reply_start);
 		if (rc == 0)
-			rc = check_start(&c, &s) < 0 ? change_refuse(&c) : append_start(&c, &s, description, fallback);
+			rc = check_start(&c, &s) < 0 ? change_refuse(&c) : append_start(&c, &s);
 		rc = change_end(&c, rc);
 	}
-	buf_free(&words);
-	buf_free(&instead);
+	for (size_t i = 0; i < sizeof s.text / sizeof *s.text; i++)
+		buf_free(&s.text[i]);
 	return rc;
 }

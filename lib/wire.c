@@ -263,6 +263,10 @@ wire_call(struct buf *b, const struct op *op, const struct op_call *call, const 
 	if (life)
 		put_life(b, life);
 	put_progress(b, call->progress, from);
+	if (call->pending)
+		json_put_bool(b, "fallbackPending", true);
+	if (call->fallen.len && read_entry(from, call->fallen, &text, &e))
+		put_slice(b, e.call_result.p ? "result" : "fallbackError", e.call_result.p ? e.call_result : e.reason);
 	(void)read_entry(from, call->end, &text, &e);
 	put_outcome(b, &e);
 	if (e.result.p)

@@ -252,6 +252,64 @@ status_after() {
 	is "$(dpl-show --json | jq -r .state)" running
 }
 
+# orphan OPTION...: a call in the background whose supervisor was killed; its id goes to $call
+orphan() {
+	call=$(dpl-call spawn "$@" -- sleep 60)
+	supervisor=$(entries | jq -r 'select(.event == "call.started").supervisorPid' | tail -n 1)
+	kill -KILL "$supervisor"
+	wait_for "gone $supervisor"
+}
+
+@test "--fallback-command where the supervisor dies: run by who looks next, once, and its output is the result" {
+	mkdir here
+	cd here
+	orphan --fallback-command 'echo "$DPL_CALL ${DPL_EXIT-none} $PWD: $DPL_REASON"; echo talk >&2; echo run >>runs'
+	cd ..
+	expect 0 dpl-call sync "$call"
+	has "$output" "succeeded $call $call none $PWD/here: its supervisor's lock has fallen"
+	has "$(dpl-call result "$call")" "$call none $PWD/here: its supervisor"
+	expect 123 dpl-call wait -q "$call"
+	is "$(<here/runs)" run
+	is "$(of "$call" '[.state, .failOnCrash, has("fallbackPending")] | @csv')" '"crashed",false,false'
+	has "$(dpl-show --why "$call")" 'contained, its fallback was taken: call_'
+	is "$(dpl-show --json | jq -r .state)" running
+	# It fails, says too much, or takes too long to say anything: no result, once and for all.
+	orphan --fallback-command 'echo half; echo sorry >&2; exit 3'
+	expect 5 dpl-call sync "$call"
+	has "$output" "failed    $call its supervisor's lock has fallen"
+	is "$(of "$call" '[.state, has("result"), .fallbackError] | @csv')" '"crashed",false,"exit status 3: sorry"'
+	has "$(dpl-show --why "$call")" 'its fallback command failed: exit status 3: sorry'
+	expect 6 dpl-call result "$call"
+	orphan --fallback-command 'head -c 33000 /dev/zero | tr "\\0" x'
+	expect 5 dpl-call sync "$call"
+	has "$(of "$call" .fallbackError)" 'too long for a result'
+	# With nobody there a sweep runs it.
+	orphan --fallback-command 'echo swept'
+	expect 0 dpl-cleanup --sweep
+	is "$(dpl-call result "$call")" swept
+}
+
+@test "--fallback-command: who runs it is killed at any moment; the next gives the result" {
+	faultat=$BUILD/tools/faultat
+	[ -z "${SANITIZED:-}" ] || skip 'slow, and the same code'
+	"$faultat" -l calls true >/dev/null 2>&1 || skip 'no faultat, or ptrace is not allowed here'
+	orphan --fallback-command 'echo instead'
+	"$faultat" -l calls dpl-cleanup >/dev/null 3>&-
+	all=$((2 * $(wc -l <calls)))
+	[ "$all" -gt 40 ]
+	is "$(dpl-call result "$call")" instead
+	for ((stop = 1; stop <= all; stop += 23)); do
+		orphan --fallback-command 'echo instead'
+		status=0
+		"$faultat" -k "$stop" dpl-cleanup >out 2>err 3>&- || status=$?
+		[ "$status" = 137 ] || [ "$status" = 0 ]
+		expect 0 dpl-cleanup
+		is "$(dpl-call result "$call")" instead
+		is "$(count ".event == \"call.crashed\" and .callId == \"$call\"")" 1
+		is "$(count ".event == \"resource.removed\" and .callId == \"$call\"")" 1
+	done
+}
+
 @test "hooks: which are run, and what they find" {
 	hooks=(--on-completion 'echo "completion $DPL_CALL $DPL_RESULT $DPL_EXIT ${DPL_REASON-none}" >>hooks' --on-crash 'echo "crash $DPL_EXIT $DPL_REASON ${DPL_RESULT-none}" >>hooks'
 		--on-cleanup 'echo "cleanup $DPL_EXIT" >>hooks' --on-failure 'echo failure >>hooks')
