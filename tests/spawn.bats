@@ -262,9 +262,9 @@ orphan() {
 
 @test "--fallback-command where the supervisor dies: run by who looks next, once, and its output is the result" {
 	mkdir here
-	cd here
+	pushd here >/dev/null
 	orphan --fallback-command 'echo "$DPL_CALL ${DPL_EXIT-none} $PWD: $DPL_REASON"; echo talk >&2; echo run >>runs'
-	cd ..
+	popd >/dev/null
 	expect 0 dpl-call sync "$call"
 	has "$output" "succeeded $call $call none $PWD/here: its supervisor's lock has fallen"
 	has "$(dpl-call result "$call")" "$call none $PWD/here: its supervisor"
