@@ -330,7 +330,7 @@ follow_crash(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *w
 	/* One looks for all: that costs as much as there are who take part, and each of them comes by here. */
 	if (!c->removal.look && is_driven(j)) {
 		c->waiting = held_calls(j, c);
-		rc = remove_fresh(j, c, c->drive && !is_inner(j, c), why);
+		rc = remove_fresh(j, c, c->drive && !c->yields && !is_inner(j, c), why);
 		c->removal.busy = true;
 		return rc;
 	}

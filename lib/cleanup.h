@@ -26,6 +26,7 @@ struct cleanup {
 	int64_t awake_ms;        /* see look.h */
 	int64_t look_ms;         /* when the coordinator looks at all again */
 	int64_t patience_ms;     /* how long to wait for others to answer and for processes to end */
+	bool yields;             /* … but leave it to another who coordinates already */
 	bool drive;              /* become the coordinator though others live who could, and stay it: for who is held, and for dpl-cleanup */
 	bool all;                /* with removal.look: as if an uncontained death were recorded */
 	/* out: */

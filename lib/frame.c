@@ -154,6 +154,7 @@ frame_start(struct frame *f, const struct command *command, struct why *why)
 			(void)beat_rewrite(f->hold.fd, &f->hold.id);
 		f->queued = strcmp(state, "queued") == 0;
 		f->first = json_true(&j, 0, "first");
+		f->late = json_true(&j, 0, "crashed");
 		if (json_integer(&j, json_get(&j, 0, "sessionId"), 1, JSON_INT_MAX, &session) == 0)
 			snprintf(f->session, sizeof f->session, "%lld", (long long)session);
 		json_free(&j);

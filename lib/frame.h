@@ -30,6 +30,7 @@ struct frame {
 	char call[ID_NAME_MAX + 1], session[24]; /* once it is started or queued; session as text, "" unknown */
 	bool queued;             /* it waits for a slot: the command was not let go, and must end … */
 	bool first;              /* … and is the next of its group */
+	bool late;               /* somebody had died when it was started */
 };
 
 /* Begin with what is asked, nothing is done yet. */

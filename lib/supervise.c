@@ -238,6 +238,7 @@ attend(struct run *r)
 {
 	r->v.call = r->frame.call;
 	r->v.held = r->frame.hold.fd;
+	r->v.late = r->frame.late;
 	r->begun_ms = clock_mono_ms();
 	r->v.next_ms = r->begun_ms + r->v.beat_ms; /* the start was a beat */
 	(void)stopping_signals(r); /* those of the time in which the lock was waited for: the child has them before it runs */

@@ -14,7 +14,7 @@
 
 struct asked {
 	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1], call[ID_NAME_MAX + 1], outer[ID_NAME_MAX + 1];
-	bool drive, dry, forget, answer, retry, look;
+	bool drive, yields, dry, forget, answer, retry, look;
 	int64_t patience_ms, awake_ms;
 };
 
@@ -24,7 +24,7 @@ read_asked(struct request *r, struct asked *a)
 	*a = (struct asked){.retry = true};
 	if (request_operation(r, a->id) < 0 || request_participant(r, false, a->by) < 0 || request_call(r, "callId", false, a->call) < 0 ||
 	    request_call(r, "parentId", false, a->outer) < 0 ||
-	    request_bool(r, "drive", &a->drive) < 0 || request_bool(r, "dryRun", &a->dry) < 0 || request_bool(r, "forget", &a->forget) < 0 ||
+	    request_bool(r, "drive", &a->drive) < 0 || request_bool(r, "yields", &a->yields) < 0 || request_bool(r, "dryRun", &a->dry) < 0 || request_bool(r, "forget", &a->forget) < 0 ||
 	    request_bool(r, "acknowledge", &a->answer) < 0 || request_bool(r, "retry", &a->retry) < 0 || request_bool(r, "look", &a->look) < 0 ||
 	    request_int(r, "patienceMs", 0, INT64_C(86400000), &a->patience_ms) < 0 || request_int(r, "awakeMs", 0, JSON_INT_MAX, &a->awake_ms) < 0)
 		return -1;
@@ -128,7 +128,7 @@ verb_cleanup(struct request *r)
 	if (!*a.by)
 		snprintf(a.by, sizeof a.by, "%.64s", j->op.h.initiator);
 	struct cleanup c = {.removal = {.by = a.by, .limit_ms = REMOVAL_LIMIT_MS, .retry = a.retry, .forget = a.forget, .look = a.dry},
-		.own_call = *a.call ? a.call : NULL, .own_name = a.answer ? a.by : NULL, .outer = *a.outer ? a.outer : NULL, .awake_ms = a.awake_ms, .patience_ms = a.patience_ms, .drive = a.drive};
+		.own_call = *a.call ? a.call : NULL, .own_name = a.answer ? a.by : NULL, .outer = *a.outer ? a.outer : NULL, .awake_ms = a.awake_ms, .patience_ms = a.patience_ms, .drive = a.drive, .yields = a.yields};
 	int rc = a.drive ? refuse_foreign(r) : 0;
 	if (rc == 0 && a.answer && !op_has_ended(&j->op))
 		rc = cleanup_answer(j, a.by, &r->why);

@@ -23,6 +23,8 @@ reply_start(struct change *c, const struct entry *e)
 	if (e->session_id >= 0)
 		json_put_int(c->r->reply, "sessionId", e->session_id);
 	json_put(c->r->reply, "state", e->event == EVENT_CALL_QUEUED ? "queued" : "running");
+	if (c->j->op.h.crashes)
+		json_put_bool(c->r->reply, "crashed", true);
 	if (e->event != EVENT_CALL_QUEUED)
 		return;
 	char id[ID_NAME_MAX + 1];

@@ -250,6 +250,7 @@ vigil_clean(struct vigil *v, bool answer, int64_t patience_ms)
 	if (answer)
 		json_put_bool(&body, "acknowledge", true);
 	json_put_bool(&body, "drive", v->held >= 0);
+	json_put_bool(&body, "yields", v->late);
 	json_put_bool(&body, "retry", false);
 	json_put_int(&body, "patienceMs", patience_ms);
 	json_put_int(&body, "awakeMs", v->awake_ms);

@@ -23,6 +23,7 @@ struct vigil {
 	const char *outer;       /* … and the call that it is part of, or NULL */
 	const struct notice *verbose; /* what is said at -v; may be NULL */
 	int held;                /* the beat file, -1 for none */
+	bool late;               /* it began when somebody had died already: what follows that does not wait for it, nor it for that */
 	int signals;             /* signalfd */
 	struct watch watch;
 	int bell, beats;         /* -1: not watched */

@@ -575,6 +575,30 @@ $(<made)"
 	is "$(dpl-call list -q)" ''
 }
 
+@test "an undo command of --aborted-ok does not wait for a cleanup that another coordinates" {
+	dpl-complete -q
+	op=$(dpl-create --window 5s)
+	export DPL_OPERATION=$op
+	dpl-join -qp slow
+	in_background sleep 60
+	dpl-join -qp mute --keep="$pid"
+	mute=$(jq -r .pid "$ledger/$op/beats/p-mute")
+	kill -STOP "$mute"
+	supervised dpl-call -- sleep 60
+	killed "$pid"
+	in_background dpl-cleanup
+	cleaner=$pid
+	wait_for 'grep -q cleanup.started "$(journal "$op")"'
+	# It hears of the death while it runs.
+	expect 0 dpl-call --aborted-ok -- sleep 0.5
+	expect 0 dpl-call --aborted-ok -- true
+	has "$(entries "$op" | jq -r .event | paste -sd ' ')" 'call.ended call.started'
+	lacks "$(entries "$op" | jq -r .event | paste -sd ' ')" operation.failed
+	kill -9 "$mute"
+	ended "$cleaner"
+	is "$status" 0
+}
+
 # --- misuse ---
 
 @test "dpl-cleanup: misuse, and what there is not" {
@@ -592,7 +616,6 @@ $(<made)"
 @test "dpl-cleanup BAD GOOD: the good one is cleaned up, the bad one is named" {
 	supervised dpl-call -- sh -c 'dpl-temp make; exec sleep 60'
 	wait_for 'compgen -G "tmp/*" >/dev/null'
-	kill -KILL "$pid"
 	killed "$pid"
 	expect 3 dpl-cleanup nonesuch "$op" 20200101-000000-0000000000
 	[[ $stderr == *nonesuch* && $stderr == *20200101-000000-0000000000* ]]

@@ -279,7 +279,7 @@ took() {
 }
 
 @test "the window of a cleanup is of the machine's time, for who is waited for and for who undoes something" {
-	operation 1500ms
+	operation 5s
 	hold_up
 	worker
 	kill -9 "$pid"
@@ -294,7 +294,7 @@ took() {
 	done
 	ended "$cleaner"
 	is "$status" 0
-	took 1000 6000
+	took 2000 12000
 	all_went_once
 }
 

@@ -547,13 +547,13 @@ dpl-watch: /dev/null is no regular file'
 	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which does not go with ptrace
 	: >watched
 	# Each fcntl(2) lasts: the writer comes in between.
-	in_background strace -f -o trace -e inject=fcntl:delay_exit=300000 dpl-watch --file one -t 20 >watched 2>said
+	in_background strace -f -o trace -e inject=fcntl:delay_exit=1500000 dpl-watch --file one -t 20 >watched 2>said
 	watcher=$pid
 	wait_for 'grep -q "poll(.*POLLIN" trace'
 	echo 1 >one
 	wait_for 'grep -q F_SETLEASE trace'
 	echo 2 >>one
-	grep -q -e '--- SIGIO' trace
+	wait_for "grep -q -e '--- SIGIO' trace"
 	finished 0 one
 }
 
