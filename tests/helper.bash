@@ -4,6 +4,13 @@
 # `me`, without flushes.  Everything else of the environment that dpl reads is unset.
 # shellcheck shell=bash disable=SC2016,SC2034,SC2119,SC2120 # jq's $; what a test reads is set here
 
+# It does the same, and starts ten times as fast: a test asks it again and again.  The members of an object come sorted.
+if command -v gojq >/dev/null; then
+	jq() {
+		gojq "$@"
+	}
+fi
+
 bats_require_minimum_version 1.5.0
 
 root=$(cd "${BATS_TEST_DIRNAME:?}/.." && pwd)
@@ -85,12 +92,14 @@ ended() {
 # wait_for CONDITION [SECONDS]: a shell condition, looked at every 10 ms for at most 10 seconds.
 wait_for() {
 	local end=$((SECONDS + ${2:-10}))
+	local pause=10
 	until eval "$1"; do
 		if [ "$SECONDS" -gt "$end" ]; then
 			echo "not within ${2:-10} s: $1" >&2
 			return 1
 		fi
-		sleep 0.01
+		sleep "0.0$pause"
+		[ "$pause" -ge 50 ] || pause=$((pause + 2))
 	done
 }
 

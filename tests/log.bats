@@ -25,7 +25,7 @@ messages() {
 	expect 0 dpl-log -q
 	is "$output" 'disk is 91 % full'
 	expect 0 dpl-log --json
-	is "$output" "$(last_entry "$op" -c)"
+	is "$output" "$(tail -n 1 "$(journal "$op")")"
 }
 
 @test "nothing logged: nothing read" {

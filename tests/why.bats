@@ -101,9 +101,9 @@ died() {
 	holds '.left.count == 1 and (.left.list[0] | .resourceId == 2 and .path == "/srv/cache" and .state == "left")'
 	holds '.pending.list | map([.resourceId, .state, .tries]) == [[4, "elsewhere", null], [5, "failed", 1]]'
 	holds '.end | .by == "carol" and .leftResources == 1 and .event == "operation.failed"'
-	json 'del(.ok, .shownAt)' -S >one
+	json 'del(.ok, .shownAt)' | command jq -S . >one
 	printf '{"path":"/operation/why","body":{"operationId":"%s"}}\n' "$op" | dpl-batch >answer
-	jq -S '.body | del(.shownAt)' answer >two
+	command jq -S '.body | del(.shownAt)' answer >two
 	diff one two
 	expect 0 dpl-show --why -q "$op"
 	is "$output" crashed
