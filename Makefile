@@ -135,9 +135,9 @@ test-tools: $(TEST_TOOLS)
 demo:
 	scripts/need demo
 	@$(MAKE) --no-print-directory all
-	PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" examples/build-farm.sh
-	PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" examples/who-is-alive.sh
-	PATH="$(CURDIR)/$(BUILD)/bin:$$PATH" examples/after-a-crash.sh
+	PATH="$(abspath $(BUILD))/bin:$$PATH" examples/build-farm.sh
+	PATH="$(abspath $(BUILD))/bin:$$PATH" examples/who-is-alive.sh
+	PATH="$(abspath $(BUILD))/bin:$$PATH" examples/after-a-crash.sh
 
 check:
 	scripts/need check
