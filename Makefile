@@ -168,7 +168,7 @@ POWER_CUTS ?= 20
 power:
 	scripts/need check
 	@$(MAKE) --no-print-directory all test-tools
-	POWER_CUTS=$(POWER_CUTS) BUILD=$(CURDIR)/$(BUILD) bats tests/power.bats
+	POWER_CUTS=$(POWER_CUTS) BUILD=$(abspath $(BUILD)) bats tests/power.bats
 
 planted:
 	scripts/need check
