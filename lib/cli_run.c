@@ -110,6 +110,8 @@ read_options(struct cli *c, struct supervise *s)
 		cli_misuse(c, "%s goes with --result-from", s->result.json ? "--result-json" : "--keep-result");
 	if (s->fallback && s->duties.fallback)
 		cli_misuse(c, "--fallback and --fallback-command exclude each other");
+	if (s->duties.fallback && !*s->duties.fallback)
+		cli_misuse(c, "--fallback-command is empty");
 	if (s->call.slots && !s->call.group)
 		s->call.group = "slots";
 	s->argv = c->argv + optind;

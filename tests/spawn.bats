@@ -116,6 +116,8 @@ silent_err() {
 	expect 125 dpl-call spawn --output-max much -- true
 	expect 125 dpl-call spawn --result-json -- true
 	expect 125 dpl-call spawn --fallback a --fallback-command b -- true
+	expect 125 dpl-call spawn --fallback-command '' -- true
+	has "$stderr" '--fallback-command is empty'
 	is "$(count '.event == "call.started"')" 0
 	dpl-abort -q -m no
 	expect 122 dpl-call spawn -- true
