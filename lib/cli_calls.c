@@ -10,6 +10,7 @@
 #include "fsx.h"
 #include "reader.h"
 #include "render.h"
+#include "table.h"
 #include "text.h"
 #include "timeline.h"
 
@@ -85,20 +86,29 @@ row(void *arg, int32_t i, const char *lead)
 	buf_free(&id);
 }
 
-/* For each call the number of its parent, where that is listed, too. */
+struct listed {
+	struct table_key key; /* the call's id */
+	int64_t i;
+};
+
+/* For each call the number of its parent, where that is listed before it. */
 static void
 find_parents(struct cli *c, const int *call, int32_t n, int32_t *parent)
 {
-	struct buf id = {0}, other = {0};
+	struct table t = {.size = sizeof(struct listed)};
+	struct buf id = {0};
 	for (int32_t i = 0; i < n; i++) {
 		const char *name = cli_answer(c, call[i], "parentId", &id);
-		parent[i] = -1;
-		for (int32_t k = i - 1; k >= 0 && *name && parent[i] < 0; k--)
-			if (strcmp(cli_answer(c, call[k], "callId", &other), name) == 0)
-				parent[i] = k;
+		const struct listed *found = *name ? table_find(&t, name) : NULL;
+		parent[i] = found ? (int32_t)found->i : -1;
+		struct listed *own = table_add(&t, cli_answer(c, call[i], "callId", &id));
+		if (own)
+			own->i = i;
+		else
+			c->out.failed = true;
 	}
 	buf_free(&id);
-	buf_free(&other);
+	table_free(&t);
 }
 
 static void
