@@ -87,6 +87,19 @@ event_is_vital(enum event event)
 	}
 }
 
+/* It is JSON already, but for its quotes. */
+void
+slice_put(struct buf *b, const char *name, struct slice s)
+{
+	if (!s.p) {
+		json_put(b, name, NULL);
+		return;
+	}
+	json_put_raw(b, name, "\"", 1);
+	buf_add(b, s.p, s.n);
+	buf_char(b, '"');
+}
+
 void
 slice_copy(struct slice s, char *out, size_t size)
 {

@@ -73,6 +73,9 @@ struct slice {
 /* Decode a slice into out[size] with a NUL, cut at a character where it does not fit. */
 void slice_copy(struct slice s, char *out, size_t size);
 
+/* Put one into JSON as a member, null where it is absent. */
+void slice_put(struct buf *b, const char *name, struct slice s);
+
 /* A member that is absent is an empty slice, or -1, or the default that stands beside it. */
 struct entry {
 	uint64_t seq;

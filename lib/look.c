@@ -201,16 +201,6 @@ lock_live(struct journal *j, struct why *why)
 	return 0;
 }
 
-static void
-put_slice(struct buf *b, const char *name, struct slice s)
-{
-	if (!s.p)
-		return;
-	json_put_raw(b, name, "\"", 1);
-	buf_add(b, s.p, s.n);
-	buf_char(b, '"');
-}
-
 /* The command whose output is the result becomes an undo command of the call: it is run as one, by whoever removes what that left. */
 static void
 put_fallback_command(struct journal *j, const char *by, const struct op_call *c, const struct entry *e, const char *evidence)
@@ -219,16 +209,16 @@ put_fallback_command(struct journal *j, const char *by, const struct op_call *c,
 	struct buf *b = journal_entry(j, by, EVENT_RESOURCE_ADDED);
 	json_put_int(b, "resourceId", (int64_t)j->op.h.resources + 1);
 	json_put(b, "kind", resource_kind_name(RESOURCE_COMMAND));
-	put_slice(b, "command", e->fallback_command);
-	put_slice(b, "folder", e->folder);
+	slice_put(b, "command", e->fallback_command);
+	slice_put(b, "folder", e->folder);
 	json_put_bool(b, "isFallback", true);
 	json_put(b, "callId", c->key.name);
 	if (p)
 		json_put(b, "participantId", p->key.name);
 	json_put(b, "evidence", evidence);
-	put_slice(b, "bootId", e->boot_id);
-	put_slice(b, "machineId", e->machine_id);
-	put_slice(b, "host", e->host);
+	slice_put(b, "bootId", e->boot_id);
+	slice_put(b, "machineId", e->machine_id);
+	slice_put(b, "host", e->host);
 	journal_entry_end(j);
 }
 
@@ -251,7 +241,7 @@ put_call_crashed(struct journal *j, const char *by, const struct op_call *c, con
 	if (known && e.fallback_command.p)
 		json_put_bool(b, "fallbackPending", true);
 	else if (known)
-		put_slice(b, "result", e.fallback);
+		slice_put(b, "result", e.fallback);
 	journal_entry_end(j);
 	buf_free(&text);
 }

@@ -16,9 +16,7 @@
 static void
 reply_start(struct change *c, const struct entry *e)
 {
-	json_put_raw(c->r->reply, "callId", "\"", 1);
-	buf_add(c->r->reply, e->call_id.p, e->call_id.n);
-	buf_char(c->r->reply, '"');
+	slice_put(c->r->reply, "callId", e->call_id);
 	json_put_time(c->r->reply, "startedAt", e->at_ms);
 	if (e->session_id >= 0)
 		json_put_int(c->r->reply, "sessionId", e->session_id);

@@ -17,19 +17,6 @@ read_entry(const struct wire_source *from, struct line line, struct buf *text, s
 	return true;
 }
 
-/* A slice is JSON already, but for its quotes. */
-static void
-put_slice(struct buf *b, const char *name, struct slice s)
-{
-	if (!s.p) {
-		json_put(b, name, NULL);
-		return;
-	}
-	json_put_raw(b, name, "\"", 1);
-	buf_add(b, s.p, s.n);
-	buf_char(b, '"');
-}
-
 void
 wire_abort_reason(struct buf *b, const char *name, const struct op *op, bool aborted, const struct wire_source *from)
 {
@@ -37,7 +24,7 @@ wire_abort_reason(struct buf *b, const char *name, const struct op *op, bool abo
 	struct entry e = entry_absent;
 	if (aborted)
 		(void)read_entry(from, op->h.abort, &text, &e);
-	put_slice(b, name, e.reason);
+	slice_put(b, name, e.reason);
 	buf_free(&text);
 }
 
@@ -48,8 +35,8 @@ put_abort(struct buf *b, const struct op *op, bool aborted, const struct wire_so
 	struct entry e = entry_absent;
 	bool known = aborted && read_entry(from, op->h.abort, &text, &e);
 	json_put_bool(b, "aborted", aborted);
-	put_slice(b, "abortReason", e.reason);
-	put_slice(b, "abortedBy", e.by);
+	slice_put(b, "abortReason", e.reason);
+	slice_put(b, "abortedBy", e.by);
 	json_put_time(b, "abortedAt", known ? e.at_ms : -1);
 	buf_free(&text);
 }
@@ -68,7 +55,7 @@ put_progress(struct buf *b, struct line line, const struct wire_source *from)
 			json_put_int(b, "done", e.done);
 		if (e.total >= 0)
 			json_put_int(b, "total", e.total);
-		put_slice(b, "message", e.message);
+		slice_put(b, "message", e.message);
 		json_put_time(b, "at", e.at_ms);
 		json_close(b, '}');
 	}
@@ -134,9 +121,9 @@ wire_crash(struct buf *b, const struct op *op, const struct wire_source *from)
 	struct entry e = entry_absent;
 	bool known = op->h.crash.len && read_entry(from, op->h.crash, &text, &e);
 	json_put_bool(b, "crashed", op->h.crashes > 0);
-	put_slice(b, "crashedParticipantId", e.participant_id);
-	put_slice(b, "crashedCallId", e.call_id);
-	put_slice(b, "crashEvidence", e.evidence);
+	slice_put(b, "crashedParticipantId", e.participant_id);
+	slice_put(b, "crashedCallId", e.call_id);
+	slice_put(b, "crashEvidence", e.evidence);
 	json_put_time(b, "crashedAt", known ? e.at_ms : -1);
 	buf_free(&text);
 }
@@ -172,7 +159,7 @@ wire_operation(struct buf *b, const struct op *op, bool aborted, const struct wi
 	struct entry e;
 	(void)read_entry(from, h->first, &text, &e);
 	json_put(b, "operationId", h->id);
-	put_slice(b, "description", e.description);
+	slice_put(b, "description", e.description);
 	json_put(b, "initiatorId", h->initiator);
 	json_put(b, "state", op_state_name(h->state));
 	put_abort(b, op, aborted, from);
@@ -183,7 +170,7 @@ wire_operation(struct buf *b, const struct op *op, bool aborted, const struct wi
 	int64_t end = h->ended_ms >= 0 ? h->ended_ms : now_ms;
 	json_put_int(b, "durationMs", end > h->created_ms ? end - h->created_ms : 0);
 	(void)read_entry(from, h->end, &text, &e);
-	put_slice(b, "endReason", e.reason);
+	slice_put(b, "endReason", e.reason);
 	json_put_int(b, "seq", (int64_t)h->seq);
 	json_put_int(b, "format", h->format);
 	json_open(b, "settings", '{');
@@ -243,8 +230,8 @@ wire_call(struct buf *b, const struct op *op, const struct op_call *call, const 
 	json_put(b, "participantId", p ? p->key.name : NULL);
 	if (call->session)
 		json_put_int(b, "sessionId", (int64_t)call->session);
-	put_slice(b, "parentId", e.parent_id);
-	put_slice(b, "description", e.description);
+	slice_put(b, "parentId", e.parent_id);
+	slice_put(b, "description", e.description);
 	json_put_bool(b, "failOnCrash", call->fail_on_crash);
 	json_put(b, "state", op_call_word(call));
 	if (call->queued && call->state != CALL_RUNNING)
@@ -252,7 +239,7 @@ wire_call(struct buf *b, const struct op *op, const struct op_call *call, const 
 	if (call->spawned)
 		json_put_bool(b, "spawned", true);
 	if (call->group)
-		put_slice(b, "group", e.group);
+		slice_put(b, "group", e.group);
 	json_put_time(b, "startedAt", call->started_ms);
 	json_put_time(b, "endedAt", call->ended_ms);
 	int64_t end = call->ended_ms >= 0 ? call->ended_ms : now_ms;
@@ -266,17 +253,17 @@ wire_call(struct buf *b, const struct op *op, const struct op_call *call, const 
 	if (call->pending)
 		json_put_bool(b, "fallbackPending", true);
 	if (call->fallen.len && read_entry(from, call->fallen, &text, &e))
-		put_slice(b, e.call_result.p ? "result" : "fallbackError", e.call_result.p ? e.call_result : e.reason);
+		slice_put(b, e.call_result.p ? "result" : "fallbackError", e.call_result.p ? e.call_result : e.reason);
 	(void)read_entry(from, call->end, &text, &e);
 	put_outcome(b, &e);
 	if (e.result.p)
-		put_slice(b, "result", e.result);
+		slice_put(b, "result", e.result);
 	if (e.error.p)
-		put_slice(b, "error", e.error);
+		slice_put(b, "error", e.error);
 	if (e.reason.p)
-		put_slice(b, "reason", e.reason);
+		slice_put(b, "reason", e.reason);
 	if (e.evidence.p)
-		put_slice(b, "evidence", e.evidence);
+		slice_put(b, "evidence", e.evidence);
 	json_close(b, '}');
 	buf_free(&text);
 }
@@ -293,21 +280,21 @@ wire_resource(struct buf *b, const struct op *op, const struct op_resource *r, c
 	json_put_int(b, "resourceId", (int64_t)r->id);
 	json_put(b, "kind", resource_kind_name(r->kind));
 	if (r->kind == RESOURCE_PATH)
-		put_slice(b, "path", e.path);
+		slice_put(b, "path", e.path);
 	if (r->kind == RESOURCE_COMMAND)
-		put_slice(b, "command", e.command);
+		slice_put(b, "command", e.command);
 	if (e.folder.p)
-		put_slice(b, "folder", e.folder);
+		slice_put(b, "folder", e.folder);
 	if (r->kind == RESOURCE_PROCESS)
 		json_put_int(b, "pid", e.pid);
 	if (e.by_name)
 		json_put_bool(b, "byName", true);
 	json_put(b, "participantId", p ? p->key.name : NULL);
 	if (e.call_id.p)
-		put_slice(b, "callId", e.call_id);
+		slice_put(b, "callId", e.call_id);
 	json_put(b, "state", r->state != RESOURCE_HERE ? resource_result_name(r->state) : r->made.len ? "made" : "added");
 	json_put_time(b, "addedAt", r->added_ms);
-	put_slice(b, "host", e.host);
+	slice_put(b, "host", e.host);
 	int64_t end = now_ms;
 	bool tried = read_entry(from, r->result, &text, &e);
 	if (over && tried)
@@ -318,7 +305,7 @@ wire_resource(struct buf *b, const struct op *op, const struct op_resource *r, c
 	if (over && tried)
 		json_put_time(b, "endedAt", e.at_ms);
 	if (e.reason.n)
-		put_slice(b, "reason", e.reason);
+		slice_put(b, "reason", e.reason);
 	json_close(b, '}');
 	buf_free(&text);
 }
