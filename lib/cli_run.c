@@ -66,8 +66,8 @@ read_options(struct cli *c, struct supervise *s)
 		switch (o) {
 		case 'd': s->call.description = cli_text(c, "-d", optarg); break;
 		case CALL_ABORTED_OK: s->call.aborted_ok = true; break;
-		case CALL_FALLBACK: s->fallback = s->call.fallback = cli_text(c, "--fallback", optarg); break;
-		case CALL_FALLBACK_COMMAND: s->duties.fallback = s->call.fallback_command = cli_text(c, "--fallback-command", optarg); break;
+		case CALL_FALLBACK: s->call.fallback = cli_text(c, "--fallback", optarg); break;
+		case CALL_FALLBACK_COMMAND: s->call.fallback_command = cli_text(c, "--fallback-command", optarg); break;
 		case CALL_GRACE: s->grace_ms = cli_duration(c, "--grace", optarg); break;
 		case CALL_GROUP: s->call.group = cli_call_id(c, "--group", optarg); break;
 		case CALL_ID: s->call.id = cli_call_id(c, "--id", optarg); break;
@@ -108,9 +108,9 @@ read_options(struct cli *c, struct supervise *s)
 		cli_misuse(c, "the command is empty");
 	if ((s->result.json || s->result.keep) && !s->result.from)
 		cli_misuse(c, "%s goes with --result-from", s->result.json ? "--result-json" : "--keep-result");
-	if (s->fallback && s->duties.fallback)
+	if (s->call.fallback && s->call.fallback_command)
 		cli_misuse(c, "--fallback and --fallback-command exclude each other");
-	if (s->duties.fallback && !*s->duties.fallback)
+	if (s->call.fallback_command && !*s->call.fallback_command)
 		cli_misuse(c, "--fallback-command is empty");
 	if (s->call.slots && !s->call.group)
 		s->call.group = "slots";

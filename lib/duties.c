@@ -103,10 +103,10 @@ duties_crash(struct duties *d, struct vigil *v, const char *reason, int exit)
 }
 
 bool
-duties_fall_back(struct duties *d, struct vigil *v, const char *reason, int exit, struct buf *result)
+duties_fall_back(struct duties *d, struct vigil *v, const char *command, const char *reason, int exit, struct buf *result)
 {
 	struct duty o = {.d = d, .v = v, .reason = reason, .exit = exit};
-	return d->fallback && run(&o, v, "--fallback-command", d->fallback, result);
+	return run(&o, v, "--fallback-command", command, result);
 }
 
 void

@@ -12,7 +12,7 @@
 #include "vigil.h"
 
 struct duties {
-	const char *on_completion, *on_crash, *on_cleanup, *on_failure, *fallback; /* or NULL */
+	const char *on_completion, *on_crash, *on_cleanup, *on_failure; /* or NULL */
 	mode_t umask;            /* for them */
 	bool cleaned, failed;    /* they have run */
 };
@@ -25,9 +25,9 @@ void duties_complete(struct duties *d, struct vigil *v, const char *result);
 /* The command has failed by itself, and was not stopped: on_crash.  DPL_REASON, and DPL_EXIT, the status `exit`. */
 void duties_crash(struct duties *d, struct vigil *v, const char *reason, int exit);
 
-/* … and the result to take instead: what the fallback prints, without the newlines at its end.  True where it succeeded.  DPL_REASON,
+/* … and the result to take instead: what `command` prints goes to `result`.  True where it succeeded.  DPL_REASON,
  * DPL_EXIT. */
-bool duties_fall_back(struct duties *d, struct vigil *v, const char *reason, int exit, struct buf *result);
+bool duties_fall_back(struct duties *d, struct vigil *v, const char *command, const char *reason, int exit, struct buf *result);
 
 /* Run what is due: on_cleanup, and where the operation fails on_failure.  `reason` is why; `exit` the status of what was run, -1 for
  * none.  DPL_REASON, DPL_EXIT. */

@@ -135,10 +135,11 @@ ending_collect(struct run *r)
 static void
 fall_back(struct run *r)
 {
-	const char *instead = r->s->fallback;
+	const struct frame_asked *asked = &r->s->call;
+	const char *instead = asked->fallback;
 	struct buf printed = {0};
 	duties_crash(&r->duties, &r->v, r->problem, r->end->status);
-	if (!instead && duties_fall_back(&r->duties, &r->v, r->problem, r->end->status, &printed)) {
+	if (asked->fallback_command && duties_fall_back(&r->duties, &r->v, asked->fallback_command, r->problem, r->end->status, &printed)) {
 		static const struct result_source stdout_of_it = {.from = "stdout"};
 		struct why why = {.text = ""};
 		buf_clear(&r->result);

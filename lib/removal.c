@@ -114,7 +114,7 @@ refuse_foreign(const struct journal *j, struct why *why)
 }
 
 /* What became of one. */
-struct outcome {
+struct removed {
 	const struct resource *r;
 	enum resource_result result;
 	const char *reason;      /* "" for none */
@@ -160,7 +160,7 @@ tell(const struct removal *c, const struct resource *r, const char *decision, co
 }
 
 static void
-put_result(struct journal *j, const char *by, const struct outcome *o, uint64_t epoch)
+put_result(struct journal *j, const char *by, const struct removed *o, uint64_t epoch)
 {
 	const struct resource *r = o->r;
 	struct buf *b = journal_entry(j, by, EVENT_RESOURCE_REMOVED);
@@ -202,7 +202,7 @@ pay(struct work *m, int rc, struct why *why)
 /* Append what became of it.  0, also where another was first; -1 with `why`.  A flush takes longer than to remove a file: results
  * that could be lost with the power, since what they tell of would be found gone, have one together (pay). */
 static int
-record(struct work *m, const char *by, const struct outcome *o, struct why *why)
+record(struct work *m, const char *by, const struct removed *o, struct why *why)
 {
 	struct journal *j = m->j;
 	const struct resource *r = o->r;
@@ -230,7 +230,7 @@ record(struct work *m, const char *by, const struct outcome *o, struct why *why)
 
 /* Record what became of one, where there is room.  0, or -1 with `why`. */
 static int
-conclude(struct work *m, const struct outcome *o, struct why *why)
+conclude(struct work *m, const struct removed *o, struct why *why)
 {
 	struct removal *c = m->c;
 	enum resource_result result = o->result;
@@ -274,7 +274,7 @@ settle_done(struct work *m, int rc, struct why *why)
 	int bad = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (bad == 0 && !m->fenced)
-			bad = conclude(m, &(struct outcome){.r = &all[i].r, .result = all[i].result, .reason = "", .entries = all[i].entries}, &later);
+			bad = conclude(m, &(struct removed){.r = &all[i].r, .result = all[i].result, .reason = "", .entries = all[i].entries}, &later);
 		resource_free(&all[i].r);
 	}
 	if (bad < 0 && rc == 0) {
@@ -340,7 +340,7 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 		bool fenced = m->fenced;
 		rc = settle_done(m, 0, why); /* in the order in which it was done */
 		if (rc == 0 && (fenced || !m->fenced))
-			rc = conclude(m, &(struct outcome){&r, result, reason, entries, printed.p}, why);
+			rc = conclude(m, &(struct removed){&r, result, reason, entries, printed.p}, why);
 	} else {
 		tell(c, &r, decision, reason);
 		c->left_over += result == RESOURCE_HERE || result == RESOURCE_FAILED;
@@ -494,7 +494,7 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 		if (r.kind == RESOURCE_PATH && (*result == RESOURCE_REMOVED || *result == RESOURCE_GONE) && j->o.sync)
 			remove_flush(r.what.p);
 		if (rc == 0 && *result != RESOURCE_HERE)
-			rc = pay(&m, record(&m, by, &(struct outcome){&r, *result, reason, entries, printed.p}, why), why);
+			rc = pay(&m, record(&m, by, &(struct removed){&r, *result, reason, entries, printed.p}, why), why);
 		sigprocmask(SIG_SETMASK, &before, NULL);
 	}
 	buf_free(&printed);

@@ -24,7 +24,6 @@ struct supervise {
 	const char *on_abort;      /* a shell command instead of SIGTERM; or NULL */
 	struct duties duties;      /* when the command does not succeed, and when the operation fails */
 	struct result_source result;
-	const char *fallback;      /* the result to take where the command fails by itself; NULL: none, but for duties.fallback */
 	int64_t output_max;        /* with call.captures: so many of the last bytes of stdout are kept, and of stderr */
 	bool leave_orphans;
 	int64_t grace_ms;          /* from SIGTERM to SIGKILL */
