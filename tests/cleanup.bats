@@ -14,18 +14,6 @@ setup() {
 	export TMPDIR=$BATS_TEST_TMPDIR/tmp
 }
 
-# The journal, wherever it is now.
-entries() {
-	local file=$ledger/$op/journal.jsonl
-	[ -e "$file" ] || file=$ledger/backup/$op/journal.jsonl
-	cat "$file"
-}
-
-# How many entries match a jq filter.
-count() {
-	entries | jq -s "map(select($1)) | length"
-}
-
 archived() {
 	[ ! -e "$ledger/$op" ] && [ -e "$ledger/backup/$op" ]
 }
@@ -67,8 +55,8 @@ killed() {
 	is "$(count '.event == "crash.detected" and .participantId == "worker"')" 1
 	is "$(count '.event == "cleanup.started" and .epoch == 1')" 1
 	is "$(count '.event == "resource.removed" and .result == "removed"')" 3
-	is "$(entries | tail -n 3 | jq -r .event)" $'cleanup.done\noperation.failed\noperation.archived'
-	output=$(entries | tail -n 2 | head -n 1)
+	is "$(tail -n 3 "$(journal "$op")" | jq -r .event)" $'cleanup.done\noperation.failed\noperation.archived'
+	output=$(tail -n 2 "$(journal "$op")" | head -n 1)
 	holds '.reason | startswith("worker (call_worker_2_")'
 	expect 5 dpl-beat
 	has "$stderr" "operation $op has failed: worker ("
@@ -131,13 +119,13 @@ killed() {
 @test "a sweep leaves healthy operations alone, whoever works there" {
 	supervised dpl-call -- sleep 60
 	dpl-temp make >made
-	before=$(entries | cksum)
+	before=$(cksum <"$(journal "$op")")
 	expect 0 dpl-cleanup --sweep
 	is "$output" ''
 	expect 0 dpl-cleanup --sweep -v
 	has "$output" "$op running"
 	expect 0 dpl-cleanup
-	is "$(entries | cksum)" "$before"
+	is "$(cksum <"$(journal "$op")")" "$before"
 	[ -e "$(<made)" ]
 }
 
@@ -145,12 +133,12 @@ killed() {
 	supervised dpl-call -- sh -c 'dpl-temp make >made; : >ready; exec sleep 60'
 	wait_for '[ -e ready ]'
 	killed "$pid"
-	before=$(entries | cksum)
+	before=$(cksum <"$(journal "$op")")
 	expect 1 dpl-cleanup -n
 	has "$output" "died" "me, call_me_1_" "remove" "$(<made)"
 	expect 1 dpl-cleanup -n --sweep --json
 	holds '.dead[0].liveness == "dead" and .resources[0].decision == "remove" and .done == false'
-	is "$(entries | cksum)" "$before"
+	is "$(cksum <"$(journal "$op")")" "$before"
 	[ -e "$(<made)" ]
 	expect 0 dpl-cleanup
 	[ ! -e "$(<made)" ]
@@ -166,7 +154,7 @@ killed() {
 	wait_for '! [ -e "$(<made)" ] || { dpl-beat -v >/dev/null && false; }'
 	[ -e "$(<mine)" ]
 	is "$(count '.event == "crash.detected"')" 0
-	is "$(entries | jq -r 'select(.event == "call.crashed") | .result')" 'nothing found'
+	is "$(jq -r 'select(.event == "call.crashed") | .result' "$(journal "$op")")" 'nothing found'
 	expect 0 dpl-beat
 	expect 0 dpl-call -- true
 	expect 0 dpl-complete
@@ -228,7 +216,7 @@ killed() {
 	archived
 	[ ! -e "$(<other)" ]
 	is "$(<undone)" undone
-	is "$(entries | jq -r 'select(.event == "resource.removed") | .result')" $'removed\nremoved\nforgotten'
+	is "$(jq -r 'select(.event == "resource.removed") | .result' "$(journal "$op")")" $'removed\nremoved\nforgotten'
 }
 
 @test "what belongs to another host waits for it, and --forget gives it up" {
@@ -281,7 +269,7 @@ a_hung_one() {
 	wait_for "[ \"\$(count '.event == \"cleanup.started\"')\" = 1 ]"
 	killed "$pid"
 	expect 0 dpl-cleanup -t 20s
-	is "$(entries | jq -c 'select(.event == "cleanup.started") | .epoch')" $'1\n2'
+	is "$(jq -c 'select(.event == "cleanup.started") | .epoch' "$(journal "$op")")" $'1\n2'
 	is "$(count '.event == "operation.failed"')" 1
 	archived
 	[ ! -e "$(<hung.made)" ]
@@ -301,12 +289,12 @@ a_hung_one() {
 	# As stale as the operation says.
 	wait_for 'dpl-cleanup -q -t 5s' 20
 	archived
-	is "$(entries | jq -c 'select(.event == "cleanup.started") | .epoch')" $'1\n2'
-	before=$(entries | cksum)
+	is "$(jq -c 'select(.event == "cleanup.started") | .epoch' "$(journal "$op")")" $'1\n2'
+	before=$(cksum <"$(journal "$op")")
 	kill -CONT "$first"
 	ended "$first"
 	is "$status" 0
-	is "$(entries | cksum)" "$before"
+	is "$(cksum <"$(journal "$op")")" "$before"
 	is "$(<undone)" undone
 	kill -KILL "$hung" 2>/dev/null || true
 }
@@ -344,7 +332,7 @@ replaced() {
 
 # Which coordinators did what, in the order of the journal.
 epochs() {
-	entries | jq -r 'select(.epoch) | "\(.event) \(.epoch)"'
+	jq -r 'select(.epoch) | "\(.event) \(.epoch)"' "$(journal "$op")"
 }
 
 @test "replaced while it runs an undo command: what has run is recorded, and nothing more is run or ended" {
@@ -395,7 +383,7 @@ epochs() {
 	in_background strace -qq -o /dev/null -P "$made/a" -P "$made/b" -P "$made/c" -e trace=unlinkat -e inject=unlinkat:signal=STOP:when=1 dpl-cleanup --forget -t 30s
 	tracer=$pid
 	wait_for '[ "$(find "$made" -name file | wc -l)" = 2 ]'
-	first=$(entries | jq 'select(.event == "cleanup.started") | .pid')
+	first=$(jq 'select(.event == "cleanup.started") | .pid' "$(journal "$op")")
 	replaced "$first"
 	stopped "$second"
 	kill -CONT "$first"
@@ -457,10 +445,10 @@ epochs() {
 	wait_for 'grep -q "stopped by SIGSTOP" trace'
 	expect 0 dpl-cleanup -t 20s
 	archived
-	before=$(entries | cksum)
+	before=$(cksum <"$(journal "$op")")
 	kill -CONT "$(sed 's/ .*//;q' trace)"
 	ended "$slow"
-	is "$(entries | cksum)" "$before"
+	is "$(cksum <"$(journal "$op")")" "$before"
 }
 
 @test "a one-shot command does not drive while a keeper lives, who does" {
@@ -472,7 +460,7 @@ epochs() {
 	killed "$pid"
 	wait_for archived
 	[ ! -e "$(<made)" ]
-	is "$(entries | jq -r 'select(.event == "cleanup.started") | .by')" kept
+	is "$(jq -r 'select(.event == "cleanup.started") | .by' "$(journal "$op")")" kept
 	kill -0 "$kept"
 }
 
@@ -525,7 +513,7 @@ epochs() {
 	[ ! -e hook ]
 	expect 3 dpl-call --on-cleanup 'echo "$DPL_EXIT $DPL_REASON"; ls "$(cat made)"; exit 7' --on-failure 'echo no >>hook' -- sh -c 'dpl-temp make >made; exit 3'
 	[ ! -e hook ] && [ ! -e "$(<made)" ]
-	is "$(entries | jq -r 'select(.event == "log") | .level + " " + .message')" "warning --on-cleanup: exit status 7: 3 the command failed
+	is "$(jq -r 'select(.event == "log") | .level + " " + .message' "$(journal "$op")")" "warning --on-cleanup: exit status 7: 3 the command failed
 $(<made)"
 	supervised dpl-call -- sleep 60
 	victim=$pid
@@ -544,7 +532,7 @@ $(<made)"
 	ended "$pid"
 	is "$status" 122
 	[ $((SECONDS - start)) -le 8 ]
-	has "$(entries | jq -r 'select(.event == "log") | .message')" '--on-cleanup: it took too long and was killed'
+	has "$(jq -r 'select(.event == "log") | .message' "$(journal "$op")")" '--on-cleanup: it took too long and was killed'
 	[ ! -e "/proc/$(<hook)" ]
 }
 
@@ -592,8 +580,8 @@ $(<made)"
 	# It hears of the death while it runs.
 	expect 0 dpl-call --aborted-ok -- sleep 0.5
 	expect 0 dpl-call --aborted-ok -- true
-	has "$(entries "$op" | jq -r .event | paste -sd ' ')" 'call.ended call.started'
-	lacks "$(entries "$op" | jq -r .event | paste -sd ' ')" operation.failed
+	has "$(entries "$op" | paste -sd ' ')" 'call.ended call.started'
+	lacks "$(entries "$op" | paste -sd ' ')" operation.failed
 	kill -9 "$mute"
 	ended "$cleaner"
 	is "$status" 0
@@ -708,7 +696,7 @@ $(<made)"
 	dpl-temp add -q --command 'sleep 77 & sleep 77'
 	dpl-complete
 	is "$(pgrep -x -f 'sleep 77')" ''
-	is "$(entries | jq -r 'select(.event == "resource.removed") | .reason')" 'it took too long and was killed'
+	is "$(jq -r 'select(.event == "resource.removed") | .reason' "$(journal "$op")")" 'it took too long and was killed'
 }
 
 @test "what one cannot remove stops nothing of the rest" {
@@ -779,9 +767,9 @@ $(<made)"
 		ended "$remover"
 		is "$recorded $status" "$recorded 0"
 		is "$(find tmp -mindepth 1)" ''
-		is "$(entries | jq -r 'select(.event == "resource.removed" and .path) | "\(.by) \(.result)"')" "$recorded removed"
+		is "$(jq -r 'select(.event == "resource.removed" and .path) | "\(.by) \(.result)"' "$(journal "$op")")" "$recorded removed"
 		# It was in the midst of it then.
-		is "$(entries | jq -r 'select(.event == "cleanup.started" or .event == "resource.removed") | .event' | head -n 1)" cleanup.started
+		is "$(jq -r 'select(.event == "cleanup.started" or .event == "resource.removed") | .event' "$(journal "$op")" | head -n 1)" cleanup.started
 		wait_for archived
 	done
 }
@@ -807,7 +795,7 @@ $(<made)"
 	wait_for archived
 	[ ! -e "$(<newer)" ]
 	is "$(count '.event == "resource.removed" and .result == "removed"')" 2
-	is "$(wc -l <"$ledger/backup/$op/operation.log")" "$(entries | wc -l)"
+	is "$(wc -l <"$ledger/backup/$op/operation.log")" "$(wc -l <"$(journal "$op")")"
 }
 
 @test "an operation that is failing cannot be completed any more: 5, and it fails" {
@@ -854,6 +842,6 @@ $(<made)"
 	expect 0 dpl-batch <request
 	holds '.status == 200'
 	expect 0 dpl-complete
-	has "$(entries | grep resource.removed)" '"result":"gone"'
+	has "$(grep resource.removed "$(journal "$op")")" '"result":"gone"'
 	kill -0 "$pid"
 }

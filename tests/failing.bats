@@ -21,11 +21,6 @@ supervised() {
 	wait_for "[ \"\$(count '.event == \"call.started\"')\" -gt $before ]"
 }
 
-# count FILTER: how many entries hold.
-count() {
-	jq -s "map(select($1)) | length" "$(journal "$op")"
-}
-
 # victim: a supervisor that can be killed, in $victim.
 victim() {
 	dpl-join -qp victim

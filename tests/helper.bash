@@ -251,6 +251,11 @@ entries() {
 	jq -r .event "$(journal "$1")"
 }
 
+# count FILTER: how many entries of $op match it.
+count() {
+	jq -s "map(select($1)) | length" "$(journal "$op")"
+}
+
 # last_entry OPERATION [FILTER]
 last_entry() {
 	tail -n 1 "$(journal "$1")" | jq -r "${2:-.}"

@@ -20,17 +20,6 @@ teardown() {
 	! mountpoint -q "$BATS_TEST_TMPDIR/disk" || umount -l "$BATS_TEST_TMPDIR/disk"
 }
 
-# The journal, wherever it is now.
-entries() {
-	local file=$ledger/$op/journal.jsonl
-	[ -e "$file" ] || file=$ledger/backup/$op/journal.jsonl
-	cat "$file"
-}
-
-count() {
-	entries | jq -s "map(select($1)) | length"
-}
-
 # of CALL FILTER: from its object in the list.
 of() {
 	dpl-call list -aj -o "$op" | jq -r --arg id "$1" ".calls[] | select(.callId == \$id) | $2"
@@ -71,7 +60,7 @@ silent_err() {
 	exec 5>&-
 	wait_for '[ -s fds ]'
 	pid=$(of "$call" .pid)
-	supervisor=$(entries | jq -r 'select(.event == "call.started").supervisorPid')
+	supervisor=$(jq -r 'select(.event == "call.started").supervisorPid' "$(journal "$op")")
 	is "$(ps -o sid= -p "$supervisor" | tr -d ' ')" "$supervisor"
 	is "$(ps -o tty= -p "$supervisor" | tr -d ' ')" '?'
 	run ! grep -E "pipe$|/5 " fds
@@ -202,12 +191,12 @@ status_after() {
 	local text
 	for text in '{"a":[1,2]}' '[]' '"x"' 42 true null ' {"a":1} '; do
 		expect 0 dpl-call -q --result-from stdout --result-json -- printf %s "$text"
-		is "$(entries | tail -n 1 | jq -r .result)" "$text"
+		is "$(tail -n 1 "$(journal "$op")" | jq -r .result)" "$text"
 	done
 	for text in '' '{' 'no' '{"a":1,"a":2}' '1 2' '1,2' $'"\xff"' '[1' '],['; do
 		expect 125 dpl-call -q --result-from stdout --result-json -- printf %s "$text"
 		has "$stderr" 'no JSON'
-		is "$(entries | tail -n 1 | jq -r .event)" call.failed
+		is "$(tail -n 1 "$(journal "$op")" | jq -r .event)" call.failed
 	done
 	expect 125 dpl-call --result-from stdout --result-json -- sh -c 'head -c 40000 /dev/zero | tr "\0" 1'
 	has "$stderr" 'longer than'
@@ -247,7 +236,7 @@ status_after() {
 	is "$(of "$call" '[.state, has("result")] | @csv')" '"cancelled",false'
 	# Its supervisor dies: the value, and the operation goes on.
 	call=$(dpl-call spawn --fallback none -- sleep 60)
-	kill -KILL "$(entries | jq -r 'select(.event == "call.started").supervisorPid' | tail -n 1)"
+	kill -KILL "$(jq -r 'select(.event == "call.started").supervisorPid' "$(journal "$op")" | tail -n 1)"
 	expect 123 dpl-call wait -q "$call"
 	is "$(dpl-call result "$call")" none
 	expect 0 dpl-call sync "$call"
@@ -257,7 +246,7 @@ status_after() {
 # orphan OPTION...: a call in the background whose supervisor was killed; its id goes to $call
 orphan() {
 	call=$(dpl-call spawn "$@" -- sleep 60)
-	supervisor=$(entries | jq -r 'select(.event == "call.started").supervisorPid' | tail -n 1)
+	supervisor=$(jq -r 'select(.event == "call.started").supervisorPid' "$(journal "$op")" | tail -n 1)
 	kill -KILL "$supervisor"
 	wait_for "gone $supervisor"
 }
@@ -502,7 +491,7 @@ orphan() {
 	DPL_OPERATION=$op
 	one=$(dpl-call spawn -- sleep 60)
 	two=$(dpl-call spawn -- sleep 60)
-	kill -KILL "$(entries | jq -r --arg id "$one" 'select(.event == "call.started" and .callId == $id).supervisorPid')"
+	kill -KILL "$(jq -r --arg id "$one" 'select(.event == "call.started" and .callId == $id).supervisorPid' "$(journal "$op")")"
 	expect 123 dpl-call wait -q "$two"
 	wait_for "[ -e '$ledger/backup/$op' ]"
 	is "$(dpl-show --json "$op" | jq -r .state)" failed

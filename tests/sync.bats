@@ -17,23 +17,13 @@ teardown() {
 	end_marked
 }
 
-entries() {
-	local file=$ledger/$op/journal.jsonl
-	[ -e "$file" ] || file=$ledger/backup/$op/journal.jsonl
-	cat "$file"
-}
-
-count() {
-	entries | jq -s "map(select($1)) | length"
-}
-
 state_of() {
 	dpl-call list -aj -o "$op" | jq -r --arg id "$1" '.calls[] | select(.callId == $id).state'
 }
 
 # supervisor_of CALL: of one that was queued or started.
 supervisor_of() {
-	entries | jq -r --arg id "$1" 'select(.callId == $id and (.event == "call.queued" or .event == "call.started")).supervisorPid' | head -n 1
+	jq -r --arg id "$1" 'select(.callId == $id and (.event == "call.queued" or .event == "call.started")).supervisorPid' "$(journal "$op")" | head -n 1
 }
 
 @test "sync: all that were spawned in the session, which succeeded and which failed" {
@@ -216,7 +206,7 @@ supervisor_of() {
 	[ "$(sort -n most | tail -n 1)" -le 2 ]
 	# The two that run at a time may be swapped.
 	is "$(sort -n order | tr '\n' ' ')" '1 2 3 4 5 6 7 8 9 '
-	is "$(entries | jq -r 'select(.event == "call.started").callId' | cut -d_ -f3 | tr '\n' ' ')" '1 2 3 4 5 6 7 8 9 '
+	is "$(jq -r 'select(.event == "call.started").callId' "$(journal "$op")" | cut -d_ -f3 | tr '\n' ' ')" '1 2 3 4 5 6 7 8 9 '
 	is "$(count '.event == "call.queued"')" 7
 	is "$(dpl-show --json | jq -c '[.callCounts.running, .callCounts.ended]')" '[0,9]'
 }
@@ -335,6 +325,6 @@ supervisor_of() {
 	is "$(wc -l <ran)" 40
 	is "$(count '.event == "call.ended"')" 40
 	# So many have started and not ended, at any time.
-	is "$(entries | jq -s 'reduce .[] as $e ({n: 0, most: 0};
-		if $e.event == "call.started" then .n += 1 elif $e.event == "call.ended" then .n -= 1 else . end | .most = ([.most, .n] | max)) | .most <= 3')" true
+	is "$(jq -s 'reduce .[] as $e ({n: 0, most: 0};
+		if $e.event == "call.started" then .n += 1 elif $e.event == "call.ended" then .n -= 1 else . end | .most = ([.most, .n] | max)) | .most <= 3' "$(journal "$op")")" true
 }
