@@ -294,7 +294,7 @@ took() {
 	done
 	ended "$cleaner"
 	is "$status" 0
-	took 2000 12000
+	took 4000 9500
 	all_went_once
 }
 

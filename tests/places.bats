@@ -351,8 +351,11 @@ mounted() {
 		status=0
 		dpl-beat -v >/dev/null || status=$?
 		echo "beat $status"
-		# It cleans up for a tenth of a second; what it did not get done it left to the next.
-		dpl-cleanup -q >/dev/null || true
+		# It cleans up for a tenth of a second; what it did not get done is the next beat's.
+		for i in {1..20}; do
+			[ -e "$DPL_LEDGER/$op" ] || break
+			dpl-beat -q >/dev/null 2>&1 || true
+		done
 		cat "$DPL_LEDGER"/{,backup/}"$op"/journal.jsonl 2>/dev/null | grep -o 'crash.detected\|operation.failed\|operation.archived' | paste -sd ' '
 	END
 	status=0
