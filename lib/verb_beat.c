@@ -237,10 +237,11 @@ touch(struct journal *j, struct heartbeat *h)
 
 /* The participant has no beat file: it does not take part, or the file was lost. */
 static int
-without_file(struct request *r, struct journal *j, const char *by)
+without_file(struct request *r, struct journal *j, const struct heartbeat *h)
 {
+	const char *by = h->by;
 	/* Once more, behind the look at the file: the entry that took it away is there by now. */
-	if (journal_refresh(j, &r->why) < 0 || request_refuse_absent(r, j, by) < 0)
+	if (journal_refresh(j, &r->why) < 0 || (op_has_ended(&j->op) && !(j = request_live(r, h->id, true))) || request_refuse_absent(r, j, by) < 0)
 		return -1;
 	const struct op_session *s = op_newest_session(&j->op, op_person(&j->op, by));
 	struct beat_id id = beat_here();
@@ -341,7 +342,7 @@ by_state(struct request *r, struct journal *j, struct heartbeat *h, const struct
 	const struct why *unrecorded = NULL;
 	int rc = d->rc;
 	if (rc < 0 && d->error == ENOENT) {
-		rc = without_file(r, j, h->by);
+		rc = without_file(r, j, h);
 		/* Who names nobody asks all the same when the initiator takes part no more. */
 		if (rc < 0 && !d->named && (r->why.code == ERR_NO_PARTICIPANT || r->why.code == ERR_DEAD))
 			rc = 0;

@@ -261,6 +261,19 @@ setup() {
 	has "$(cat trace)" fdatasync
 }
 
+@test "a beat while the operation ends: its end is said, and no file is made anew" {
+	command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null || skip 'strace cannot trace here'
+	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
+	# It has read the journal, and looked at its file; before it touches that, the operation ends.
+	in_background strace -qq -o trace -e trace=openat,utimensat -e inject=utimensat:delay_enter=1500000:when=1 dpl-beat -v
+	wait_for 'grep -qs "\"beats/p-me\".*= [0-9]" trace'
+	dpl-complete -q
+	ended "$pid"
+	is "$status" 6
+	has "$(grep utimensat trace)" ENOENT
+	is "$(find "$ledger" -name 'p-me')" ''
+}
+
 # --- what counts as a beat ---
 
 @test "any command of a participant counts as its beat, also one that is refused" {
