@@ -201,9 +201,9 @@ stopping_signals(struct run *r)
 		} else if (r->reaped) /* it is the rest of the tree that is waited for */
 			r->kill_ms = 0;
 	}
-	/* It may come from a supervisor around this one, which has heard of an abort or of a death first: that, and no signal of
+	/* It may come from a supervisor around this one, which has heard of an abort or of a death first, or has died: that, and no signal of
 	 * somebody's, is then what ends the command. */
-	if (passed && !r->stop && vigil_ask(&r->v) == 0)
+	if (passed && !r->stop && vigil_ask_outer(&r->v) == 0)
 		stopping_heed(r);
 	return ended;
 }

@@ -97,7 +97,7 @@ keep_time(struct run *r)
 		r->watching = true;
 		vigil_watch(&r->v);
 		/* What was rung before the watch was there. */
-		(void)vigil_ask(&r->v);
+		(void)vigil_ask_outer(&r->v);
 		stopping_heed(r);
 	}
 	if (s->timeout_ms && now >= r->begun_ms + s->timeout_ms + r->paused_ms)

@@ -230,6 +230,16 @@ vigil_ask(struct vigil *v)
 }
 
 int
+vigil_ask_outer(struct vigil *v)
+{
+	char file[BEAT_FILE_MAX];
+	if (!v->outer)
+		return vigil_ask(v);
+	beat_call_file(v->outer, file);
+	return ask(v, false, "lookAt", strchr(file, '/') + 1);
+}
+
+int
 vigil_bury(struct vigil *v, const char *evidence)
 {
 	return ask(v, true, "died", evidence);

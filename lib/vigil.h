@@ -60,6 +60,10 @@ void vigil_watch(struct vigil *v);
  * the operation is not there). */
 int vigil_ask(struct vigil *v);
 
+/* Likewise, but look first whether the supervisor around this one has died, of which a signal is the first word, or there was no watch
+ * yet to tell it.  It is a beat only where there is none around. */
+int vigil_ask_outer(struct vigil *v);
+
 /* The process that is kept has ended: record that its participant died, unless it has left or all is over.  0 or -1. */
 int vigil_bury(struct vigil *v, const char *evidence);
 

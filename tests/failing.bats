@@ -81,6 +81,22 @@ now_ms() {
 	is "$(count '.event == "call.cancelled" and .callId == "inner"')" 1
 }
 
+@test "where the outer one dies before the inner one has a watch, that is noticed all the same" {
+	strace -qq -o /dev/null true 2>/dev/null || skip 'no strace here'
+	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
+	for late in poll inotify_init1; do
+		rm -f ready
+		op=$(dpl-create --window 4s)
+		DPL_OPERATION=$op
+		supervised dpl-call --id outer -- strace -D -qq -o /dev/null -e trace="$late" -e inject="$late:delay_enter=1000000:when=1" dpl-call --id inner -- sh -c ': >ready; exec sleep 60'
+		wait_for '[ -e ready ]'
+		kill -KILL "$pid"
+		wait_for settled
+		is "$(count '.event == "crash.detected" and .callId == "outer"')" 1
+		is "$(count '.event == "call.cancelled" and .callId == "inner"')" 1
+	done
+}
+
 @test "an outer supervisor that is stopped is not waited for beyond the window by the inner one" {
 	op=$(dpl-create --window 1s --beat 300ms --jitter 0s --stale 700ms)
 	DPL_OPERATION=$op
