@@ -57,6 +57,9 @@ PAGES    = $(wildcard man/*.[1-9])
 BIN      = $(TOOLS:%=$(BUILD)/bin/%)
 CLI_OBJ  = $(CLI_SRC:lib/%.c=$(BUILD)/cmd/%.o)
 LIB_OBJ  = $(LIB_SRC:lib/%.c=$(BUILD)/lib/%.o)
+# The rooms of the HTTP server, which nothing else is linked with.
+SERVE_SRC = $(wildcard lib/serve/*.c)
+SERVE_OBJ = $(SERVE_SRC:lib/serve/%.c=$(BUILD)/serve/%.o)
 
 all: $(BIN) $(BUILD)/libdpl.a
 
@@ -101,11 +104,20 @@ $(BUILD)/libdpl.a: $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $(BUILD)/libdpl.o
 
+# --- the server ---
+
+$(BUILD)/serve/%.o: lib/serve/%.c
+	@mkdir -p $(@D)
+	$(CC) $(STD) $(CPPFLAGS) -Ilib/serve $(CFLAGS) -c -o $@ $<
+
 # --- tests ---
 
 $(BUILD)/unit/%: tests/unit/%.c tests/unit/unit.h $(LIB_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(STD) $(CPPFLAGS) -Itests/unit $(CFLAGS) -o $@ $< $(LIB_OBJ)
+	$(CC) $(STD) $(CPPFLAGS) -Itests/unit $(CFLAGS) -o $@ $(filter %.c %.o,$^)
+
+$(BUILD)/unit/test_http: private CPPFLAGS += -Ilib/serve
+$(BUILD)/unit/test_http: $(BUILD)/serve/http.o
 
 $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
@@ -194,7 +206,10 @@ fuzz:
 
 build-fuzz/%: tests/fuzz/%.c $(LIB_SRC)
 	@mkdir -p $(@D)
-	clang -std=c11 $(WARN) $(CPPFLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< $(LIB_SRC)
+	clang -std=c11 $(WARN) $(CPPFLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
+
+build-fuzz/fuzz_http: private CPPFLAGS += -Ilib/serve
+build-fuzz/fuzz_http: lib/serve/http.c
 
 # --- install ---
 
@@ -239,4 +254,4 @@ clean:
 .DELETE_ON_ERROR:
 .SECONDARY:
 
--include $(wildcard $(BUILD)/cmd/*.d $(BUILD)/cmd/tool/*.d $(BUILD)/lib/*.d $(BUILD)/unit/*.d)
+-include $(wildcard $(BUILD)/cmd/*.d $(BUILD)/cmd/tool/*.d $(BUILD)/lib/*.d $(BUILD)/serve/*.d $(BUILD)/unit/*.d)
