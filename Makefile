@@ -87,9 +87,9 @@ $(BUILD)/net/%.o: cmd/%.c
 
 $(BUILD)/serve/route.o: $(BUILD)/openapi.h
 
-$(BUILD)/openapi.h: lib/serve/openapi.json scripts/embed-text
+$(BUILD)/openapi.h: lib/serve/openapi.json scripts/embed-bytes
 	@mkdir -p $(@D)
-	scripts/embed-text openapi lib/serve/openapi.json > $@
+	scripts/embed-bytes openapi lib/serve/openapi.json > $@
 
 $(BUILD)/libcli.a: $(CLI_OBJ)
 	@rm -f $@

@@ -34,6 +34,7 @@ phrase(int status)
 static void
 put_head(struct conn *c, int status)
 {
+	c->status = status;
 	buf_str(&c->out, "HTTP/1.1 ");
 	buf_int(&c->out, status);
 	buf_char(&c->out, ' ');

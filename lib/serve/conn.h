@@ -59,6 +59,9 @@ struct conn {
 	size_t held_at;        /* … and begins here in `out` */
 	bool head_only;        /* the request is HEAD: its answer has no body */
 	int minor;             /* … and of this version */
+	int status;            /* of the answer that was put last */
+	const char *asked;     /* the path of the request that is being worked on … */
+	int64_t asked_us;      /* … since when, monotonic, in microseconds; 0: none is */
 	char origin[128];      /* which Origin may read the answer, "" none */
 	int64_t since_ms;      /* when the request began, or the last answer was out (monotonic) */
 	int64_t taken_ms;      /* when the client last took something */

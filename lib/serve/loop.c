@@ -205,7 +205,7 @@ accept_all(struct loop *l, const struct source *source)
 
 /* One line for each, with every byte of the client's escaped; a token is in no line. */
 static void
-log_request(struct loop *l, const struct conn *c, const struct http_head *h, int status, int64_t us)
+log_request(struct loop *l, const struct conn *c, const char *path, size_t n, int64_t us)
 {
 	struct buf b = {0};
 	if (!l->s.o->log)
@@ -213,11 +213,8 @@ log_request(struct loop *l, const struct conn *c, const struct http_head *h, int
 	json_open(&b, NULL, '{');
 	json_put_time(&b, "at", clock_wall_ms());
 	json_put_int(&b, "connection", (int64_t)c->number);
-	if (h) {
-		json_put_n(&b, "method", h->method.p, h->method.n);
-		json_put_n(&b, "path", h->path.p, h->path.n < 200 ? h->path.n : 200);
-	}
-	json_put_int(&b, "status", status);
+	json_put_n(&b, "path", path, n < 200 ? n : 200);
+	json_put_int(&b, "status", c->status);
 	json_put_int(&b, "us", us);
 	json_close(&b, '}');
 	buf_char(&b, '\n');
@@ -226,12 +223,12 @@ log_request(struct loop *l, const struct conn *c, const struct http_head *h, int
 	buf_free(&b);
 }
 
-/* The status of the answer that begins at `from` in c->out ("HTTP/1.1 200 …"); 0 where none does. */
-static int
-status_at(const struct conn *c, size_t from)
+static void
+count(struct loop *l, const struct conn *c, const char *path, size_t n, int64_t begun_us)
 {
-	const char *p = c->out.p + from + 9;
-	return c->out.n > from + 12 ? (p[0] - '0') * 100 + (p[1] - '0') * 10 + p[2] - '0' : 0;
+	int64_t took = now_us() - begun_us;
+	metrics_count(&l->s, c->status, took);
+	log_request(l, c, path, n, took);
 }
 
 /* Take the next request of one connection.  Whether there was one, and more may follow. */
@@ -261,17 +258,13 @@ take_request(struct loop *l, struct conn *c)
 		snprintf(c->origin, sizeof c->origin, "%s", guard_allows_all(&l->s.guard) ? "*" : "");
 		answer_fault(c, &fault);
 		l->s.counts.requests++;
-		metrics_count(&l->s, fault.status, 0);
-		log_request(l, c, NULL, fault.status, 0);
+		count(l, c, "", 0, begun);
 		return false;
 	}
 	enum routed routed = route(&l->s, c, &h, body);
-	int64_t took = now_us() - begun;
-	if (routed != ROUTE_LATER) {
-		int status = status_at(c, from);
-		metrics_count(&l->s, status, took);
-		log_request(l, c, &h, status, took);
-	}
+	c->asked_us = routed == ROUTE_LATER ? begun : 0;
+	if (routed != ROUTE_LATER)
+		count(l, c, h.path.p, h.path.n, begun);
 	if (routed == ROUTE_HELD && l->s.verbs.o.sync) {
 		c->held = true;
 		c->held_at = from;
@@ -285,7 +278,7 @@ static void
 take_back(struct loop *l, const struct why *why)
 {
 	for (struct conn *c = l->queue; c; c = c->queue)
-		if (c->held && status_at(c, c->held_at) == 200) {
+		if (c->held && c->status == 200) {
 			c->out.n = c->held_at;
 			answer_why(c, why);
 		}
@@ -375,6 +368,10 @@ work_off(struct loop *l)
 static void
 answered(struct server *s, struct conn *c)
 {
+	if (c->asked_us && c->state != CONN_STREAMS)
+		count(loop_of(s), c, c->asked, strlen(c->asked), c->asked_us);
+	if (c->state != CONN_STREAMS)
+		c->asked_us = 0;
 	if (c->state == CONN_ASKED && !c->job && !c->work)
 		c->state = CONN_READS;
 	if (c->state == CONN_READS)

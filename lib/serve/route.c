@@ -345,7 +345,7 @@ route(struct server *s, struct conn *c, const struct http_head *h, struct http_t
 	if (is(h->path, "/metrics"))
 		return metrics(s, c), ROUTE_ANSWERED;
 	if (is(h->path, "/openapi.json")) {
-		answer_text(c, 200, "application/json; charset=utf-8", openapi, sizeof openapi - 1);
+		answer_text(c, 200, "application/json; charset=utf-8", openapi, sizeof openapi);
 		return ROUTE_ANSWERED;
 	}
 	const struct path *p = find_path(h->path);
@@ -359,5 +359,6 @@ route(struct server *s, struct conn *c, const struct http_head *h, struct http_t
 	}
 	if (!has_body)
 		body = (struct http_text){"", 0};
+	c->asked = p->path;
 	return parse_and_carry_out(s, c, h, p, body, is_get && p->reads);
 }

@@ -1,0 +1,378 @@
+#!/usr/bin/env bats
+# dpl-serve: what goes beyond the old protocol, and the server as a process
+
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # jq's $; each test is a subshell; helper.bash sets them
+
+load helper
+
+setup() {
+	fresh_ledger
+	python=$(type -P /usr/bin/python3 || type -P python3)
+}
+
+teardown() {
+	[ -z "${server:-}" ] || kill -TERM "$server" 2>/dev/null || true
+	end_background
+}
+
+# serve [OPTION ...]: dpl-serve on this ledger; its URL is in $url, its pid in $server.
+serve() {
+	: >said
+	in_background dpl-serve -C "$ledger" -P 0 "$@" >said 2>serve.err
+	server=$pid
+	wait_for '[ -s said ] || gone "$server"'
+	read -r url <said || { cat serve.err && return 1; }
+}
+
+# ask PATH [BODY [CURL OPTION ...]]: its answer.
+ask() {
+	local path=$1 body=${2:-}
+	shift $(($# < 2 ? $# : 2))
+	curl -sS --max-time 20 ${body:+-d "$body"} "$@" "$url$path"
+}
+
+# member NAME: of the JSON object on standard input.
+member() {
+	jq -r ".$1"
+}
+
+# an operation, in $op
+create() {
+	op=$(ask /operation/create '{"participantId":"me"}' | member operationId)
+	[ -d "$ledger/$op" ]
+}
+
+# --- what it is asked ---
+
+@test "its answers are what /openapi.json says, which names every path" {
+	serve
+	"$python" "$BATS_TEST_DIRNAME/tools/schema.py" "$url" >said.wrong || { cat said.wrong && return 1; }
+	paths=$(sed -nE 's/^\tVERB\("(\/[a-z\/]+)", verb_.*/\1/p' "$BATS_TEST_DIRNAME/../lib/verb.c"; printf '%s\n' /health /metrics /openapi.json /status)
+	is "$(ask /openapi.json | jq -r '.paths | keys[]')" "$(LC_ALL=C sort <<<"$paths")"
+	is "$(ask /openapi.json | member openapi)" 3.1.0
+}
+
+@test "an event stream: what is there, what comes, where it was cut off, and the end" {
+	serve
+	create
+	in_background curl -sSN "$url/operation/events?operationId=$op" >stream
+	wait_for 'grep -q operation.created stream'
+	has "$(<stream)" $'id: 1\nevent: operation.created\ndata: {"seq":1,'
+	dpl-log -C "$ledger" -o "$op" $'two lines\nand \e[31mred'
+	wait_for 'grep -q "^event: log" stream'
+	# Nothing in an entry can look like another event.
+	is "$(grep -c '^data:' stream)" 2
+	is "$(sed -n 's/^data: //p' stream | tail -n 1 | member message)" $'two lines\nand \e[31mred'
+	ask /call/start "{\"operationId\":\"$op\"}" >/dev/null
+	wait_for 'grep -q "^event: call.started" stream'
+	in_background curl -sSN -H 'Last-Event-ID: 2' "$url/operation/events?operationId=$op&from=1" >later
+	second=$pid
+	wait_for 'grep -q "^event: call.started" later'
+	is "$(grep -c '^id:' later)" 1
+	ask /operation/complete "{\"operationId\":\"$op\"}" >/dev/null
+	wait_for 'grep -q "^event: end" stream'
+	ended "$second"
+	is "$status" 0
+	is "$(tail -n 3 later)" $'event: end\ndata: {"state":"completed"}'
+	is "$(sed -n 's/^id: //p' stream | paste -sd ' ')" "$(seq -s ' ' "$(grep -c '^id:' stream)")"
+	# Of what has ended there is all, at once.
+	is "$(ask "/operation/events?operationId=$op" | grep -c '^id:')" "$(grep -c '^id:' stream)"
+	is "$(ask "/operation/events?operationId=none" | member code)" operation-not-found
+}
+
+@test "a stream of what must be acted on, of the log, of one level" {
+	serve
+	create
+	in_background curl -sSN "$url/operation/events?operationId=$op&bell=true" >bell
+	in_background curl -sSN "$url/operation/events?operationId=$op&logOnly=true&level=error" >errors
+	dpl-log -C "$ledger" -o "$op" one
+	dpl-log -C "$ledger" -o "$op" -l error two
+	dpl-abort -q -C "$ledger" -o "$op" -m why
+	wait_for 'grep -q "^event: abort.set" bell && grep -q "^event: log" errors'
+	is "$(grep -c '^id:' bell)" 1
+	is "$(grep -c '^id:' errors)" 1
+	has "$(<errors)" '"message":"two"'
+}
+
+@test "who waits is told when there is something, and when the time is over" {
+	serve
+	create
+	start=${EPOCHREALTIME/[!0-9]/}
+	is "$(ask /operation/events "{\"operationId\":\"$op\",\"from\":2,\"waitMs\":300}" | jq -c '[.entries, .next]')" '[[],2]'
+	took=$(((${EPOCHREALTIME/[!0-9]/} - start) / 1000))
+	[ "$took" -ge 290 ] && [ "$took" -lt 2500 ]
+	in_background curl -sS -d "{\"operationId\":\"$op\",\"from\":2,\"waitMs\":60000}" "$url/operation/events" >found
+	first=$pid
+	in_background curl -sS -d "{\"operationId\":\"$op\",\"from\":2,\"waitMs\":60000,\"bell\":true}" "$url/operation/events" >acted
+	second=$pid
+	dpl-log -C "$ledger" -o "$op" hello
+	ended "$first"
+	is "$(jq -r '.entries[0].message' found)" hello
+	[ ! -s acted ]
+	dpl-abort -q -C "$ledger" -o "$op"
+	ended "$second"
+	is "$(jq -r '.entries[].event' acted)" abort.set
+	next=$(ask /operation/changes '{}' | member next)
+	in_background curl -sS -d "{\"after\":$next,\"waitMs\":60000}" "$url/operation/changes" >changed
+	first=$pid
+	dpl-create -q -C "$ledger" -p other
+	ended "$first"
+	[ "$(jq '.operations | length' changed)" -ge 1 ]
+	is "$(ask /operation/events "{\"operationId\":\"$op\",\"waitMs\":3600001}" | member code)" bad-request
+}
+
+@test "a hundred streams on one operation, and as many that nobody reads" {
+	[ -z "${SANITIZED:-}" ] || skip 'slow'
+	serve
+	create
+	for i in {1..100}; do
+		in_background curl -sSN "$url/operation/events?operationId=$op" >"stream.$i"
+	done
+	wait_for '[ "$(cat stream.* | grep -c "^event: operation.created")" = 100 ]'
+	"$python" - "$url" "$op" <<-'END' &
+		import socket, sys, time
+		host, port = sys.argv[1][7:].split(":")
+		socks = []
+		for _ in range(100):
+		    s = socket.create_connection((host, int(port)))
+		    s.sendall(b"GET /operation/events?operationId=%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % sys.argv[2].encode())
+		    socks.append(s)
+		time.sleep(3)
+	END
+	for i in {1..20}; do
+		dpl-log -q -C "$ledger" -o "$op" "$i"
+	done
+	wait_for '[ "$(cat stream.* | grep -c "^event: log")" = 2000 ]'
+	is "$(ask /health | member status)" ok
+	wait "$!"
+}
+
+@test "what is carried out by children: nobody waits for it who asks for something else" {
+	serve
+	create
+	dpl-temp add -q -C "$ledger" -o "$op" -p me --command 'sleep 2; : >undone' >/dev/null
+	in_background curl -sS -d "{\"operationId\":\"$op\"}" "$url/operation/complete" >completed
+	completing=$pid
+	wait_for 'pgrep -P "$server" >/dev/null'
+	start=${EPOCHREALTIME/[!0-9]/}
+	create
+	[ $((${EPOCHREALTIME/[!0-9]/} - start)) -lt 1500000 ]
+	ended "$completing"
+	is "$(jq -r '[.success, .state, .leftOver] | join(" ")' completed)" 'true completed 0'
+	[ -e undone ]
+	# One that is killed takes nobody with it.
+	pkill -KILL -P "$server"
+	is "$(ask /operation/list '{}' | jq '.operations | length')" 1
+}
+
+@test "one who is stopped in the middle of a change keeps the others waiting for that operation only" {
+	serve
+	create
+	victim=$op
+	create
+	in_background flock "$ledger/$victim/journal.jsonl" sleep 3
+	wait_for '! flock -n "$ledger/$victim/journal.jsonl" true'
+	in_background curl -sS -d "{\"operationId\":\"$victim\",\"message\":\"x\"}" "$url/operation/log" >late
+	late=$pid
+	start=${EPOCHREALTIME/[!0-9]/}
+	is "$(ask /operation/log "{\"operationId\":\"$op\",\"message\":\"x\"}" | member success)" true
+	[ $((${EPOCHREALTIME/[!0-9]/} - start)) -lt 1500000 ]
+	ended "$late"
+	is "$(member success <late)" true
+}
+
+# --- who is alive ---
+
+@test "an old client that stops beating is dead after staleMs; one that never beat is not" {
+	serve
+	op=$(ask /operation/create '{"participantId":"me","beatMs":300,"jitterMs":0,"staleMs":700}' | member operationId)
+	ask /operation/join "{\"operationId\":\"$op\",\"participantId\":\"quiet\"}" >/dev/null
+	sleep 1
+	is "$(dpl-show -j -C "$ledger" "$op" | jq -r '[.participants[].liveness] | unique | join(" ")')" alive
+	is "$(ask /operation/heartbeat "{\"operationId\":\"$op\"}" | member isStale)" false
+	is "$(dpl-show -j -C "$ledger" "$op" | jq -r '[.participants[].mode] | unique | join(" ")')" remote
+	wait_for '[ "$(dpl-show -j -C "$ledger" "$op" | jq -r "[.participants[].liveness] | unique | join(\" \")")" = stale ]'
+	dpl-cleanup -q -C "$ledger" "$op"
+	is "$(dpl-show -j -C "$ledger" "$op" | member state)" failed
+}
+
+@test "nobody is dead for the time in which there was no server, or it was stopped" {
+	serve -P 0
+	port=${url##*:}
+	op=$(ask /operation/create '{"participantId":"me","beatMs":300,"jitterMs":0,"staleMs":1500}' | member operationId)
+	ask /operation/heartbeat "{\"operationId\":\"$op\"}" >/dev/null
+	kill -KILL "$server"
+	wait_for 'gone "$server"'
+	sleep 2
+	is "$(dpl-show -j -C "$ledger" "$op" | jq -r '.participants[].liveness')" suspect
+	expect 0 dpl-cleanup -C "$ledger" "$op"
+	is "$(dpl-show -j -C "$ledger" "$op" | member state)" running
+	serve -P "$port"
+	is "$(dpl-show -j -C "$ledger" "$op" | jq -r '.participants[].liveness')" alive
+	is "$(ask /operation/heartbeat "{\"operationId\":\"$op\"}" | member state)" running
+	kill -STOP "$server"
+	sleep 2
+	is "$(dpl-show -j -C "$ledger" "$op" | jq -r '.participants[].liveness')" suspect
+	kill -CONT "$server"
+	is "$(ask /operation/heartbeat "{\"operationId\":\"$op\"}" | member state)" running
+}
+
+@test "--sweep: what died is cleaned up without anybody who asks" {
+	serve --sweep 300ms
+	op=$(ask /operation/create '{"participantId":"me","beatMs":100,"jitterMs":0,"staleMs":300}' | member operationId)
+	ask /operation/heartbeat "{\"operationId\":\"$op\"}" >/dev/null
+	wait_for '[ -d "$ledger/backup/$op" ]'
+	is "$(ask /operation/show "{\"operationId\":\"$op\"}" | member state)" failed
+}
+
+# --- ways to it ---
+
+@test "a token: from the file, read anew at SIGHUP; in no line of the log" {
+	(umask 077 && echo aaaaaaaaaaaaaaaaaaaaaaaa >token)
+	serve --token-file token -v
+	is "$(ask /status | member service)" tom_dist_ledger
+	is "$(ask /operation/list '{}' -o answer -w '%{http_code}')" 401
+	is "$(member code <answer)" unauthorized
+	is "$(ask /operation/list '{}' -H 'Authorization: Bearer aaaaaaaaaaaaaaaaaaaaaaaa' -o answer -w '%{http_code}')" 200
+	is "$(ask /operation/list '{}' -H 'X-Auth-Token: aaaaaaaaaaaaaaaaaaaaaaaa' -o answer -w '%{http_code}')" 200
+	echo bbbbbbbbbbbbbbbbbbbbbbbb >token
+	kill -HUP "$server"
+	wait_for '[ "$(ask /operation/list "{}" -H "Authorization: Bearer bbbbbbbbbbbbbbbbbbbbbbbb" -o answer -w "%{http_code}")" = 200 ]'
+	is "$(ask /operation/list '{}' -H 'Authorization: Bearer aaaaaaaaaaaaaaaaaaaaaaaa' -o answer -w '%{http_code}')" 401
+	echo short >token
+	kill -HUP "$server"
+	wait_for 'grep -q "stays what it was" serve.err'
+	is "$(ask /operation/list '{}' -H 'Authorization: Bearer bbbbbbbbbbbbbbbbbbbbbbbb' -o answer -w '%{http_code}')" 200
+	[ "$(grep -c '"status"' serve.err)" -ge 7 ]
+	! grep -E 'aaaaaaaa|bbbbbbbb' serve.err
+}
+
+@test "TLS: the certificate, its change at SIGHUP, and certificates of clients" {
+	command -v openssl >/dev/null || skip 'no openssl(1)'
+	certificate() { # NAME: a key and a certificate for localhost
+		openssl req -x509 -newkey rsa:2048 -nodes -keyout "$1.key" -out "$1.pem" -days 2 -subj "/CN=$1" -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' 2>/dev/null
+	}
+	certificate one
+	certificate two
+	certificate client
+	cp one.pem cert.pem
+	cp one.key key.pem
+	serve --tls-cert cert.pem --tls-key key.pem
+	has "$url" https://127.0.0.1:
+	is "$(ask /health '' --cacert one.pem | member status)" ok
+	run ! ask /health '' --cacert two.pem
+	# A request of many records, and an answer of many.
+	op=$(ask /operation/create '{"participantId":"me"}' --cacert one.pem | member operationId)
+	long=$(printf '%060000d' 0)
+	is "$(ask /operation/log "{\"operationId\":\"$op\",\"message\":\"$long\"}" --cacert one.pem | member success)" true
+	is "$(ask /operation/events "{\"operationId\":\"$op\"}" --cacert one.pem | jq -r '.entries[1].message' | wc -c)" 60001
+	cp two.pem cert.pem
+	cp two.key key.pem
+	kill -HUP "$server"
+	wait_for 'ask /health "" --cacert two.pem >/dev/null 2>&1'
+	# No HTTP, and what is no TLS.
+	! curl -sS --max-time 5 "http://${url#https://}/health" 2>/dev/null
+	kill "$server"
+	ended "$server"
+	serve --tls-cert cert.pem --tls-key key.pem --tls-client-ca client.pem
+	run ! ask /health '' --cacert two.pem
+	is "$(ask /health '' --cacert two.pem --cert client.pem --key client.key | member status)" ok
+	expect 2 dpl-serve -C "$ledger" -P 0 --tls-cert cert.pem --tls-key one.key
+	expect 2 dpl-serve -C "$ledger" -P 0 --tls-cert none.pem --tls-key one.key
+	expect 2 dpl-serve -C "$ledger" -P 0 --tls-cert cert.pem
+}
+
+@test "a unix socket: its owner's, taken over from a dead server, not from a living one" {
+	: >said
+	in_background dpl-serve -C "$ledger" --unix ./socket >said 2>serve.err
+	server=$pid
+	wait_for '[ -s said ]'
+	is "$(<said)" unix:./socket
+	is "$(stat -c %a socket)" 600
+	is "$(curl -sS --unix-socket socket http://any.name/health | member status)" ok
+	expect 7 dpl-serve -C "$ledger" --unix ./socket
+	kill -KILL "$server"
+	wait_for 'gone "$server"'
+	[ -S socket ]
+	: >said
+	in_background dpl-serve -C "$ledger" --unix ./socket >said 2>serve.err
+	server=$pid
+	wait_for '[ -s said ]'
+	is "$(curl -sS --unix-socket socket http://localhost/health | member status)" ok
+	kill "$server"
+	ended "$server"
+	is "$status" 0
+	[ ! -e socket ]
+	server=
+	echo mine >file
+	expect 2 dpl-serve -C "$ledger" --unix ./file
+	is "$(<file)" mine
+}
+
+@test "sockets from systemd, and what it is told" {
+	"$python" - "$ledger" >said <<-'END'
+		import os, signal, socket, subprocess, sys, time, urllib.request
+		tell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+		tell.bind("notify")
+		tell.settimeout(10)
+		s = socket.socket()
+		s.bind(("127.0.0.1", 0))
+		s.listen()
+		def child():
+		    os.dup2(s.fileno(), 3)
+		    os.set_inheritable(3, True)
+		    os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()), NOTIFY_SOCKET=os.path.abspath("notify"))
+		    os.execvp("dpl-serve", ["dpl-serve", "-C", sys.argv[1]])
+		pid = os.fork()
+		if pid == 0:
+		    child()
+		print(tell.recv(100).decode())
+		print(urllib.request.urlopen("http://127.0.0.1:%d/health" % s.getsockname()[1]).read().decode())
+		os.kill(pid, signal.SIGTERM)
+		print(tell.recv(100).decode())
+		print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+	END
+	has "$(<said)" READY=1 '{"status":"ok"}' STOPPING=1
+	is "$(tail -n 1 said)" 0
+}
+
+@test "what cannot be: a port in use, an address that lets all in, a ledger that is a URL, options that do not go together" {
+	serve
+	expect 7 dpl-serve -C "$ledger" -P "${url##*:}"
+	has "$stderr" 'in use'
+	expect 2 dpl-serve -C "$ledger" -P 0 -l 0.0.0.0
+	has "$stderr" --token-file --insecure
+	expect 2 dpl-serve -C http://localhost:1 -P 0
+	expect 2 dpl-serve -C "$ledger" -P 65536
+	expect 2 dpl-serve -C "$ledger" -P 0 -l no.such.name.invalid
+	expect 2 dpl-serve -C "$ledger" -P 0 operand
+	: >file
+	expect 9 dpl-serve -C file -P 0
+}
+
+@test "what it counts" {
+	export DPL_SYNC=on
+	serve
+	create
+	ask /nope >/dev/null
+	ask /metrics >metrics
+	is "$(tail -n 1 metrics)" '# EOF'
+	is "$(sed -n 's/^dpl_requests_total{status="4xx"} //p' metrics)" 1
+	[ "$(sed -n 's/^dpl_flushes_total //p' metrics)" -ge 1 ]
+	# What is counted ends in _total, and each family is named once.
+	is "$(grep '^# TYPE' metrics | awk '{ print $3 }' | sort | uniq -d)" ''
+	[ "$(grep -c '^# TYPE .* counter$' metrics)" -ge 5 ]
+}
+
+@test "an idle server sleeps" {
+	serve
+	create
+	curl -sSN "$url/operation/events?operationId=$op" >stream 2>/dev/null 3>&- &
+	wait_for '[ -s stream ]'
+	before=$(awk '{ print $14 + $15 }' "/proc/$server/stat")
+	switches=$(awk '/^voluntary/ { print $2 }' "/proc/$server/status")
+	sleep 3
+	[ $(($(awk '{ print $14 + $15 }' "/proc/$server/stat") - before)) -le 1 ]
+	[ $(($(awk '/^voluntary/ { print $2 }' "/proc/$server/status") - switches)) -le 6 ]
+	kill "$!"
+}
