@@ -50,21 +50,42 @@ STD      = -std=c11 $(WARN) -MMD -MP -include lib/banned.h
 FACE     = arrive board cli cli_call cli_calls cli_keeper cli_run cli_sync detach explain phrase picture reader render timeline until
 LIB_SRC  = $(filter-out $(FACE:%=lib/%.c) lib/heap.c,$(wildcard lib/*.c))
 CLI_SRC  = $(filter-out lib/dpl.c lib/heap.c,$(wildcard lib/*.c)) $(CMD_HEAP)
-TOOLS    = $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
+# Helpers that need a library which may not be here: ordinary programs of $(CC), beside the others.
+NET_TOOLS = dpl-remote-http
+TOOLS    = $(filter-out $(NET_TOOLS),$(patsubst cmd/%.c,%,$(wildcard cmd/*.c)))
 UNITS    = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 PAGES    = $(wildcard man/*.[1-9])
 
-BIN      = $(TOOLS:%=$(BUILD)/bin/%)
+BIN      = $(TOOLS:%=$(BUILD)/bin/%) $(NET_BIN)
 CLI_OBJ  = $(CLI_SRC:lib/%.c=$(BUILD)/cmd/%.o)
 LIB_OBJ  = $(LIB_SRC:lib/%.c=$(BUILD)/lib/%.o)
 
-all: $(BIN) $(BUILD)/libdpl.a
+NET_OBJ  = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/remote/*.c)) $(BUILD)/lib/cli.o $(LIB_OBJ)
+NET_LDFLAGS ?= -s -Wl,--gc-sections
+ifeq ($(shell pkg-config --atleast-version=7.87 libcurl 2>/dev/null && echo here),here)
+NET_BIN  = $(NET_TOOLS:%=$(BUILD)/bin/%)
+else
+NET_LEFT_OUT = net-left-out
+endif
+
+all: $(BIN) $(BUILD)/libdpl.a $(NET_LEFT_OUT)
 
 # --- commands ---
 
 $(BUILD)/bin/%: $(BUILD)/cmd/tool/%.o $(BUILD)/libcli.a
 	@mkdir -p $(@D)
 	$(CMD_CC) $(CMD_CFLAGS) $(CMD_LDFLAGS) -o $@ $^
+
+$(NET_TOOLS:%=$(BUILD)/bin/%): $(BUILD)/bin/%: $(BUILD)/net/%.o $(NET_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(NET_LDFLAGS) -o $@ $^ $(shell pkg-config --libs libcurl)
+
+$(BUILD)/net/%.o: cmd/%.c
+	@mkdir -p $(@D)
+	$(CC) $(STD) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+net-left-out:
+	@echo 'make: $(NET_TOOLS) is left out: there is no libcurl (libcurl4-openssl-dev), 7.87 or newer'
 
 $(BUILD)/libcli.a: $(CLI_OBJ)
 	@rm -f $@
@@ -81,9 +102,9 @@ $(BUILD)/cmd/%.o: lib/%.c
 # What dpl(1) knows: the first line of each command, and the guide for agents.
 $(BUILD)/cmd/tool/dpl.o: $(BUILD)/tools.h $(BUILD)/agents.h
 
-$(BUILD)/tools.h: $(wildcard cmd/*.c) scripts/list-tools
+$(BUILD)/tools.h: $(TOOLS:%=cmd/%.c) scripts/list-tools
 	@mkdir -p $(@D)
-	scripts/list-tools cmd/*.c > $@
+	scripts/list-tools $(sort $(TOOLS:%=cmd/%.c)) > $@
 
 $(BUILD)/agents.h: man/agents.txt scripts/embed-text
 	@mkdir -p $(@D)
@@ -221,7 +242,7 @@ install: all
 	for t in $(filter-out dpl,$(TOOLS)); do ln -sf dpl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$t.fish || exit 1; done
 
 uninstall:
-	rm -f $(TOOLS:%=$(DESTDIR)$(bindir)/%) $(DESTDIR)$(libdir)/libdpl.a $(DESTDIR)$(libdir)/pkgconfig/dpl.pc $(DESTDIR)$(includedir)/dpl.h
+	rm -f $(TOOLS:%=$(DESTDIR)$(bindir)/%) $(NET_TOOLS:%=$(DESTDIR)$(bindir)/%) $(DESTDIR)$(libdir)/libdpl.a $(DESTDIR)$(libdir)/pkgconfig/dpl.pc $(DESTDIR)$(includedir)/dpl.h
 	for p in $(PAGES); do rm -f $(DESTDIR)$(mandir)/man$${p##*.}/$${p##*/}; done
 	rm -rf $(DESTDIR)$(docdir)
 	for k in system user; do rm -f $(DESTDIR)$(unitdir)/$$k/dpl-cleanup@.service $(DESTDIR)$(unitdir)/$$k/dpl-cleanup@.timer; done
@@ -235,8 +256,8 @@ dist:
 clean:
 	rm -rf build build-*
 
-.PHONY: all asan bench check clean demo dist faults fuzz install lint planted power soak test-tools uninstall units
+.PHONY: all asan bench check clean demo dist faults fuzz install lint net-left-out planted power soak test-tools uninstall units
 .DELETE_ON_ERROR:
 .SECONDARY:
 
--include $(wildcard $(BUILD)/cmd/*.d $(BUILD)/cmd/tool/*.d $(BUILD)/lib/*.d $(BUILD)/unit/*.d)
+-include $(wildcard $(BUILD)/cmd/*.d $(BUILD)/cmd/tool/*.d $(BUILD)/lib/*.d $(BUILD)/lib/remote/*.d $(BUILD)/net/*.d $(BUILD)/unit/*.d)
