@@ -50,10 +50,10 @@ STD      = -std=c11 $(WARN) -MMD -MP -include lib/banned.h
 FACE     = arrive board cli cli_call cli_calls cli_keeper cli_run cli_sync detach explain phrase picture reader render timeline until
 LIB_SRC  = $(filter-out $(FACE:%=lib/%.c) lib/heap.c,$(wildcard lib/*.c))
 CLI_SRC  = $(filter-out lib/dpl.c lib/heap.c,$(wildcard lib/*.c)) $(CMD_HEAP)
-# Commands that speak HTTP need libraries, and are left out where these are not installed (scripts/need serve).
-have     = $(shell pkg-config --exists $(1) 2>/dev/null && echo yes)
-NET_ALL  = dpl-serve dpl-remote-http
-NET      = $(if $(call have,openssl),dpl-serve) $(if $(call have,libcurl),$(patsubst cmd/%.c,%,$(wildcard cmd/dpl-remote-http.c)))
+# Commands that speak HTTP need libraries: ordinary programs of $(CC), left out where these are not installed.
+have     = $(shell pkg-config --exists '$(1)' 2>/dev/null && echo yes)
+NET_ALL  = dpl-remote-http dpl-serve
+NET      = $(if $(call have,libcurl >= 7.87),dpl-remote-http) $(if $(call have,openssl >= 3),dpl-serve)
 FILE_TOOLS = $(filter-out $(NET_ALL),$(patsubst cmd/%.c,%,$(wildcard cmd/*.c)))
 TOOLS    = $(sort $(FILE_TOOLS) $(NET))
 UNITS    = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
@@ -68,7 +68,10 @@ SERVE_OBJ = $(SERVE_SRC:lib/serve/%.c=$(BUILD)/serve/%.o)
 # What commands that speak HTTP need of the library: all but what is public, and the face that they have.
 NET_OBJ  = $(filter-out $(BUILD)/lib/dpl.o,$(LIB_OBJ)) $(BUILD)/lib/cli.o
 
-all: $(BIN) $(BUILD)/libdpl.a
+REMOTE_OBJ = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/remote/*.c))
+NET_LDFLAGS ?= -s -Wl,--gc-sections
+
+all: $(BIN) $(BUILD)/libdpl.a $(if $(filter-out $(NET),$(NET_ALL)),net-left-out)
 
 # --- commands ---
 
@@ -76,14 +79,20 @@ $(BUILD)/bin/%: $(BUILD)/cmd/tool/%.o $(BUILD)/libcli.a
 	@mkdir -p $(@D)
 	$(CMD_CC) $(CMD_CFLAGS) $(CMD_LDFLAGS) -o $@ $^
 
-# Not static: what they link is not to be had that way, and they start once.
 $(BUILD)/bin/dpl-serve: $(BUILD)/net/dpl-serve.o $(SERVE_OBJ) $(NET_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs openssl)
+	$(CC) $(CFLAGS) $(NET_LDFLAGS) -o $@ $^ $(shell pkg-config --libs openssl)
+
+$(BUILD)/bin/dpl-remote-http: $(BUILD)/net/dpl-remote-http.o $(REMOTE_OBJ) $(NET_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(NET_LDFLAGS) -o $@ $^ $(shell pkg-config --libs libcurl)
 
 $(BUILD)/net/%.o: cmd/%.c
 	@mkdir -p $(@D)
 	$(CC) $(STD) $(CPPFLAGS) -Ilib/serve $(CFLAGS) -c -o $@ $<
+
+net-left-out:
+	@echo 'make: left out: $(filter-out $(NET),$(NET_ALL)), for want of libcurl (libcurl4-openssl-dev) or OpenSSL (libssl-dev)'
 
 $(BUILD)/serve/route.o: $(BUILD)/openapi.h
 
@@ -106,9 +115,9 @@ $(BUILD)/cmd/%.o: lib/%.c
 # What dpl(1) knows: the first line of each command, and the guide for agents.
 $(BUILD)/cmd/tool/dpl.o: $(BUILD)/tools.h $(BUILD)/agents.h
 
-$(BUILD)/tools.h: $(wildcard cmd/*.c) scripts/list-tools
+$(BUILD)/tools.h: $(TOOLS:%=cmd/%.c) scripts/list-tools
 	@mkdir -p $(@D)
-	scripts/list-tools cmd/*.c > $@
+	scripts/list-tools $(sort $(TOOLS:%=cmd/%.c)) > $@
 
 $(BUILD)/agents.h: man/agents.txt scripts/embed-text
 	@mkdir -p $(@D)
@@ -272,8 +281,8 @@ dist:
 clean:
 	rm -rf build build-*
 
-.PHONY: all asan bench check clean demo dist faults fuzz install lint planted power soak test-tools uninstall units
+.PHONY: all asan bench check clean demo dist faults fuzz install lint net-left-out planted power soak test-tools uninstall units
 .DELETE_ON_ERROR:
 .SECONDARY:
 
--include $(wildcard $(BUILD)/cmd/*.d $(BUILD)/cmd/tool/*.d $(BUILD)/lib/*.d $(BUILD)/serve/*.d $(BUILD)/net/*.d $(BUILD)/unit/*.d)
+-include $(wildcard $(BUILD)/cmd/*.d $(BUILD)/cmd/tool/*.d $(BUILD)/lib/*.d $(BUILD)/lib/remote/*.d $(BUILD)/serve/*.d $(BUILD)/net/*.d $(BUILD)/unit/*.d)
