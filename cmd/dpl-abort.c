@@ -37,6 +37,7 @@ check(struct cli *c)
 {
 	cli_put_operation(c, false);
 	json_put_bool(&c->body, "brief", !c->json);
+	json_put_bool(&c->body, "ended", true);
 	if (cli_participant_given(c)) /* looking up the user's name would take longer than the rest */
 		cli_put_participant(c);
 	cli_request(c, "/operation/state");

@@ -32,7 +32,7 @@ static const char usage[] =
 	"      --allow-host=NAME        a name of this server, as clients put it into Host; *: any\n"
 	"      --allow-origin=ORIGIN    web pages that may ask, as https://example.org; *: any\n"
 	"      --insecure               let other machines in without a token\n"
-	"      --max-body=BYTES         the largest request (65536)\n"
+	"      --max-body=BYTES         the largest request (524288)\n"
 	"      --max-connections=NUMBER at the same time (1024)\n"
 	"      --path=LEDGER            the same as -C\n"
 	"      --sweep=INTERVAL         look over all operations so often, as dpl-cleanup --sweep\n"
@@ -85,7 +85,7 @@ read_options(struct cli *c, struct wanted *w)
 		{"tls-client-ca", required_argument, NULL, TLS_CLIENT_CA}, {"token-file", required_argument, NULL, TOKEN_FILE},
 		{"unix", required_argument, NULL, UNIX}, {0}};
 	struct serve_options *o = &w->o;
-	*o = (struct serve_options){.port = SERVE_PORT, .body_most = 65536, .connections_most = 1024};
+	*o = (struct serve_options){.port = SERVE_PORT, .body_most = 524288, .connections_most = 1024};
 	for (int opt; (opt = cli_getopt(c, ":C:hl:P:qvV", options)) != -1;)
 		switch (opt) {
 		case 'l': add(c, &w->addresses, "-l"); break;

@@ -81,6 +81,7 @@ find_end(struct vigil *v)
 	char state[16] = "";
 	json_open(&body, NULL, '{');
 	json_put(&body, "operationId", v->operation);
+	json_put_bool(&body, "ended", true);
 	json_close(&body, '}');
 	v->end = VIGIL_COMPLETED;
 	if (client_call_text(v->client, "/operation/state", &body, NULL, &reply) == 200 && json_parse(&j, reply.p, reply.n, &ignored) == 0) {

@@ -334,10 +334,10 @@ setup() {
 
 @test "-v says which entry was written, -q prints nothing" {
 	expect 0 dpl-call start -v
-	is "$stderr" "dpl-call: entry 2 of $op in $ledger"
+	is "$stderr" "dpl-call: entry 2 of $op in $DPL_LEDGER"
 	call=$output
 	expect 0 dpl-call end -v "$call"
-	is "$stderr" "dpl-call: entry 3 of $op in $ledger"
+	is "$stderr" "dpl-call: entry 3 of $op in $DPL_LEDGER"
 	is "$output" ''
 	expect 0 dpl-call start -q
 	silent

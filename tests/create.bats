@@ -102,7 +102,7 @@ load helper
 	expect 0 dpl-create -q
 	silent
 	expect 0 dpl-create -v
-	is "$stderr" "dpl-create: entry 1 of $output in $ledger"
+	is "$stderr" "dpl-create: entry 1 of $output in $DPL_LEDGER"
 	expect 0 dpl-create -qj
 	holds .ok
 }

@@ -33,6 +33,14 @@ fresh_ledger() {
 	background=()
 	cd "$BATS_TEST_TMPDIR" || return
 	export DPL_LEDGER=$ledger DPL_PARTICIPANT=me DPL_SYNC=off
+	[ "${BACKEND:-}" != http ] || serve_ledger
+}
+
+# With BACKEND=http the same tests go through dpl-serve and dpl-remote-http; $ledger is the folder behind them.
+serve_ledger() {
+	in_background dpl-serve -q -C "$ledger" --unix "$BATS_TEST_TMPDIR/socket"
+	export DPL_LEDGER=unix:$BATS_TEST_TMPDIR/socket
+	wait_for '[ -S "$BATS_TEST_TMPDIR/socket" ]'
 }
 
 # End what a test started.

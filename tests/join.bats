@@ -49,7 +49,7 @@ setup() {
 	expect 0 dpl-join --export -p "it's w"
 	unset DPL_OPERATION DPL_PARTICIPANT DPL_LEDGER
 	eval "$output"
-	is "$DPL_OPERATION $DPL_PARTICIPANT $DPL_SESSION $DPL_LEDGER" "$op it's w 2 $ledger"
+	is "$DPL_OPERATION $DPL_PARTICIPANT $DPL_SESSION $DPL_LEDGER" "$op it's w 2 $DPL_LEDGER"
 }
 
 @test "join --export without a name mints one where the user takes part already" {
@@ -104,7 +104,7 @@ setup() {
 	silent
 	expect 0 dpl-join -v
 	is "$output" 3
-	is "$stderr" "dpl-join: entry 3 of $op in $ledger"
+	is "$stderr" "dpl-join: entry 3 of $op in $DPL_LEDGER"
 }
 
 @test "join what has ended, and what never was" {

@@ -326,7 +326,7 @@ messages() {
 
 @test "-v says what was written; -q with a message prints nothing" {
 	expect 0 dpl-log -v hello
-	is "$stderr" "dpl-log: entry 2 of $op in $ledger"
+	is "$stderr" "dpl-log: entry 2 of $op in $DPL_LEDGER"
 	is "$output" ''
 	expect 0 dpl-log -q hello
 	silent

@@ -247,26 +247,29 @@ token_hint(const struct errand *e, struct buf *b)
 static void
 error_reply(const struct errand *e, const struct json *j, int root, int status, struct buf *reply)
 {
-	int error = json_get(j, root, "error"), code = json_get(j, root, "code"), hint = json_get(j, root, "hint");
+	/* Where `error` has the words of the old protocol, ours are the detail. */
+	int detail = json_get(j, root, "detail"), code = json_get(j, root, "code"), hint = json_get(j, root, "hint");
+	const char *words_of = json_is_string(j, detail) ? "detail" : "error";
 	const char *permission = err_info(ERR_PERMISSION)->name;
 	char name[40] = "", text[300];
 	(void)json_copy(j, code, name, sizeof name);
-	if (!*name || (status == 401 && strcmp(name, permission) != 0)) {
+	bool coded = *name && (status != 401 || strcmp(name, permission) == 0);
+	if (!coded || json_is_string(j, detail)) {
 		/* Anew, lest there be two of one name. */
 		snprintf(text, sizeof text, "%.200s: it answered with status %d", e->x.target->name, status);
 		json_open(reply, NULL, '{');
-		if (json_is_string(j, error)) {
+		if (json_is_string(j, json_get(j, root, words_of))) {
 			struct buf words = {0};
-			json_put(reply, "error", json_text(j, root, "error", &words));
+			json_put(reply, "error", json_text(j, root, words_of, &words));
 			buf_free(&words);
 		} else {
 			json_put(reply, "error", text);
 		}
-		json_put(reply, "code", code_of(status));
+		json_put(reply, "code", coded ? name : code_of(status));
 		for (int k = json_first(j, root); k >= 0; k = json_next(j, root, k)) {
 			size_t n, length;
 			const char *member = json_raw(j, k, &n);
-			bool ours = (n == 5 && memcmp(member, "error", 5) == 0) || (n == 4 && memcmp(member, "code", 4) == 0);
+			bool ours = (n == 5 && memcmp(member, "error", 5) == 0) || (n == 4 && memcmp(member, "code", 4) == 0) || k + 1 == detail;
 			if (ours)
 				continue;
 			const char *raw = json_raw(j, k + 1, &length);
@@ -274,7 +277,8 @@ error_reply(const struct errand *e, const struct json *j, int root, int status, 
 			buf_fmt(reply, ",\"%.*s\":", (int)n, member);
 			buf_add(reply, raw - quoted, length + (quoted ? 2 : 0));
 		}
-		snprintf(name, sizeof name, "%s", code_of(status));
+		if (!coded)
+			snprintf(name, sizeof name, "%s", code_of(status));
 	} else {
 		size_t n;
 		const char *raw = json_raw(j, root, &n);
