@@ -173,13 +173,6 @@ client_hold(struct client *c, struct verbs_hold *hold)
 	return true;
 }
 
-int
-client_hold_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id, uint64_t *newest, int *fd, struct why *why)
-{
-	*fd = -1;
-	return c->remote ? 0 : verbs_hold_person(&c->verbs, operation, participant, id, newest, fd, why);
-}
-
 bool
 client_keeps(struct client *c, const char *operation, const char *participant, int64_t pid)
 {
@@ -457,4 +450,62 @@ client_call_text(struct client *c, const char *path, const struct buf *body, con
 	int status = json_no_duplicates(&json, &why) < 0 ? verb_failure(&why, reply) : client_call(c, path, &json, 0, key, reply);
 	json_free(&json);
 	return status;
+}
+
+/* --- a name that is held --- */
+
+void
+client_put_holder(struct buf *body, bool holds)
+{
+	struct beat_id here = beat_here();
+	json_put_bool(body, "holds", holds);
+	json_put_int(body, "supervisorPid", getpid());
+	json_put_int(body, "supervisorStart", proc_start(getpid()));
+	json_put(body, "host", here.host);
+}
+
+static int
+beat_by_server(struct client *c, const char *operation, const char *participant, bool holds, struct why *why)
+{
+	struct buf body = {0}, reply = {0}, text = {0}, hint = {0};
+	struct json j;
+	char code[40] = "io-error";
+	json_open(&body, NULL, '{');
+	json_put(&body, "operationId", operation);
+	json_put(&body, "participantId", participant);
+	client_put_holder(&body, holds);
+	json_put_bool(&body, "settle", false);
+	json_close(&body, '}');
+	int status = client_call_text(c, "/operation/heartbeat", &body, NULL, &reply);
+	int rc = status == 200 ? 0 : -1;
+	if (rc < 0 && json_parse(&j, reply.p ? reply.p : "", reply.n, why) == 0) {
+		(void)json_copy(&j, json_get(&j, 0, "code"), code, sizeof code);
+		why_set(why, err_by_name(code), "%s", json_text(&j, 0, "error", &text));
+		const char *help = json_text(&j, 0, "hint", &hint);
+		if (*help)
+			why_hint(why, "%s", help);
+		json_free(&j);
+	}
+	buf_free(&body);
+	buf_free(&reply);
+	buf_free(&text);
+	buf_free(&hint);
+	return rc;
+}
+
+int
+client_hold_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id, uint64_t *newest, int *fd, struct why *why)
+{
+	*fd = -1;
+	if (c->remote)
+		return beat_by_server(c, operation, participant, true, why);
+	return verbs_hold_person(&c->verbs, operation, participant, id, newest, fd, why);
+}
+
+void
+client_let_go_person(struct client *c, const char *operation, const char *participant)
+{
+	struct why ignored;
+	if (c->remote)
+		(void)beat_by_server(c, operation, participant, false, &ignored); /* else it is silent, and its time runs out */
 }

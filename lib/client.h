@@ -51,8 +51,14 @@ void client_tidy(struct client *c);
 bool client_hold(struct client *c, struct verbs_hold *hold);
 
 /* Hold the name of a participant of a live operation, see verbs_hold_person.  0 with the descriptor in *fd (-1: the ledger is
- * remote, nothing is held), or -1 with `why`. */
+ * remote: it is held there, as long as it beats, see client_put_holder), or -1 with `why`. */
 int client_hold_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id, uint64_t *newest, int *fd, struct why *why);
+
+/* The name is a lease again, where the ledger is remote; else closing the descriptor does that. */
+void client_let_go_person(struct client *c, const char *operation, const char *participant);
+
+/* Who beats for a name or a call that is held on a remote ledger: members of a heartbeat. */
+void client_put_holder(struct buf *body, bool holds);
 
 /* Whether a keeper holds that name for process `pid`; false for a remote ledger. */
 bool client_keeps(struct client *c, const char *operation, const char *participant, int64_t pid);

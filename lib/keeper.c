@@ -82,8 +82,11 @@ static void
 let_go(struct watchman *w)
 {
 	struct beat_id id = beat_here();
-	if (w->v.held < 0)
+	if (w->v.held < 0) {
+		if (w->k->pid > 0)
+			client_let_go_person(w->k->client, w->k->operation, w->k->participant);
 		return;
+	}
 	id.mode = BEAT_LEASED;
 	id.pid = w->k->pid;
 	id.start = w->k->start;
@@ -465,6 +468,8 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 		if (*end == KEEPER_SIGNALLED)
 			let_go(w);
 	}
+	if (rc < 0 && k->client->remote && why->code != ERR_HELD)
+		let_go(w); /* its first beat was a promise */
 	if (w->v.held >= 0)
 		close(w->v.held);
 	vigil_finish(&w->v);

@@ -350,6 +350,7 @@ request_far(struct request *r)
 	id.mode = BEAT_REMOTE;
 	id.pid_ns = 0; /* its processes are not to be looked for here */
 	(void)json_integer(r->json, json_get(r->json, r->body, "supervisorPid"), 1, INT32_MAX, &id.pid);
+	(void)json_integer(r->json, json_get(r->json, r->body, "supervisorStart"), 0, JSON_INT_MAX, &id.start);
 	if (json_copy(r->json, json_get(r->json, r->body, "host"), host, sizeof host) == 0)
 		memcpy(id.host, host, sizeof host);
 	return id;

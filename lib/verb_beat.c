@@ -70,7 +70,7 @@ struct heartbeat {
 	bool whole;              /* the whole result is wanted */
 	bool asks;               /* … only that: it is no beat */
 	bool settle;             /* what is found is cleaned up, as far as that goes quickly */
-	bool holds;              /* it comes by a server, from a keeper or supervisor that promises to beat */
+	bool holds, lets_go;     /* it comes by a server, from a keeper or supervisor that promises to beat; that ends to do so */
 	bool nameless;           /* … or from a client of the old protocol, which names nobody */
 	bool watchdog;           /* it comes from below a call that must beat by itself */
 	int64_t awake_ms;
@@ -219,21 +219,38 @@ put_reply(struct request *r, struct journal *j, const struct heartbeat *h, const
 
 /* --- the beat --- */
 
-/* One that holds its name, or its call, by beating. */
+/* Whether two files tell of the same supervisor or keeper. */
+static bool
+is_same(const struct beat_id *a, const struct beat_id *b)
+{
+	return a->pid == b->pid && a->start == b->start && strcmp(a->host, b->host) == 0;
+}
+
+/* One that holds its name, or its call, by beating.  0, or -1 with errno, which is 0 where r->why says it. */
 static int
 touch_far(struct request *r, struct journal *j, struct heartbeat *h, const char *person)
 {
 	char file[BEAT_FILE_MAX];
-	struct beat b;
+	struct beat b, other;
+	struct beat_id id = request_far(r);
 	if (*h->call)
 		beat_call_file(h->call, file);
 	else
 		snprintf(file, sizeof file, "%s", person);
-	if (beat_look(j->dir, file, &b) < 0 && (*h->call || errno != ENOENT))
-		return errno == ENOENT ? 0 : -1; /* of a call that has ended */
-	if (b.id.mode == BEAT_REMOTE)
+	if (beat_look(j->dir, file, &b) < 0)
+		return errno == ENOENT ? 0 : -1; /* it has ended, or left; what follows says so */
+	bool mine = b.id.mode == BEAT_REMOTE && is_same(&b.id, &id);
+	const struct op_person *p = *h->call ? NULL : op_person(&j->op, h->by);
+	if (h->lets_go) {
+		id.mode = BEAT_LEASED;
+		return mine ? beat_lease(j->dir, file, &id) : 0;
+	}
+	if (mine)
 		return beat_touch_file(j->dir, file);
-	struct beat_id id = request_far(r);
+	if (p && (b.locked || (b.id.mode == BEAT_REMOTE && look_person(j, p, h->awake_ms, &other).life == LIFE_ALIVE))) {
+		errno = 0;
+		return request_held(j, h->by, &b, &r->why);
+	}
 	return b.locked ? 0 : beat_lease(j->dir, file, &id);
 }
 
@@ -261,7 +278,7 @@ touch(struct request *r, struct journal *j, struct heartbeat *h)
 		beat_watchdog_file(h->call, dog);
 		(void)beat_touch_file(j->dir, dog); /* a call without a watchdog has no such file */
 	}
-	if (h->holds && touch_far(r, j, h, file) < 0)
+	if ((h->holds || h->lets_go) && touch_far(r, j, h, file) < 0)
 		return -1;
 	return beat_touch_file(j->dir, file);
 }
@@ -293,7 +310,7 @@ read_heartbeat(struct request *r, struct heartbeat *h, struct progress *p, bool 
 	*p = (struct progress){.done = -1, .total = -1};
 	if (request_operation(r, h->id) < 0 || request_participant(r, false, h->by) < 0 || request_call(r, "callId", false, h->call) < 0 ||
 	    request_bool(r, "whole", &h->whole) < 0 || request_bool(r, "look", look) < 0 || request_bool(r, "watchdog", &h->watchdog) < 0 ||
-	    request_bool(r, "beat", &beats) < 0 || request_bool(r, "settle", &h->settle) < 0 ||
+	    request_bool(r, "beat", &beats) < 0 || request_bool(r, "settle", &h->settle) < 0 || request_bool(r, "holds", &h->holds) < 0 ||
 	    request_int(r, "awakeMs", 0, JSON_INT_MAX, &h->awake_ms) < 0 ||
 	    request_int(r, "done", 0, JSON_INT_MAX, &p->done) < 0 || request_int(r, "total", 1, JSON_INT_MAX, &p->total) < 0)
 		return -1;
@@ -310,6 +327,7 @@ read_heartbeat(struct request *r, struct heartbeat *h, struct progress *p, bool 
 	/* Clients of the old protocol name nobody, and get the whole result. */
 	h->whole |= !*h->by;
 	h->nameless = r->v->remote && !*h->by;
+	h->lets_go = r->v->remote && request_has(r, "holds") && !h->holds;
 	h->holds &= r->v->remote;
 	h->asks = !beats;
 	return 0;
@@ -414,7 +432,7 @@ verb_heartbeat(struct request *r)
 	verbs_unlock(r->v, NULL);
 	if (*h.died)
 		return bury(r, &h);
-	bool plain = !h.whole && !h.holds && !h.asks && !look && !*h.look_at && !r->v->opened;
+	bool plain = !h.whole && !h.holds && !h.lets_go && !h.asks && !look && !*h.look_at && !r->v->opened;
 	int answered = plain ? by_head(r, &h, &d) : 0;
 	if (answered)
 		return answered < 0 ? -1 : 0;

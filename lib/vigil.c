@@ -116,6 +116,7 @@ take_error(struct vigil *v, struct json *j)
 		v->end = VIGIL_GONE;
 		break;
 	case ERR_DEAD:
+	case ERR_HELD:
 	case ERR_NO_PARTICIPANT:
 		v->dead = true;
 		break;
@@ -198,7 +199,7 @@ ask(struct vigil *v, bool beat, const char *member, const char *value)
 	if (!beat)
 		json_put_bool(&body, "beat", false);
 	else if (v->promises && v->client->remote)
-		json_put_bool(&body, "holds", true);
+		client_put_holder(&body, true);
 	bool at = member && strcmp(member, "lookAt") == 0;
 	json_put_bool(&body, "settle", false);
 	if (v->whole)
