@@ -450,7 +450,7 @@ def json_rows(t):
     def deep(n):
         return b'{%s,"z":%s1%s}' % (ME, b"[" * n, b"]" * n)
 
-    yield create("75", "32 deep", deep(31), statuses=200, changes=True)
+    yield create("75", "31 deep", deep(30), statuses=200, changes=True)
     yield create("75", "33 deep and more", deep(33), error=None)
     yield create("75", "30,000 deep", deep(30000), error=None)
     yield bad("75", "60,000 without end", b'{"z":' + b"[" * 60000)
