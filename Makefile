@@ -50,13 +50,23 @@ STD      = -std=c11 $(WARN) -MMD -MP -include lib/banned.h
 FACE     = arrive board cli cli_call cli_calls cli_keeper cli_run cli_sync detach explain phrase picture reader render timeline until
 LIB_SRC  = $(filter-out $(FACE:%=lib/%.c) lib/heap.c,$(wildcard lib/*.c))
 CLI_SRC  = $(filter-out lib/dpl.c lib/heap.c,$(wildcard lib/*.c)) $(CMD_HEAP)
-TOOLS    = $(patsubst cmd/%.c,%,$(wildcard cmd/*.c))
+# Commands that speak HTTP need libraries, and are left out where these are not installed (scripts/need serve).
+have     = $(shell pkg-config --exists $(1) 2>/dev/null && echo yes)
+NET_ALL  = dpl-serve dpl-remote-http
+NET      = $(if $(call have,openssl),dpl-serve) $(if $(call have,libcurl),$(patsubst cmd/%.c,%,$(wildcard cmd/dpl-remote-http.c)))
+FILE_TOOLS = $(filter-out $(NET_ALL),$(patsubst cmd/%.c,%,$(wildcard cmd/*.c)))
+TOOLS    = $(sort $(FILE_TOOLS) $(NET))
 UNITS    = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 PAGES    = $(wildcard man/*.[1-9])
 
 BIN      = $(TOOLS:%=$(BUILD)/bin/%)
 CLI_OBJ  = $(CLI_SRC:lib/%.c=$(BUILD)/cmd/%.o)
 LIB_OBJ  = $(LIB_SRC:lib/%.c=$(BUILD)/lib/%.o)
+# The rooms of the HTTP server, which nothing else is linked with.
+SERVE_SRC = $(wildcard lib/serve/*.c)
+SERVE_OBJ = $(SERVE_SRC:lib/serve/%.c=$(BUILD)/serve/%.o)
+# What commands that speak HTTP need of the library: all but what is public, and the face that they have.
+NET_OBJ  = $(filter-out $(BUILD)/lib/dpl.o,$(LIB_OBJ)) $(BUILD)/lib/cli.o
 
 all: $(BIN) $(BUILD)/libdpl.a
 
@@ -65,6 +75,21 @@ all: $(BIN) $(BUILD)/libdpl.a
 $(BUILD)/bin/%: $(BUILD)/cmd/tool/%.o $(BUILD)/libcli.a
 	@mkdir -p $(@D)
 	$(CMD_CC) $(CMD_CFLAGS) $(CMD_LDFLAGS) -o $@ $^
+
+# Not static: what they link is not to be had that way, and they start once.
+$(BUILD)/bin/dpl-serve: $(BUILD)/net/dpl-serve.o $(SERVE_OBJ) $(NET_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs openssl)
+
+$(BUILD)/net/%.o: cmd/%.c
+	@mkdir -p $(@D)
+	$(CC) $(STD) $(CPPFLAGS) -Ilib/serve $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/serve/route.o: $(BUILD)/openapi.h
+
+$(BUILD)/openapi.h: lib/serve/openapi.json scripts/embed-text
+	@mkdir -p $(@D)
+	scripts/embed-text openapi lib/serve/openapi.json > $@
 
 $(BUILD)/libcli.a: $(CLI_OBJ)
 	@rm -f $@
@@ -101,11 +126,20 @@ $(BUILD)/libdpl.a: $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $(BUILD)/libdpl.o
 
+# --- the server ---
+
+$(BUILD)/serve/%.o: lib/serve/%.c
+	@mkdir -p $(@D)
+	$(CC) $(STD) $(CPPFLAGS) -Ilib/serve $(CFLAGS) -c -o $@ $<
+
 # --- tests ---
 
 $(BUILD)/unit/%: tests/unit/%.c tests/unit/unit.h $(LIB_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(STD) $(CPPFLAGS) -Itests/unit $(CFLAGS) -o $@ $< $(LIB_OBJ)
+	$(CC) $(STD) $(CPPFLAGS) -Itests/unit $(CFLAGS) -o $@ $(filter %.c %.o,$^)
+
+$(BUILD)/unit/test_http: private CPPFLAGS += -Ilib/serve
+$(BUILD)/unit/test_http: $(BUILD)/serve/http.o
 
 $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
@@ -118,7 +152,7 @@ $(BUILD)/tools/soak: tests/soak/check.c $(LIB_OBJ)
 $(BUILD)/tools/power: $(LIB_OBJ)
 
 # The commands once more, with a wall clock that a test can set.
-STEPPED = $(TOOLS:%=$(BUILD)/tools/stepped/%)
+STEPPED = $(FILE_TOOLS:%=$(BUILD)/tools/stepped/%)
 $(STEPPED): $(BUILD)/tools/stepped/%: $(BUILD)/cmd/tool/%.o $(BUILD)/cmd/stepped.o $(BUILD)/libcli.a
 	@mkdir -p $(@D)
 	$(CMD_CC) $(CMD_CFLAGS) $(CMD_LDFLAGS) -Wl,--wrap=clock_gettime,--wrap=syscall,--wrap=time -o $@ $^
@@ -194,7 +228,10 @@ fuzz:
 
 build-fuzz/%: tests/fuzz/%.c $(LIB_SRC)
 	@mkdir -p $(@D)
-	clang -std=c11 $(WARN) $(CPPFLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $< $(LIB_SRC)
+	clang -std=c11 $(WARN) $(CPPFLAGS) -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
+
+build-fuzz/fuzz_http: private CPPFLAGS += -Ilib/serve
+build-fuzz/fuzz_http: lib/serve/http.c
 
 # --- install ---
 
@@ -239,4 +276,4 @@ clean:
 .DELETE_ON_ERROR:
 .SECONDARY:
 
--include $(wildcard $(BUILD)/cmd/*.d $(BUILD)/cmd/tool/*.d $(BUILD)/lib/*.d $(BUILD)/unit/*.d)
+-include $(wildcard $(BUILD)/cmd/*.d $(BUILD)/cmd/tool/*.d $(BUILD)/lib/*.d $(BUILD)/serve/*.d $(BUILD)/net/*.d $(BUILD)/unit/*.d)

@@ -44,6 +44,16 @@ put_reply(struct cli *c, const struct json *j, int id, int status)
 	buf_char(&c->out, '\n');
 }
 
+/* Where the request comes from, where a server passes it on. */
+static void
+set_origin(struct cli *c, const struct json *j)
+{
+	char from[16] = "";
+	(void)json_copy(j, json_get(j, 0, "from"), from, sizeof from);
+	c->client.verbs.near = strcmp(from, "here") == 0;
+	c->client.verbs.remote = c->client.verbs.near || strcmp(from, "elsewhere") == 0;
+}
+
 /* One request: its reply is added to c->out. */
 static void
 serve(struct cli *c, const char *line, size_t n)
@@ -58,6 +68,7 @@ serve(struct cli *c, const char *line, size_t n)
 	else {
 		int key_at = json_get(&j, 0, "key");
 		id = json_get(&j, 0, "id");
+		set_origin(c, &j);
 		body = json_get(&j, 0, "body");
 		if (json_copy(&j, json_get(&j, 0, "path"), path, sizeof path) < 0)
 			status = (why_set(&why, ERR_REQUEST, "Missing path"), verb_failure(&why, &c->reply));

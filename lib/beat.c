@@ -80,12 +80,18 @@ beat_describe(const struct beat_id *id, char *text, size_t size)
 
 /* --- the line --- */
 
+const char *
+beat_mode_name(enum beat_mode mode)
+{
+	return mode == BEAT_HELD ? "held" : mode == BEAT_REMOTE ? "remote" : "leased";
+}
+
 static void
 put_line(struct buf *b, const struct beat_id *id)
 {
 	char sum[17];
 	json_open(b, NULL, '{');
-	json_put(b, "mode", id->mode == BEAT_HELD ? "held" : "leased");
+	json_put(b, "mode", beat_mode_name(id->mode));
 	json_put_int(b, "pid", id->pid);
 	json_put_int(b, "pidStart", id->start);
 	json_put(b, "bootId", id->boot);
@@ -98,6 +104,8 @@ put_line(struct buf *b, const struct beat_id *id)
 	json_put_int(b, "watchedStart", id->watched_start);
 	json_put_int(b, "ttlMs", id->ttl_ms);
 	json_put_bool(b, "ttlGiven", id->ttl_given);
+	if (id->nameless)
+		json_put_bool(b, "nameless", true);
 	hash_hex(b->failed ? 0 : hash_bytes(0, b->p, b->n), sum);
 	json_put(b, "sum", sum);
 	json_close(b, '}');
@@ -140,7 +148,8 @@ take_line(const char *text, size_t n, struct beat_id *id)
 		json_copy(&j, json_get(&j, 0, "host"), id->host, sizeof id->host) == 0 &&
 		json_boolean(&j, json_get(&j, 0, "ttlGiven"), &id->ttl_given) == 0;
 	if (right) {
-		id->mode = strcmp(mode, "held") == 0 ? BEAT_HELD : BEAT_LEASED;
+		id->mode = strcmp(mode, "held") == 0 ? BEAT_HELD : strcmp(mode, "remote") == 0 ? BEAT_REMOTE : BEAT_LEASED;
+		id->nameless = json_true(&j, 0, "nameless");
 		id->pid = number(&j, "pid");
 		id->start = number(&j, "pidStart");
 		id->watched = number(&j, "watchedPid");

@@ -19,11 +19,16 @@
 
 enum { BEAT_FILE_MAX = ID_FILE_MAX + 16 }; /* room for "beats/p-" and an encoded name */
 
-enum beat_mode { BEAT_LEASED, BEAT_HELD };
+enum beat_mode {
+	BEAT_LEASED,
+	BEAT_HELD,
+	BEAT_REMOTE, /* it beats by a server, and promised to do so as one that is held */
+};
 
 /* Who beats, as the file says. */
 struct beat_id {
 	enum beat_mode mode;
+	bool nameless;           /* its beats name nobody: a client of the old protocol of the wire */
 	bool ttl_given;          /* ttl_ms was asked for: when it is over, that is acted on */
 	int64_t ttl_ms;          /* leased */
 	int64_t pid, start;      /* held: the supervisor or keeper; leased: the process that joined.  -1 unknown */
@@ -50,6 +55,9 @@ struct beat {
 
 /* This process's boot, machine, host, namespaces and uid, with pid and watched -1.  Read once, kept. */
 struct beat_id beat_here(void);
+
+/* "leased", "held", "remote". */
+const char *beat_mode_name(enum beat_mode mode);
 
 /* The path of the file below the operation's folder, "beats/p-NAME" and so on. */
 void beat_person_file(const char *name, char file[BEAT_FILE_MAX]);

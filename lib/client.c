@@ -99,7 +99,7 @@ int
 client_open(struct client *c, const char *name, const struct store_options *o, struct why *why)
 {
 	struct buf b = {0};
-	*c = (struct client){.o = *o, .to = -1, .from = -1};
+	*c = (struct client){.o = *o, .helper = {.to = -1, .from = -1}, .ear = {.to = -1, .from = -1}};
 	if (name && !*name)
 		return why_set(why, ERR_USAGE, "the name of the ledger is empty");
 	if (name && strlen(name) >= PATH_MAX)
@@ -118,35 +118,37 @@ client_open(struct client *c, const char *name, const struct store_options *o, s
 }
 
 static void
-end_helper(struct client *c)
+end_helper(struct helper *h)
 {
-	if (c->to >= 0)
-		close(c->to); /* the end of its input ends it */
-	if (c->from >= 0)
-		close(c->from);
-	if (c->helper > 0)
-		while (waitpid(c->helper, NULL, 0) < 0 && errno == EINTR)
+	fsx_close(&h->to); /* the end of its input ends it */
+	fsx_close(&h->from);
+	if (h->pid > 0)
+		while (waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)
 			;
+	buf_free(&h->line);
+	h->pid = 0;
 }
 
 void
 client_finish(struct client *c)
 {
-	if (c->remote)
-		end_helper(c);
-	else
+	if (!c->remote) {
 		verbs_tidy(&c->verbs);
+		return;
+	}
+	end_helper(&c->ear);
+	end_helper(&c->helper);
 }
 
 void
 client_close(struct client *c)
 {
-	end_helper(c);
+	end_helper(&c->ear);
+	end_helper(&c->helper);
 	if (c->verbs.path)
 		verbs_close(&c->verbs);
-	buf_free(&c->line);
 	free(c->ledger);
-	*c = (struct client){.to = -1, .from = -1};
+	*c = (struct client){.helper = {.to = -1, .from = -1}, .ear = {.to = -1, .from = -1}};
 }
 
 int
@@ -226,9 +228,27 @@ client_program(const char *name, char *path, size_t size)
 	snprintf(path, size, "%s", name); /* posix_spawnp looks on PATH */
 }
 
+/* What the helper finds in its environment: who goes on with other things meanwhile does not want it to wait for a server that is away. */
+static char **
+environment(bool impatient)
+{
+	size_t n = 0;
+	if (!impatient)
+		return environ;
+	while (environ[n])
+		n++;
+	char **env = malloc((n + 2) * sizeof *env);
+	if (!env)
+		return NULL;
+	memcpy(env, environ, n * sizeof *env);
+	env[n] = (char *)(uintptr_t)"DPL_NO_RETRY=1";
+	env[n + 1] = NULL;
+	return env;
+}
+
 /* Kept apart: its paths would take two pages of every command's stack. */
 static __attribute__((noinline)) int
-start_helper(struct client *c, struct why *why)
+start_helper(struct client *c, struct helper *h, struct why *why)
 {
 	char name[100], path[PATH_MAX];
 	int in[2] = {-1, -1}, out[2] = {-1, -1};
@@ -252,7 +272,10 @@ start_helper(struct client *c, struct why *why)
 		posix_spawnattr_setsigmask(&attributes, &none);
 		posix_spawnattr_setpgroup(&attributes, 0);
 		posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-		rc = posix_spawnp(&c->helper, path, &actions, &attributes, argv, environ);
+		char **env = environment(c->stays);
+		rc = env ? posix_spawnp(&h->pid, path, &actions, &attributes, argv, env) : ENOMEM;
+		if (env != environ)
+			free(env);
 		posix_spawn_file_actions_destroy(&actions);
 		posix_spawnattr_destroy(&attributes);
 	}
@@ -260,47 +283,48 @@ start_helper(struct client *c, struct why *why)
 		close(in[0]);
 	if (out[1] >= 0)
 		close(out[1]);
-	c->to = in[1];
-	c->from = out[0];
+	h->to = in[1];
+	h->from = out[0];
 	if (rc == 0)
 		return 0;
-	c->helper = 0;
+	h->pid = 0;
+	end_helper(h);
 	why_set(why, ERR_UNREACHABLE, "%s: cannot start %s: %s", c->ledger, name, strerror(rc));
 	why_hint(why, "ledgers of this kind are served by the program %s, beside dpl or on PATH", name);
 	return -1;
 }
 
-/* Read one line from the helper into c->line: *length bytes without its newline; more may stand behind it. */
+/* Read one line from the helper into h->line: *length bytes without its newline; more may stand behind it. */
 static int
-read_line(struct client *c, size_t *length)
+read_line(struct helper *h, size_t *length)
 {
 	for (size_t seen = 0;;) {
-		char *newline = c->line.n > seen ? memchr(c->line.p + seen, '\n', c->line.n - seen) : NULL;
+		char *newline = h->line.n > seen ? memchr(h->line.p + seen, '\n', h->line.n - seen) : NULL;
 		if (newline) {
-			*length = (size_t)(newline - c->line.p);
+			*length = (size_t)(newline - h->line.p);
 			return 0;
 		}
-		seen = c->line.n;
-		if (buf_reserve(&c->line, 65536) < 0)
+		seen = h->line.n;
+		if (buf_reserve(&h->line, 65536) < 0)
 			return -1;
-		ssize_t n = read(c->from, c->line.p + c->line.n, 65536);
+		ssize_t n = read(h->from, h->line.p + h->line.n, 65536);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return -1;
-		c->line.n += (size_t)n;
+		h->line.n += (size_t)n;
 	}
 }
 
 static int
-take_reply(struct client *c, struct buf *reply, struct why *why)
+take_reply(struct client *c, struct helper *h, struct buf *reply, struct why *why)
 {
 	size_t length, n;
 	struct json j;
 	int64_t status = 0;
-	if (read_line(c, &length) < 0)
+	if (read_line(h, &length) < 0)
 		return why_set(why, ERR_UNREACHABLE, "%s: its helper ended without an answer", c->ledger);
-	int rc = json_parse(&j, c->line.p, length, why);
+	int rc = json_parse(&j, h->line.p, length, why);
 	if (rc == 0) {
 		int body = json_get(&j, 0, "body");
 		if (json_integer(&j, json_get(&j, 0, "status"), 100, 599, &status) < 0 || !json_is_object(&j, body)) {
@@ -312,24 +336,23 @@ take_reply(struct client *c, struct buf *reply, struct why *why)
 		}
 		json_free(&j);
 	}
-	c->line.n -= length + 1;
-	memmove(c->line.p, c->line.p + length + 1, c->line.n);
+	h->line.n -= length + 1;
+	memmove(h->line.p, h->line.p + length + 1, h->line.n);
 	return rc < 0 ? why_set(why, ERR_UNREACHABLE, "%s: its helper answered something else than a reply", c->ledger) : (int)status;
 }
 
+/* Send one request, a line, to a helper, which is started first where it is not there. */
 static int
-remote_call(struct client *c, const char *path, const struct json *json, int body, const char *key, struct buf *reply, struct why *why)
+send_request(struct client *c, struct helper *h, const char *path, const char *raw, size_t n, const char *key, struct why *why)
 {
 	struct buf request = {0};
-	if (!c->helper && start_helper(c, why) < 0)
+	if (!h->pid && start_helper(c, h, why) < 0)
 		return -1;
 	json_open(&request, NULL, '{');
 	json_put(&request, "path", path);
 	if (key)
 		json_put(&request, "key", key);
-	size_t n;
-	const char *raw = json_raw(json, body, &n);
-	if (json_is_object(json, body))
+	if (raw)
 		json_put_raw(&request, "body", raw, n);
 	json_close(&request, '}');
 	/* A request is one line.  A line end in JSON is only ever a blank between two values. */
@@ -337,11 +360,79 @@ remote_call(struct client *c, const char *path, const struct json *json, int bod
 		if (request.p[i] == '\n' || request.p[i] == '\r')
 			request.p[i] = ' ';
 	buf_char(&request, '\n');
-	int rc = request.failed || fsx_write(c->to, request.p, request.n) < 0 ? -1 : 0;
+	int rc = request.failed || fsx_write(h->to, request.p, request.n) < 0 ? -1 : 0;
 	buf_free(&request);
-	if (rc < 0)
-		return why_set(why, ERR_UNREACHABLE, "%s: its helper has ended", c->ledger);
-	return take_reply(c, reply, why);
+	return rc < 0 ? why_set(why, ERR_UNREACHABLE, "%s: its helper has ended", c->ledger) : 0;
+}
+
+static int
+remote_call(struct client *c, const char *path, const struct json *json, int body, const char *key, struct buf *reply, struct why *why)
+{
+	size_t n = 0;
+	const char *raw = json_is_object(json, body) ? json_raw(json, body, &n) : NULL;
+	int status = send_request(c, &c->helper, path, raw, n, key, why) < 0 ? -1 : take_reply(c, &c->helper, reply, why);
+	/* One that has died is started anew by the next request. */
+	if (status < 0 && c->stays)
+		end_helper(&c->helper);
+	return status;
+}
+
+/* --- listening --- */
+
+enum { LISTEN_MS = 3600000 };
+
+static int
+ask_ear(struct client *c, const char *operation)
+{
+	struct buf body = {0};
+	struct why ignored;
+	json_open(&body, NULL, '{');
+	json_put(&body, "operationId", operation);
+	json_put_int(&body, "from", c->heard > 0 ? c->heard : 1);
+	json_put_bool(&body, "bell", true);
+	if (c->heard)
+		json_put_int(&body, "waitMs", LISTEN_MS);
+	else
+		json_put_int(&body, "tail", 0); /* where the next one will stand */
+	json_close(&body, '}');
+	int rc = send_request(c, &c->ear, "/operation/events", body.p, body.n, NULL, &ignored);
+	buf_free(&body);
+	return rc;
+}
+
+int
+client_listen(struct client *c, const char *operation)
+{
+	if (!c->remote || c->ear.pid)
+		return c->ear.from;
+	if (ask_ear(c, operation) == 0)
+		return c->ear.from;
+	end_helper(&c->ear);
+	return -1;
+}
+
+bool
+client_hear(struct client *c, const char *operation)
+{
+	struct buf reply = {0};
+	struct json j;
+	struct why ignored;
+	int64_t next = 0;
+	bool first = !c->heard, ended = true;
+	int status = take_reply(c, &c->ear, &reply, &ignored);
+	if (status == 200 && json_parse(&j, reply.p, reply.n, &ignored) == 0) {
+		(void)json_integer(&j, json_get(&j, 0, "next"), 1, JSON_INT_MAX, &next);
+		ended = json_true(&j, 0, "ended");
+		json_free(&j);
+	}
+	buf_free(&reply);
+	if (next > 0)
+		c->heard = next;
+	if (status != 200 || ended || ask_ear(c, operation) < 0)
+		end_helper(&c->ear);
+	/* What came before it listened has been asked for behind that. */
+	(void)first;
+	return true;
 }
 
 int

@@ -11,14 +11,22 @@
 #include "verb.h"
 #include "watch.h"
 
+/* A helper program that runs, and the two pipes to it. */
+struct helper {
+	pid_t pid;               /* 0: not started */
+	int to, from;
+	struct buf line;         /* what came from it and was not used yet */
+};
+
 struct client {
 	char *ledger;            /* as it was resolved: an absolute path, or a URL */
 	struct store_options o;
 	bool remote;
 	struct verbs verbs;
-	pid_t helper;            /* 0: not started */
-	int to, from;
-	struct buf line;         /* what came from the helper and was not used yet */
+	bool stays;              /* it is asked for as long as something runs: its helper does not try again by itself for a minute */
+	struct helper helper;    /* for requests … */
+	struct helper ear;       /* … and a second one, which waits for what must be acted on */
+	int64_t heard;           /* the entry that the ear waits for */
 };
 
 /* Name the ledger: `name` as given by the user (NULL or "auto": the default folder).  Nothing is
@@ -52,6 +60,14 @@ bool client_keeps(struct client *c, const char *operation, const char *participa
 /* Watch the bell and the beats of a live operation of a local ledger.  0 with what watch_add returned for each, or -1: there is no
  * pushing, look by yourself; w->refused says why, 0 where the ledger is remote or its filesystem tells nothing. */
 int client_watch(struct client *c, const char *operation, struct watch *w, int *bell, int *beats);
+
+/* The same where the ledger is remote: a second helper waits for the next entry that must be acted on.  The descriptor that can be
+ * read when there is one, or the helper has died; -1: there is no such thing. */
+int client_listen(struct client *c, const char *operation);
+
+/* That descriptor can be read: take in what came, and wait for the next.  Whether it is worth asking how things stand; closed is the ear
+ * where it can hear nothing more (client_listen may be called again). */
+bool client_hear(struct client *c, const char *operation);
 
 /* Open what the command of a call has printed, see verbs_output.  ERR_NO_FILE where the ledger is remote, and keeps none. */
 int client_output(struct client *c, const char *operation, const char *call, bool err, struct verbs_output *out, struct why *why);

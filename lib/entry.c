@@ -69,6 +69,28 @@ event_is_flushed(enum event event)
 }
 
 bool
+event_rings(enum event event)
+{
+	switch (event) {
+	case EVENT_COMPLETED:
+	case EVENT_FAILED:
+	case EVENT_ARCHIVED:
+	case EVENT_LEFT:
+	case EVENT_CALL_CRASHED:
+	case EVENT_CALL_CANCELLED:
+	case EVENT_CALL_CANCELLING:
+	case EVENT_ABORT_SET:
+	case EVENT_ABORT_CLEARED:
+	case EVENT_CRASH_DETECTED:
+	case EVENT_CLEANUP_STARTED:
+	case EVENT_CLEANUP_DONE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool
 event_is_vital(enum event event)
 {
 	switch (event) {

@@ -64,6 +64,9 @@ bool event_is_flushed(enum event event);
  * operation can always be stopped and ended. */
 bool event_is_vital(enum event event);
 
+/* Whether it must be acted on: it wakes those who supervise, or keep somebody. */
+bool event_rings(enum event event);
+
 /* A piece of the line as it stands there: a string's inside, still escaped. */
 struct slice {
 	const char *p;

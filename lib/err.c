@@ -49,6 +49,12 @@ static const struct err_info table[ERR_COUNT] = {
 	[ERR_IO] = {"io-error", 500, EXIT_SYSTEM, false},
 	[ERR_FORMAT] = {"unsupported-format", 500, EXIT_SYSTEM, false},
 	[ERR_TIMED_OUT] = {"timed-out", 503, EXIT_TIMED_OUT, true},
+	[ERR_HTTP] = {"bad-http", 400, EXIT_MISUSE, false},
+	[ERR_UNAUTHORIZED] = {"unauthorized", 401, EXIT_REFUSED, false},
+	[ERR_FORBIDDEN] = {"forbidden", 403, EXIT_REFUSED, false},
+	[ERR_MEDIA] = {"unsupported-media-type", 415, EXIT_MISUSE, false},
+	[ERR_MISDIRECTED] = {"misdirected", 421, EXIT_REFUSED, false},
+	[ERR_TOO_MANY] = {"too-many-requests", 429, EXIT_BUSY, true},
 };
 
 const struct err_info *

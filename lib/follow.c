@@ -336,3 +336,9 @@ follow_next(const struct follow *f, int64_t after, bool ended, size_t *i)
 	}
 	return NULL;
 }
+
+int
+follow_descriptor(const struct follow *f)
+{
+	return f->all.fd;
+}

@@ -34,6 +34,9 @@ int follow_ledger(struct follow *f, struct store *s, int64_t after, int64_t wait
 int64_t follow_newest(const struct follow *f);
 const char *follow_next(const struct follow *f, int64_t after, bool ended, size_t *i);
 
+/* What can be read when follow_ledger may have something new, for one who polls; -1: there is nothing of the kind (yet). */
+int follow_descriptor(const struct follow *f);
+
 /* Whether the kernel refused a watch, so that the looks every WATCH_LOOK_MS are all there is. */
 bool follow_is_slow(const struct follow *f);
 

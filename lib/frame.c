@@ -142,7 +142,12 @@ frame_start(struct frame *f, const struct command *command, struct why *why)
 	f->hold.id.watched = command->pid;
 	f->hold.id.watched_start = command->start;
 	f->hold.queued = f->queued;
-	(void)client_hold(client, &f->hold);
+	if (!client_hold(client, &f->hold)) {
+		json_put_bool(&body, "held", true);
+		json_put(&body, "bootId", f->hold.id.boot);
+		json_put(&body, "machineId", f->hold.id.machine);
+		json_put(&body, "host", f->hold.id.host);
+	}
 	int rc = request(f, "/call/start", &body, &reply, &j, why);
 	if (rc == 0) {
 		int64_t session;

@@ -20,6 +20,8 @@ int verb_call_end(struct request *r);
 int verb_call_fail(struct request *r);
 int verb_call_cancel(struct request *r);
 int verb_call_kill(struct request *r);
+int verb_frame_create(struct request *r);
+int verb_frame_delete(struct request *r);
 int verb_state(struct request *r);
 int verb_show(struct request *r);
 int verb_call_list(struct request *r);

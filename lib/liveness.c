@@ -87,6 +87,21 @@ judge_leased(const struct evidence *e, struct verdict v)
 	return silent(v, LIFE_STALE, "no sign of it", e->ttl_ms, e->process == PROCESS_GONE ? "; the process that joined is gone" : "");
 }
 
+/* It promised to beat, and by the server's clock alone is it judged.  For the time in which no server runs nobody is to blame,
+ * but for no longer than a lease. */
+static struct verdict
+judge_remote(const struct evidence *e, const struct observer *now, struct verdict v)
+{
+	if (e->served_ms < 0)
+		return v.age_ms <= e->ttl_ms ? say(v, LIFE_SUSPECT, "no server runs that it could beat by") :
+			silent(v, LIFE_STALE, "no server runs that it could beat by, and there was no sign of it", e->ttl_ms, "");
+	if (e->served_ms > 0 && now->mono_ms - e->served_ms >= 0 && v.age_ms > now->mono_ms - e->served_ms)
+		v.age_ms = now->mono_ms - e->served_ms;
+	if (v.age_ms <= now->stale_ms)
+		return say(v, LIFE_ALIVE, "it beats by a server");
+	return silent(v, LIFE_STALE, "it beats by a server, and there was no beat", now->stale_ms, "");
+}
+
 struct verdict
 liveness_judge(const struct evidence *e, const struct observer *now)
 {
@@ -94,5 +109,7 @@ liveness_judge(const struct evidence *e, const struct observer *now)
 	/* One that overslept gives everybody a fresh start. */
 	if (now->awake_ms > 0 && now->mono_ms - now->awake_ms >= 0 && v.age_ms > now->mono_ms - now->awake_ms)
 		v.age_ms = now->mono_ms - now->awake_ms;
+	if (e->remote)
+		return judge_remote(e, now, v);
 	return e->held ? judge_held(e, now, v) : judge_leased(e, v);
 }

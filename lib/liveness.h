@@ -27,6 +27,8 @@ enum process { PROCESS_UNKNOWN, PROCESS_RUNS, PROCESS_GONE };
 struct evidence {
 	bool held;               /* the holder works by lock, else by lease */
 	bool keeper;             /* held: for another process, which `process` is about */
+	bool remote;             /* it beats by a server … */
+	int64_t served_ms;       /* … that has run since then, monotonic; 0: for ever, -1: none runs */
 	bool locked;             /* the lock is held now */
 	bool suspended;          /* it said so */
 	bool same_boot;          /* as the observer's */
@@ -42,7 +44,7 @@ struct evidence {
 struct observer {
 	int64_t wall_ms, mono_ms; /* now */
 	int64_t awake_ms;         /* monotonic: since when it has been watching without a gap; 0 where it only just came */
-	int64_t stale_ms;         /* held ones that are silent for longer hang */
+	int64_t stale_ms;         /* held ones that are silent for longer hang, remote ones are stale */
 };
 
 struct verdict {

@@ -16,6 +16,7 @@
 #include "json.h"
 #include "look.h"
 #include "queue.h"
+#include "served.h"
 #include "tree.h"
 
 enum {
@@ -68,6 +69,8 @@ from_beat(const struct journal *j, const struct beat *b)
 	struct beat_id here = beat_here();
 	struct evidence e = {
 		.held = b->id.mode == BEAT_HELD,
+		.remote = b->id.mode == BEAT_REMOTE,
+		.ttl_ms = j->op.h.ttl_ms,
 		.keeper = b->id.mode == BEAT_HELD,
 		.locked = b->locked,
 		.suspended = b->state == BEAT_SUSPENDED,
@@ -115,16 +118,37 @@ process_of_sessions(struct journal *j, const struct op_person *p, const struct b
 	return found;
 }
 
+/* The same where it beats by a server, of which it is asked only where somebody would be dead else. */
+static struct verdict
+judge_remote(const struct journal *j, struct evidence *e, const struct observer *now)
+{
+	struct verdict v = liveness_judge(e, now);
+	if (v.life != LIFE_STALE)
+		return v;
+	e->served_ms = served_since(j->dir);
+	return liveness_judge(e, now);
+}
+
+/* Whether the supervisor of a call is there for certain. */
+static bool
+is_attended(struct journal *j, const struct op_call *c)
+{
+	char file[BEAT_FILE_MAX];
+	struct beat b;
+	beat_call_file(c->key.name, file);
+	if (beat_look(j->dir, file, &b) < 0)
+		return errno != ENOENT;
+	return b.locked || (b.id.mode == BEAT_REMOTE && look_call(j, c, 0, &b).life == LIFE_ALIVE);
+}
+
 static bool
 any_call_is_held(struct journal *j, const struct op_person *p)
 {
-	char file[BEAT_FILE_MAX];
 	for (uint32_t i = 0; i < j->op.calls.n; i++) {
 		const struct op_call *c = table_at(&j->op.calls, i);
 		if (c->key.gone || c->state != CALL_RUNNING || c->person != p->no || !c->held)
 			continue;
-		beat_call_file(c->key.name, file);
-		if (beat_is_held(j->dir, file))
+		if (is_attended(j, c))
 			return true;
 	}
 	return false;
@@ -151,13 +175,13 @@ look_person(struct journal *j, const struct op_person *p, int64_t awake_ms, stru
 		leases(j, p, &e);
 	else if (!e.locked)
 		e.process = process_of(&b->id, b->id.watched, b->id.watched_start);
-	struct verdict v = liveness_judge(&e, &now);
+	struct verdict v = e.remote ? judge_remote(j, &e, &now) : liveness_judge(&e, &now);
 	/* Looking at processes takes longer than all the rest, and most leases are not over. */
-	if (v.life == LIFE_STALE && !e.held) {
+	if (v.life == LIFE_STALE && !e.held && !e.remote) {
 		e.process = process_of_sessions(j, p, &b->id);
 		v = liveness_judge(&e, &now);
 	}
-	if (v.life == LIFE_STALE && !e.held && any_call_is_held(j, p)) {
+	if (v.life == LIFE_STALE && !e.held && !e.remote && any_call_is_held(j, p)) {
 		e.calls_held = true;
 		v = liveness_judge(&e, &now);
 	}
@@ -178,6 +202,8 @@ look_call(struct journal *j, const struct op_call *c, int64_t awake_ms, struct b
 		return liveness_judge(&none, &now);
 	}
 	struct evidence e = from_beat(j, b);
+	if (e.remote)
+		return judge_remote(j, &e, &now);
 	e.held = true;
 	e.keeper = false;
 	if (c->queued && b->locked) /* it sleeps until it is its turn */
@@ -367,7 +393,7 @@ end_tree(struct journal *j, const char *call, bool last)
 	struct beat_id here = beat_here();
 	struct stat st;
 	struct why ignored;
-	struct marks m = {.tree = {.operation = j->op.h.id, .call = call, .supervisor = -1, .apart = -1, .root = -1, .root_start = -1, .group = -1, .session = -1}};
+	struct marks m = {.tree = {.operation = j->op.h.id, .call = call, .supervisor = -1, .root = -1, .root_start = -1, .group = -1, .session = -1}};
 	beat_call_file(call, file);
 	if (beat_look(j->dir, file, &b) < 0 || b.locked || !in_sight(j, &b))
 		return 0;

@@ -21,7 +21,8 @@ enum { BEAT_AGAIN_MS = 500, HOLD_TRIES = 20 };
 int
 verbs_open(struct verbs *v, const char *path, const struct store_options *o)
 {
-	*v = (struct verbs){.path = strdup(path), .o = *o, .store = {.dir = -1}, .reader = -1};
+	*v = (struct verbs){.path = strdup(path), .o = *o, .store = {.dir = -1}, .reader = -1, .open_most = VERBS_OPEN};
+	v->open = v->few;
 	return v->path ? 0 : -1;
 }
 
@@ -212,12 +213,22 @@ request_live(struct request *r, const char *id, bool fold)
 		free(j);
 		return NULL;
 	}
-	if (v->opened == VERBS_OPEN)
+	if (v->opened == v->open_most)
 		close_open(v, v->open[--v->opened]);
 	memmove(&v->open[1], &v->open[0], (size_t)v->opened * sizeof j);
 	v->opened++;
 	v->open[0] = j;
 	return j;
+}
+
+bool
+verbs_may_take_long(struct verbs *v, const char *operation)
+{
+	struct request r = {.v = v};
+	if (id_bad_operation(operation))
+		return false;
+	struct journal *j = request_live(&r, operation, true);
+	return j && (op_resources(&j->op) || j->op.h.crashes);
 }
 
 int
@@ -331,11 +342,47 @@ request_follow(struct request *r)
 	return v->follow;
 }
 
+struct beat_id
+request_far(struct request *r)
+{
+	struct beat_id id = beat_here();
+	char host[sizeof id.host];
+	id.mode = BEAT_REMOTE;
+	id.pid_ns = 0; /* its processes are not to be looked for here */
+	(void)json_integer(r->json, json_get(r->json, r->body, "supervisorPid"), 1, INT32_MAX, &id.pid);
+	if (json_copy(r->json, json_get(r->json, r->body, "host"), host, sizeof host) == 0)
+		memcpy(id.host, host, sizeof host);
+	return id;
+}
+
+void
+request_beat_nameless(struct journal *j, bool promises)
+{
+	char file[BEAT_FILE_MAX];
+	struct beat b;
+	for (uint32_t i = 0; i < j->op.people.n; i++) {
+		const struct op_person *p = table_at(&j->op.people, i);
+		if (p->key.gone || !p->sessions)
+			continue;
+		beat_person_file(p->key.name, file);
+		if (beat_look(j->dir, file, &b) < 0 || !b.known || !b.id.nameless)
+			continue;
+		/* From its first beat on it is expected to beat. */
+		if (promises && b.id.mode == BEAT_LEASED) {
+			b.id.mode = BEAT_REMOTE;
+			(void)beat_lease(j->dir, file, &b.id);
+		} else {
+			(void)beat_touch_file(j->dir, file);
+		}
+	}
+}
+
 void
 request_beat(struct request *r, struct journal *j)
 {
-	char name[ID_NAME_MAX + 1], file[BEAT_FILE_MAX];
-	if (json_copy(r->json, json_get(r->json, r->body, "participantId"), name, sizeof name) < 0 || id_bad_participant(name))
+	char name[ID_NAME_MAX + 1] = "", file[BEAT_FILE_MAX];
+	bool named = json_copy(r->json, json_get(r->json, r->body, "participantId"), name, sizeof name) == 0 && !id_bad_participant(name);
+	if (!named && !r->v->remote)
 		return;
 	/* One that sends many requests beats once in a while. */
 	int64_t now = clock_mono_ms();
@@ -344,6 +391,10 @@ request_beat(struct request *r, struct journal *j)
 		return;
 	r->v->beaten = which;
 	r->v->beaten_ms = now;
+	if (!named) {
+		request_beat_nameless(j, false);
+		return;
+	}
 	beat_person_file(name, file);
 	(void)beat_touch_file(j->dir, file); /* without a file it has not joined, or no longer takes part */
 }
@@ -390,7 +441,7 @@ request_person(struct request *r, struct journal *j, const struct op_person *p, 
 	struct verdict v;
 	if (p->sessions && j->op.h.state < OP_COMPLETED) {
 		v = look_person(j, p, awake_ms, &b);
-		life = (struct wire_life){life_name(v.life), b.known && b.id.mode == BEAT_HELD ? "held" : "leased", v.why, v.age_ms};
+		life = (struct wire_life){life_name(v.life), beat_mode_name(b.known ? b.id.mode : BEAT_LEASED), v.why, v.age_ms};
 	}
 	wire_person(r->reply, &j->op, p, &life, &from);
 }

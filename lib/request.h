@@ -33,10 +33,14 @@ struct verbs {
 	uint64_t beaten;
 	struct store_options o;
 	struct store store;      /* open when store.path is set */
-	struct journal *open[VERBS_OPEN];
+	struct journal *few[VERBS_OPEN];
+	struct journal **open;   /* … or more of them, for a server: the caller's array */
+	int open_most;           /* how many of them may be in use */
 	struct why owed;         /* a deferred flush failed when its journal was closed: code is set */
 	int opened;              /* how many of them are in use, the one used last first */
 	struct follow *follow;   /* once a request has waited */
+	bool remote;             /* requests come from elsewhere: nobody is judged by the processes of this machine */
+	bool near;               /* … but the one that is carried out comes from this machine */
 	int reader;              /* -1; else replies are written there, and a wait is over where nobody reads it any more (watch_is_unread) */
 };
 
@@ -51,6 +55,9 @@ void verbs_unlock(struct verbs *v, const struct journal *but);
 /* With deferred flushes: make durable what was done since the last call.  Replies must not be passed on
  * before it gave 0; -1 with `why`: none of them may be called durable. */
 int verbs_flush(struct verbs *v, struct why *why);
+
+/* Whether a change of that operation may take long: it has something to be removed, or somebody has died.  False also where there is none. */
+bool verbs_may_take_long(struct verbs *v, const char *operation);
 
 /* After a reply was given: leave checkpoints where they help the next. */
 void verbs_tidy(struct verbs *v);
@@ -119,6 +126,13 @@ int request_store(struct request *r, bool create);
 
 /* A sign of life of the participant that the request names: touch its beat file, if it has one. */
 void request_beat(struct request *r, struct journal *j);
+
+/* Who asks by a server and promises to beat by it, as its beat file says it. */
+struct beat_id request_far(struct request *r);
+
+/* Clients of the old protocol name nobody: whatever one of them does is a sign of life of all of them in that operation.  `promises`: it
+ * is a beat, and more of them are expected from now on. */
+void request_beat_nameless(struct journal *j, bool promises);
 
 /* Refuse a participant that was declared dead and has not joined again: -1 with r->why.  0 for any other. */
 int request_refuse_dead(struct request *r, struct journal *j, const char *participant);

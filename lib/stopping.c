@@ -22,7 +22,7 @@ struct tree
 stopping_tree(const struct run *r)
 {
 	bool deep = r->stop == STOP_TIMEOUT || r->stop == STOP_WATCHDOG || (r->stop && !r->reaped && tree_is_supervisor(r->command.pid));
-	return (struct tree){.operation = r->s->call.operation, .call = r->frame.call, .supervisor = getpid(), .apart = r->c->helper, .root = r->command.pid,
+	return (struct tree){.operation = r->s->call.operation, .call = r->frame.call, .supervisor = getpid(), .apart = {r->c->helper.pid, r->c->ear.pid}, .root = r->command.pid,
 		.root_start = r->command.start, .group = r->command.own_group ? r->command.pid : -1, .session = -1,
 		.cgroup = r->frame.hold.cgroup.n ? r->frame.hold.cgroup.p : NULL, .deep = deep, .before = &r->before};
 }

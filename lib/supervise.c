@@ -438,7 +438,7 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 		.capture = s->call.captures || result_is_stdout(&s->result), .capture_err = s->call.captures, .own_group = !has_terminal()};
 	r->duties = s->duties;
 	r->v = (struct vigil){.client = c, .operation = s->call.operation, .participant = s->call.participant, .outer = s->call.parent,
-		.verbose = s->verbose, .held = -1, .signals = -1, .beat_ms = 4500, .jitter_ms = 500};
+		.verbose = s->verbose, .promises = true, .held = -1, .signals = -1, .beat_ms = 4500, .jitter_ms = 500};
 	sigprocmask(SIG_BLOCK, &signals, &r->command.origin.mask);
 	/* Where it is ignored the kernel would reap for us, and keep the status to itself. */
 	r->command.origin.ignore_sigchld = signal(SIGCHLD, SIG_DFL) == SIG_IGN;

@@ -97,6 +97,12 @@ descends(const struct all *a, const struct one *o, int64_t from)
 }
 
 static bool
+works_for(const struct tree *t, int64_t pid)
+{
+	return pid > 0 && (pid == t->apart[0] || pid == t->apart[1]);
+}
+
+static bool
 is_apart(const struct tree *t, const struct all *a, const struct one *o, int sig)
 {
 	bool below = false;
@@ -146,7 +152,7 @@ mark(const struct tree *t, struct all *a)
 	snprintf(operation, sizeof operation, "DPL_OPERATION=%s", t->operation ? t->operation : "");
 	for (size_t i = 0; i < a->n; i++) {
 		struct one *o = &a->one[i];
-		o->apart = (is_dpl(&o->p) && o->p.pid != t->supervisor) || (t->apart > 0 && o->p.pid == t->apart) ||
+		o->apart = (is_dpl(&o->p) && o->p.pid != t->supervisor) || works_for(t, o->p.pid) ||
 			(t->before && has(t->before, &o->p));
 		o->member = (t->root > 1 && o->p.pid == t->root && o->p.start == t->root_start) ||
 			(group && o->p.group == t->group && (t->session <= 0 || o->p.session == t->session)) ||
@@ -322,7 +328,7 @@ tree_signal_children(const struct tree *t, int sig)
 	int n = 0;
 	tree_find_children(&k, t->supervisor);
 	for (size_t i = 0; i < k.n; i++)
-		if (k.p[i].pid != t->apart && !(t->before && has(t->before, &k.p[i]))) {
+		if (!works_for(t, k.p[i].pid) && !(t->before && has(t->before, &k.p[i]))) {
 			if (sig)
 				(void)kill((pid_t)k.p[i].pid, sig); /* nobody else reaps it: the number is its own */
 			n++;

@@ -23,7 +23,7 @@ struct tree_kept {
 struct tree {
 	const char *operation, *call; /* what they carry in their environment; NULL: not looked at */
 	int64_t supervisor;      /* descendants of this one, which is alive; itself not included */
-	int64_t apart;           /* a child of the supervisor that works for it; neither it nor what is below it is a member */
+	int64_t apart[2];        /* children of the supervisor that work for it; neither they nor what is below them are members; 0: none */
 	int64_t root;            /* the process that was started, and its start time; it is a member too … */
 	int64_t root_start;
 	int64_t group;           /* … and leads this group, if it has one of its own */

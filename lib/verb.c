@@ -20,6 +20,8 @@ static const struct {
 	VERB("/call/kill", verb_call_kill, true),
 	VERB("/call/list", verb_call_list, false),
 	VERB("/call/start", verb_call_start, true),
+	VERB("/callframe/create", verb_frame_create, true),
+	VERB("/callframe/delete", verb_frame_delete, true),
 	VERB("/operation/abort", verb_abort, true),
 	VERB("/operation/changes", verb_changes, false),
 	VERB("/operation/cleanup", verb_cleanup, true),
@@ -54,6 +56,19 @@ verb_failure(const struct why *why, struct buf *reply)
 		json_put(reply, "hint", why->hint);
 	json_close(reply, '}');
 	return err_info(why->code)->status;
+}
+
+bool
+verb_failed_as(const struct buf *reply, enum err code)
+{
+	struct json j;
+	struct why ignored;
+	char name[40] = "";
+	if (json_parse(&j, reply->p ? reply->p : "", reply->n, &ignored) < 0)
+		return false;
+	(void)json_copy(&j, json_get(&j, 0, "code"), name, sizeof name);
+	json_free(&j);
+	return strcmp(name, err_info(code)->name) == 0;
 }
 
 int

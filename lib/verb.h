@@ -18,4 +18,7 @@ int verb_do(struct verbs *v, const char *path, const struct json *json, int body
 /* A failure as a reply; returns its status. */
 int verb_failure(const struct why *why, struct buf *reply);
 
+/* Whether a reply is a failure of that code. */
+bool verb_failed_as(const struct buf *reply, enum err code);
+
 #endif

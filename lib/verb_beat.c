@@ -70,6 +70,8 @@ struct heartbeat {
 	bool whole;              /* the whole result is wanted */
 	bool asks;               /* … only that: it is no beat */
 	bool settle;             /* what is found is cleaned up, as far as that goes quickly */
+	bool holds;              /* it comes by a server, from a keeper or supervisor that promises to beat */
+	bool nameless;           /* … or from a client of the old protocol, which names nobody */
 	bool watchdog;           /* it comes from below a call that must beat by itself */
 	int64_t awake_ms;
 	int64_t before_age, before_wall; /* the participant's last beat before this one; -1 */
@@ -149,6 +151,8 @@ put_whole(struct request *r, struct journal *j, const struct heartbeat *h)
 	json_put_int(r->reply, "tempResourceCount", (int64_t)op_resources(&j->op));
 	json_put_int(r->reply, "heartbeatAgeMs", h->before_age >= 0 ? h->before_age : 0);
 	put_names(r, j, h);
+	if (h->nameless) /* it knows of no more */
+		return;
 	json_open(r->reply, "people", '[');
 	for (uint32_t i = 0; i < j->op.people.n; i++) {
 		const struct op_person *p = table_at(&j->op.people, i);
@@ -215,13 +219,38 @@ put_reply(struct request *r, struct journal *j, const struct heartbeat *h, const
 
 /* --- the beat --- */
 
+/* One that holds its name, or its call, by beating. */
+static int
+touch_far(struct request *r, struct journal *j, struct heartbeat *h, const char *person)
+{
+	char file[BEAT_FILE_MAX];
+	struct beat b;
+	if (*h->call)
+		beat_call_file(h->call, file);
+	else
+		snprintf(file, sizeof file, "%s", person);
+	if (beat_look(j->dir, file, &b) < 0 && (*h->call || errno != ENOENT))
+		return errno == ENOENT ? 0 : -1; /* of a call that has ended */
+	if (b.id.mode == BEAT_REMOTE)
+		return beat_touch_file(j->dir, file);
+	struct beat_id id = request_far(r);
+	return b.locked ? 0 : beat_lease(j->dir, file, &id);
+}
+
 /* Touch the participant's file: 0, or -1 with errno. */
 static int
-touch(struct journal *j, struct heartbeat *h)
+touch(struct request *r, struct journal *j, struct heartbeat *h)
 {
 	char file[BEAT_FILE_MAX];
 	struct beat b;
 	beat_person_file(h->by, file);
+	if (h->nameless) {
+		int64_t last;
+		if (beat_when(j->dir, file, &last) == 0)
+			h->before_age = clock_mono_ms() - last;
+		request_beat_nameless(j, true);
+		return 0;
+	}
 	const struct op_person *p = h->whole ? op_person(&j->op, h->by) : NULL;
 	if (p && p->sessions) {
 		h->before_age = look_person(j, p, 0, &b).age_ms;
@@ -232,6 +261,8 @@ touch(struct journal *j, struct heartbeat *h)
 		beat_watchdog_file(h->call, dog);
 		(void)beat_touch_file(j->dir, dog); /* a call without a watchdog has no such file */
 	}
+	if (h->holds && touch_far(r, j, h, file) < 0)
+		return -1;
 	return beat_touch_file(j->dir, file);
 }
 
@@ -278,6 +309,8 @@ read_heartbeat(struct request *r, struct heartbeat *h, struct progress *p, bool 
 		return why_set(&r->why, ERR_REQUEST, "done (%lld) is more than total (%lld)", (long long)p->done, (long long)p->total);
 	/* Clients of the old protocol name nobody, and get the whole result. */
 	h->whole |= !*h->by;
+	h->nameless = r->v->remote && !*h->by;
+	h->holds &= r->v->remote;
 	h->asks = !beats;
 	return 0;
 }
@@ -310,11 +343,11 @@ beat(struct request *r, struct journal *j, struct heartbeat *h, bool look)
 		snprintf(h->by, sizeof h->by, "%.64s", j->op.h.initiator);
 	if (h->asks)
 		d.rc = request_refuse_absent(r, j, h->by);
-	else if ((d.rc = touch(j, h)) < 0)
+	else if ((d.rc = touch(r, j, h)) < 0)
 		d.error = errno;
 	/* The turn to look is for who beats: one that does not take part would let it pass.  Where somebody has died it is always: what
 	 * that one left running is to be ended. */
-	d.due = look || h->whole || (!h->asks && d.rc == 0 && ((j->op.h.crashes && j->op.h.state == OP_RUNNING) || look_is_due(j)));
+	d.due = look || (h->whole && !h->nameless) || (!h->asks && d.rc == 0 && ((j->op.h.crashes && j->op.h.state == OP_RUNNING) || look_is_due(j)));
 	return d;
 }
 
@@ -381,7 +414,7 @@ verb_heartbeat(struct request *r)
 	verbs_unlock(r->v, NULL);
 	if (*h.died)
 		return bury(r, &h);
-	bool plain = !h.whole && !h.asks && !look && !*h.look_at && !r->v->opened;
+	bool plain = !h.whole && !h.holds && !h.asks && !look && !*h.look_at && !r->v->opened;
 	int answered = plain ? by_head(r, &h, &d) : 0;
 	if (answered)
 		return answered < 0 ? -1 : 0;

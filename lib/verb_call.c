@@ -106,8 +106,8 @@ end_call(struct request *r, enum event event, const char *member)
 		if (instead_of)
 			json_put(b, "error", instead_of);
 		rc = change_commit(&c);
-		if (rc == 0 && held && r->v->hold)
-			drop_beats(c.j, call, r->v->hold->watchdog);
+		if (rc == 0 && held && (r->v->hold || r->v->remote))
+			drop_beats(c.j, call, r->v->hold && r->v->hold->watchdog);
 	}
 	buf_free(&value);
 	buf_free(&missing);

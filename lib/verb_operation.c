@@ -48,8 +48,10 @@ lease_of(struct request *r, int64_t ttl_ms, bool ttl_given)
 	id.ttl_given = ttl_given;
 	(void)json_integer(r->json, json_get(r->json, r->body, "participantPid"), 1, INT32_MAX, &id.pid);
 	(void)json_integer(r->json, json_get(r->json, r->body, "participantPidStart"), 0, JSON_INT_MAX, &id.start);
-	/* One that comes from elsewhere says so, or is not known at all. */
-	if (json_copy(r->json, json_get(r->json, r->body, "bootId"), boot, sizeof boot) < 0 || strcmp(boot, id.boot) != 0) {
+	/* One that comes from elsewhere says so, or is not known at all; and nobody from elsewhere is taken for a process of this machine. */
+	bool told = json_copy(r->json, json_get(r->json, r->body, "bootId"), boot, sizeof boot) == 0;
+	id.nameless = r->v->remote && !told;
+	if (!told || strcmp(boot, id.boot) != 0 || (r->v->remote && !r->v->near)) {
 		id.start = -1;
 		id.pid_ns = 0;
 		if (json_copy(r->json, json_get(r->json, r->body, "host"), host, sizeof host) == 0)
@@ -438,6 +440,12 @@ verb_complete(struct request *r)
 	    request_bool(r, "failed", &failed) < 0)
 		return -1;
 	int rc = change_begin(&c, r, id, reply_success);
+	/* Old clients name nobody, and ask again where an answer was lost. */
+	if (rc < 0 && !*by && r->why.code == ERR_ENDED) {
+		json_put_bool(r->reply, "success", true);
+		json_put_bool(r->reply, "alreadyEnded", true);
+		return 0;
+	}
 	if (rc != 0)
 		return change_end(&c, rc);
 	struct op *op = &c.j->op;

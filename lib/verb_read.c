@@ -30,28 +30,36 @@ int
 verb_state(struct request *r)
 {
 	static const struct journal_options head_only = {.head = true, .stop_seq = UINT64_MAX, .stop_ms = INT64_MAX};
-	struct journal j;
-	bool brief = false;
-	if (request_bool(r, "brief", &brief) < 0 || open_any(r, brief ? &head_only : NULL, &j) < 0)
+	struct journal own, *j = NULL;
+	char id[ID_OPERATION_MAX + 1];
+	bool brief = false, ended = !r->v->remote;
+	if (request_bool(r, "brief", &brief) < 0 || request_bool(r, "ended", &ended) < 0 || request_operation(r, id) < 0)
 		return -1;
-	request_common(r, &j, j.op.h.seq);
-	json_put(r->reply, "state", op_state_name(j.op.h.state));
-	json_put_bool(r->reply, "crashed", j.op.h.crashes > 0);
-	if (!op_has_ended(&j.op))
-		request_beat(r, &j); /* one that looks at the flag is alive */
-	if (brief) {
-		journal_close(&j);
-		return 0;
+	/* A server has those that live open.  Old clients of the wire do not know any that have ended. */
+	if (r->v->remote && !(j = request_live(r, id, true)) && (!ended || !err_is_end(r->why.code)))
+		return -1;
+	if (!j) {
+		if (open_any(r, brief ? &head_only : NULL, &own) < 0)
+			return -1;
+		j = &own;
 	}
-	json_put_int(r->reply, "callFrameCount", (int64_t)op_running(&j.op));
-	json_open(r->reply, "participants", '[');
-	for (uint32_t i = 0; i < j.op.people.n; i++) {
-		const struct op_person *p = table_at(&j.op.people, i);
-		if (!p->key.gone)
-			json_put(r->reply, NULL, p->key.name);
+	request_common(r, j, j->op.h.seq);
+	json_put(r->reply, "state", op_state_name(j->op.h.state));
+	json_put_bool(r->reply, "crashed", j->op.h.crashes > 0);
+	if (!op_has_ended(&j->op))
+		request_beat(r, j); /* one that looks at the flag is alive */
+	if (!brief) {
+		json_put_int(r->reply, "callFrameCount", (int64_t)op_running(&j->op));
+		json_open(r->reply, "participants", '[');
+		for (uint32_t i = 0; i < j->op.people.n; i++) {
+			const struct op_person *p = table_at(&j->op.people, i);
+			if (!p->key.gone)
+				json_put(r->reply, NULL, p->key.name);
+		}
+		json_close(r->reply, ']');
 	}
-	json_close(r->reply, ']');
-	journal_close(&j);
+	if (j == &own)
+		journal_close(j);
 	return 0;
 }
 
@@ -68,7 +76,7 @@ put_call(struct request *r, struct journal *j, const struct op_call *call, bool 
 		return;
 	}
 	struct verdict v = look_call(j, call, 0, &b);
-	struct wire_life life = {life_name(v.life), "held", v.why, v.age_ms};
+	struct wire_life life = {life_name(v.life), beat_mode_name(b.known && b.id.mode == BEAT_REMOTE ? BEAT_REMOTE : BEAT_HELD), v.why, v.age_ms};
 	wire_call(r->reply, &j->op, call, &life, &from, now_ms);
 }
 
@@ -332,7 +340,7 @@ verb_resolve(struct request *r)
 struct filter {
 	int64_t since_ms, until_ms, limit, tail;
 	int least;               /* level of log entries */
-	bool log_only;
+	bool log_only, bell;     /* entries of the log alone; those that must be acted on */
 	char by[ID_NAME_MAX + 1];
 };
 
@@ -350,7 +358,7 @@ static bool
 passes(const struct filter *f, const struct entry *e)
 {
 	char by[ID_NAME_MAX + 1];
-	if (f->log_only && e->event != EVENT_LOG)
+	if ((f->log_only && e->event != EVENT_LOG) || (f->bell && !event_rings(e->event)))
 		return false;
 	int level = e->event == EVENT_LOG ? level_number(e->level) : 3;
 	if ((level < 0 ? 1 : level) < f->least) /* one without a known level counts as info */
@@ -381,7 +389,7 @@ read_filter(struct request *r, struct filter *f)
 	*f = (struct filter){.since_ms = INT64_MIN, .until_ms = INT64_MAX, .limit = 1000};
 	if (read_time(r, "since", &f->since_ms) < 0 || read_time(r, "until", &f->until_ms) < 0 ||
 	    request_int(r, "limit", 1, 100000, &f->limit) < 0 || request_int(r, "tail", 0, 100000, &f->tail) < 0 ||
-	    request_bool(r, "logOnly", &f->log_only) < 0)
+	    request_bool(r, "logOnly", &f->log_only) < 0 || request_bool(r, "bell", &f->bell) < 0)
 		return -1;
 	if (!request_has(r, "tail"))
 		f->tail = -1;

@@ -43,6 +43,7 @@ struct start {
 	const char *description, *fallback, *fallback_command, *folder; /* or NULL; they belong to `text` */
 	struct buf text[4];
 	bool fail_on_crash, unless_aborted, parent_must_exist, spawned;
+	bool held;                 /* it comes by a server, and its supervisor promises to beat */
 	bool queued;               /* it is there, and waits for a slot: whether its command may start now is asked */
 };
 
@@ -59,6 +60,8 @@ read_start(struct request *r, struct start *s)
 	    request_int(r, "participantPid", -1, INT32_MAX, &s->pid) < 0 || request_bool(r, "failOnCrash", &s->fail_on_crash) < 0 ||
 	    request_bool(r, "unlessAborted", &s->unless_aborted) < 0 || request_bool(r, "parentMustExist", &s->parent_must_exist) < 0 ||
 	    request_bool(r, "spawned", &s->spawned) < 0 || request_call(r, "group", false, s->group) < 0 || request_int(r, "slots", 1, INT32_MAX, &s->slots) < 0)
+		return -1;
+	if (r->v->remote && request_bool(r, "held", &s->held) < 0)
 		return -1;
 	if (s->slots && (!*s->group || m->supervisor <= 0))
 		return why_set(&r->why, ERR_REQUEST, "slots goes with group and supervisorPid");
@@ -199,6 +202,16 @@ hold_call(struct change *c, const char *call)
 	return 0;
 }
 
+/* The same for one that comes by a server, and cannot hold anything here. */
+static int
+attend_call(struct change *c, const char *call)
+{
+	char file[BEAT_FILE_MAX];
+	struct beat_id id = request_far(c->r);
+	beat_call_file(call, file);
+	return beat_lease(c->j->dir, file, &id) == 0 ? 0 : why_errno(&c->r->why, "write %s of %s", file, c->j->op.h.id);
+}
+
 /* The files that are there while its command runs. */
 static int
 make_files(struct change *c, const char *call)
@@ -270,6 +283,24 @@ wait_on(struct change *c, const struct start *s)
 	return 2;
 }
 
+/* Where it runs, as its supervisor says. */
+static int
+put_far(struct request *r, struct buf *b)
+{
+	static const char *const names[] = {"bootId", "machineId", "host"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		struct buf value = {0};
+		const char *text;
+		int rc = request_text(r, names[i], false, &value, &text);
+		if (rc == 0 && text)
+			json_put(b, names[i], text);
+		buf_free(&value);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 append_start(struct change *c, struct start *s)
 {
@@ -280,6 +311,8 @@ append_start(struct change *c, struct start *s)
 		return wait_on(c, s);
 	if (!*s->call)
 		new_call_id(c, s);
+	if (s->held && attend_call(c, s->call) < 0)
+		return change_refuse(c);
 	if (hold && ((!s->queued && hold_call(c, s->call) < 0) || (!waits && make_files(c, s->call) < 0))) {
 		unmake(c, s);
 		return change_refuse(c);
@@ -314,6 +347,11 @@ append_start(struct change *c, struct start *s)
 		json_put(b, "host", hold->id.host);
 		if (!waits)
 			enter_cgroup(hold, s->call, s->pid, b);
+	}
+	if (s->held) {
+		json_put_bool(b, "held", true);
+		if (put_far(r, b) < 0)
+			return change_refuse(c);
 	}
 	int rc = change_commit(c);
 	if (rc < 0 && hold && r->why.code != ERR_NOT_DURABLE)

@@ -20,9 +20,9 @@ int
 vigil_begin(struct vigil *v, const sigset_t *signals)
 {
 	watch_init(&v->watch);
-	v->bell = v->beats = -1;
+	v->bell = v->beats = v->ear = -1;
 	v->signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	v->client->verbs.stays = true;
+	v->client->verbs.stays = v->client->stays = true;
 	v->awake_ms = 0;
 	v->next_ms = clock_mono_ms();
 	return v->signals < 0 ? -1 : 0;
@@ -31,6 +31,11 @@ vigil_begin(struct vigil *v, const sigset_t *signals)
 void
 vigil_watch(struct vigil *v)
 {
+	if (v->client->remote) {
+		v->listens = true;
+		v->ear = client_listen(v->client, v->operation);
+		return;
+	}
 	v->pushed = client_watch(v->client, v->operation, &v->watch, &v->bell, &v->beats) == 0;
 	if (v->pushed)
 		return;
@@ -191,6 +196,8 @@ ask(struct vigil *v, bool beat, const char *member, const char *value)
 		json_put_bool(&body, "look", true);
 	if (!beat)
 		json_put_bool(&body, "beat", false);
+	else if (v->promises && v->client->remote)
+		json_put_bool(&body, "holds", true);
 	bool at = member && strcmp(member, "lookAt") == 0;
 	json_put_bool(&body, "settle", false);
 	if (v->whole)
@@ -304,10 +311,21 @@ take_events(struct vigil *v)
 	return rung || asked;
 }
 
+/* The same of what a server tells.  Where it tells nothing more, the beats have to do until it is there again. */
+static bool
+hear(struct vigil *v)
+{
+	bool worth = client_hear(v->client, v->operation);
+	v->ear = v->client->ear.from;
+	if (worth)
+		(void)ask(v, v->whole, NULL, NULL);
+	return worth;
+}
+
 bool
 vigil_wait(struct vigil *v, int64_t until_ms, struct pollfd *fds, int n)
 {
-	struct pollfd all[2 + EXTRA] = {{.fd = v->signals, .events = POLLIN}, {.fd = v->watch.fd, .events = POLLIN}};
+	struct pollfd all[2 + EXTRA] = {{.fd = v->signals, .events = POLLIN}, {.fd = v->ear >= 0 ? v->ear : v->watch.fd, .events = POLLIN}};
 	int64_t now = clock_mono_ms(), end = until_ms < v->next_ms ? until_ms : v->next_ms;
 	for (int i = 0; i < n; i++)
 		all[2 + i] = fds[i];
@@ -319,10 +337,12 @@ vigil_wait(struct vigil *v, int64_t until_ms, struct pollfd *fds, int n)
 	/* It slept much longer than it asked for: stopped, frozen, or starved. */
 	if (then - now > wait + v->beat_ms)
 		v->awake_ms = then;
-	bool asked = ready > 0 && all[1].revents ? take_events(v) : false;
+	bool asked = ready > 0 && all[1].revents ? (v->ear >= 0 ? hear(v) : take_events(v)) : false;
 	if (!asked && then >= v->next_ms) {
 		(void)ask(v, true, NULL, NULL);
 		asked = true;
+		if (v->client->remote && v->listens && v->ear < 0 && v->error == ERR_NONE)
+			v->ear = client_listen(v->client, v->operation);
 	}
 	return asked;
 }

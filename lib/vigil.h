@@ -24,9 +24,12 @@ struct vigil {
 	const struct notice *verbose; /* what is said at -v; may be NULL */
 	int held;                /* the beat file, -1 for none */
 	bool late;               /* it began when somebody had died already: what follows that does not wait for it, nor it for that */
+	bool promises;           /* it supervises, or keeps somebody: where nothing can be held it promises to beat */
 	int signals;             /* signalfd */
 	struct watch watch;
 	int bell, beats;         /* -1: not watched */
+	int ear;                 /* what a server tells of comes here, -1 … */
+	bool listens;            /* … which is wanted */
 	bool pushed;             /* both are watched */
 	int64_t beat_ms, jitter_ms; /* the operation's, once it was asked; `own_pace`: the caller's */
 	bool own_pace, own_jitter;

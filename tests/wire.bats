@@ -331,7 +331,7 @@ client() {
 		            body = dict({n: have[n] for n in NEEDS[path]}, **{name: value})
 		            equal(ask(path, body, status=400)["code"], "bad-request")
 		equal(journal(op), before)
-		equal(len(os.listdir(ledger)), len([n for n in os.listdir(ledger) if n in (op, "keys", "backup")]))
+		equal(len(os.listdir(ledger)), len([n for n in os.listdir(ledger) if n in (op, "keys", "backup", "server")]))
 	END
 }
 

@@ -23,6 +23,8 @@ static const struct {
 	{ERR_DISK_FULL, "disk-full", 9, true}, {ERR_NOT_DURABLE, "not-durable", 9, false}, {ERR_IO, "io-error", 9, false},
 	{ERR_NO_FILE, "no-such-file", 3, false}, {ERR_NO_RESOURCE, "no-such-resource", 3, false}, {ERR_REGISTERED, "registered", 6, false},
 	{ERR_PROTECTED, "protected-path", 8, false}, {ERR_FORMAT, "unsupported-format", 9, false}, {ERR_TIMED_OUT, "timed-out", 124, true},
+	{ERR_HTTP, "bad-http", 2, false}, {ERR_UNAUTHORIZED, "unauthorized", 8, false}, {ERR_FORBIDDEN, "forbidden", 8, false},
+	{ERR_MEDIA, "unsupported-media-type", 2, false}, {ERR_MISDIRECTED, "misdirected", 8, false}, {ERR_TOO_MANY, "too-many-requests", 7, true},
 };
 
 static void
@@ -35,8 +37,8 @@ codes(void)
 		CHECK_INT(info->exit, all[i].exit);
 		CHECK(info->retryable == all[i].retryable);
 		CHECK_INT(err_by_name(all[i].name), all[i].code);
-		/* A retry makes sense for 503 and 507 only; what is permanent must not be a 503. */
-		CHECK(info->retryable == (info->status == 503 || info->status == 507));
+		/* A retry makes sense for 429, 503 and 507 only; what is permanent must not be one of these. */
+		CHECK(info->retryable == (info->status == 429 || info->status == 503 || info->status == 507));
 	}
 	CHECK_INT(err_by_name("nonsense"), ERR_IO);
 	CHECK_INT(err_by_name(""), ERR_IO);

@@ -1,0 +1,16 @@
+/* route: from a request to its answer. */
+#ifndef DPL_ROUTE_H
+#define DPL_ROUTE_H
+
+#include "serve.h"
+
+enum routed {
+	ROUTE_ANSWERED, /* the answer stands in c->out */
+	ROUTE_HELD,     /* likewise, but it may be sent only when the journals are flushed */
+	ROUTE_LATER,    /* somebody works on it */
+};
+
+/* Answer one request, or see to it that it is answered. */
+enum routed route(struct server *s, struct conn *c, const struct http_head *h, struct http_text body);
+
+#endif
