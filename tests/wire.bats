@@ -41,7 +41,7 @@ stop_server() {
 # client: standard input is Python, behind what is here; it must end without an exception.
 client() {
 	cat - /dev/fd/9 9<&0 >test.py <<-'END'
-		import fcntl, os, re, signal, subprocess, sys, threading, time
+		import fcntl, json, os, re, signal, subprocess, sys, threading, time
 		from datetime import datetime, timezone
 		sys.dont_write_bytecode = True
 		sys.path.insert(0, os.environ["TOOLS"])
@@ -114,6 +114,23 @@ client() {
 		            return file.read().rpartition(") ")[2][0] in "ZX"
 		    except (FileNotFoundError, ProcessLookupError):
 		        return True
+
+
+		def taken(sock):
+		    """Whether the server has read all that we have sent."""
+		    ends = ":%04X" % sock.getpeername()[1], ":%04X" % sock.getsockname()[1]
+		    with open("/proc/net/tcp", encoding="ascii") as file:
+		        found = [line.split() for line in file]
+		    return any(parts[1].endswith(ends[0]) and parts[2].endswith(ends[1]) and parts[4].endswith(":00000000") for parts in found)
+
+
+		def posted(path, body):
+		    """A connection on which that request has come, and is worked at."""
+		    sock = connect(url)
+		    body = json.dumps(body).encode()
+		    sock.sendall(b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (path.encode(), len(body), body))
+		    within(5, lambda: taken(sock), "read")
+		    return sock
 
 
 		def serve(port):
@@ -982,26 +999,14 @@ client() {
 		held, free = dart("anna").create(), dart("ben").create()
 		lock = open(os.path.join(ledger, held.id, "journal.jsonl"), "rb")
 		fcntl.flock(lock, fcntl.LOCK_EX)
-		answers = []
-
-
-		def wait():
-		    wire = UndiciTransport(url)
-		    answers.append(wire.exchange("POST", "/operation/log", {"operationId": held.id, "message": "waits"}))
-
-
-		threads = [threading.Thread(target=wait, daemon=True) for _ in range(8)]
-		for thread in threads:
-		    thread.start()
-		time.sleep(0.2)
+		waiting = [posted("/operation/log", {"operationId": held.id, "message": "waits"}) for _ in range(8)]
 		for _ in range(5):
 		    begun = time.monotonic()
 		    ask("/health", method="GET")
 		    free.start_call().end()
 		    took = time.monotonic() - begun
-		    check(took < 1 and not answers, "the others waited %.1f s, %d have an answer" % (took, len(answers)))
-		for thread in threads:
-		    thread.join(15)
+		    check(took < 1, "the others waited %.1f s" % took)
+		answers = [Reader(sock).answer() for sock in waiting]
 		equal([answer.status for answer in answers], [503] * 8)
 		for answer in answers:
 		    value = answer.json()
@@ -1020,11 +1025,7 @@ client() {
 		idle = connect(url)
 		lock = open(os.path.join(ledger, op.id, "journal.jsonl"), "rb")
 		fcntl.flock(lock, fcntl.LOCK_EX)
-		sock = connect(url)
-		body = b'{"operationId":"%s","message":"the last word"}' % op.id.encode()
-		sock.sendall(b"POST /operation/log HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-		# It has been read when nothing of it is in the socket any more and the lock is waited for.
-		time.sleep(0.3)
+		sock = posted("/operation/log", {"operationId": op.id, "message": "the last word"})
 		server = int(os.environ["server"])
 		os.kill(server, signal.SIGTERM)
 		within(5, lambda: idle.recv(1) == b"", "the idle one is closed")
@@ -1136,6 +1137,25 @@ client() {
 		# Nothing was done by what was turned away.
 		equal(len(strict_json(dpl("dpl-show", "--json", "--all").encode())["operations"]), 3)
 	END
+}
+
+@test "the clients by hand" {
+	serve
+	python3() {
+		"$python" "$root/tests/tools/oldclient.py" "$@"
+	}
+	expect 0 python3 discover "$url"
+	is "$(jq -r '.[]' out | paste -sd ' ')" "$url $url"
+	expect 0 python3 request node "$url" POST /operation/create '{"participantId":"by hand"}'
+	holds '.status == 200 and .body.participantId == "by hand" and .headers["content-type"] == "application/json; charset=utf-8"'
+	op=$(json .body.operationId)
+	for way in dart node undici; do
+		expect 0 python3 session "$way" "$url" "$way" "$op" < <(printf '%s\n' 'start some work' 'log INFO a line' check beat abort state clear 'end none' leave complete nonsense)
+		is "$(jq -c '.error // .callId // .aborted // .success' out | sed 's/_.*"/"/' | paste -sd ' ')" \
+			'null "call" true null true true true true true true "only the initiator completes an operation" "no such command: nonsense"'
+	done
+	is "$(count '.event == "log"') $(count '.event == "call.started"')" '3 3'
+	expect 2 python3 nonsense
 }
 
 @test "CORS as the reference has it, where all origins are allowed" {

@@ -1427,6 +1427,7 @@ def main(arguments):
             print("%s - %s%s" % ("not ok" if wrong else "ok", name, ": " + wrong if wrong else ""), flush=True)
 
     t.ask("/operation/log", {"operationId": t.op, "message": "begun"})  # whose journal may stay open
+    time.sleep(0.1)  # for the connection of that to be gone
     t.base = {"sockets": t.sockets(), "all": t.descriptors()}
     count, wrong = group(t, names[1], tell)
     for found in after_all(t):
