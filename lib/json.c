@@ -307,6 +307,23 @@ json_get(const struct json *j, int i, const char *name)
 	return -1;
 }
 
+/* Whether two names are the same, however they are spelt. */
+static bool
+same_name(const struct json *j, int a, int b)
+{
+	size_t n, m;
+	const char *p = json_raw(j, a, &n), *q = json_raw(j, b, &m);
+	if (!memchr(p, '\\', n) && !memchr(q, '\\', m))
+		return n == m && memcmp(p, q, n) == 0;
+	struct buf x = {0}, y = {0};
+	json_unescape(&x, p, n);
+	json_unescape(&y, q, m);
+	bool same = x.failed || y.failed || (x.n == y.n && (x.n == 0 || memcmp(x.p, y.p, x.n) == 0));
+	buf_free(&x);
+	buf_free(&y);
+	return same;
+}
+
 int
 json_no_duplicates(const struct json *j, struct why *why)
 {
@@ -316,9 +333,8 @@ json_no_duplicates(const struct json *j, struct why *why)
 		if (j->tok[i].size > 1024)
 			return why_set(why, ERR_TOO_LARGE, "an object has more than 1024 members");
 		for (int k = json_first(j, i); k >= 0; k = json_next(j, i, k)) {
-			const jsmntok_t *t = &j->tok[k];
 			for (int m = json_next(j, i, k); m >= 0; m = json_next(j, i, m))
-				if (named(j, m, j->text + t->start, (size_t)(t->end - t->start)))
+				if (same_name(j, k, m))
 					return why_set(why, ERR_JSON, "Invalid JSON body");
 		}
 	}

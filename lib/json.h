@@ -49,7 +49,7 @@ void json_free(struct json *j);
  * where it is not a string.  *escapes is set where it holds one. */
 const char *json_check_string(const char *p, const char *end, bool *escapes);
 
-/* Refuse an object anywhere that has one name twice.  0 or -1 with `why`. */
+/* Refuse an object anywhere that has one name twice, however it is spelt.  0 or -1 with `why`. */
 int json_no_duplicates(const struct json *j, struct why *why);
 
 bool json_is_object(const struct json *j, int i);
@@ -58,7 +58,7 @@ bool json_is_string(const struct json *j, int i);
 bool json_is_null(const struct json *j, int i);
 
 /* The value of member `name` of object `i`, or -1.  Names are compared as they are written: one that is spelt with
- * escapes is another name, here and in json_no_duplicates. */
+ * escapes is another name. */
 int json_get(const struct json *j, int i, const char *name);
 
 /* Walk an object's names or an array's elements: for (k = json_first(j, i); k >= 0; k =

@@ -111,6 +111,7 @@ conn_next(struct conn *c, struct http_head *h, struct http_text *body, struct ht
 	size_t length = 0;
 	bool fresh = !c->head;
 	*body = (struct http_text){"", 0};
+	c->expects = false;
 	if (c->in.n == c->used || (fresh && !is_worth_a_look(c)))
 		return 0;
 	c->seen = c->in.n - c->used;
@@ -127,8 +128,7 @@ conn_next(struct conn *c, struct http_head *h, struct http_text *body, struct ht
 		return too_large(fault);
 	const char *behind = c->in.p + c->used + length;
 	size_t n = c->in.n - c->used - length;
-	if (fresh && h->expects_continue && h->framing != HTTP_NO_BODY && n == 0)
-		buf_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
+	c->expects = fresh && h->expects_continue && n == 0;
 	if (h->framing == HTTP_CHUNKED)
 		return take_chunks(c, behind, n, body, fault);
 	if (h->framing == HTTP_LENGTH && n < h->length)
@@ -177,6 +177,13 @@ conn_send(struct conn *c, int64_t now_ms)
 		c->sent = 0;
 	}
 	return !c->broken;
+}
+
+void
+conn_go_on(struct conn *c)
+{
+	buf_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
+	c->expects = false;
 }
 
 bool

@@ -38,6 +38,7 @@ struct conn {
 	bool by_path;          /* it came by a unix socket */
 	bool near;             /* the client is on this machine */
 	enum conn_state state;
+	bool expects;          /* it sends its body when it is told to */
 	bool eof;              /* it sends no more */
 	bool broken;           /* to be closed */
 	bool last;             /* … once the answer is out */
@@ -76,8 +77,10 @@ void conn_free(struct conn *c);
 bool conn_fill(struct conn *c, int64_t now_ms);
 
 /* The next request: 1 with its head (valid until conn_done or the next conn_fill) and body, 0 where more is needed, -1 with
- * `fault`.  A client that waits for it is told to go on. */
+ * `fault`.  With 0, c->expects says that the head is there, in `h`, and the client wants to be told to go on. */
 int conn_next(struct conn *c, struct http_head *h, struct http_text *body, struct http_fault *fault);
+
+void conn_go_on(struct conn *c);
 
 /* The request has been taken: what stands behind it is the next one. */
 void conn_done(struct conn *c, int64_t now_ms);

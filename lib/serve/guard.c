@@ -17,6 +17,8 @@ guard_read_token(struct guard *g, const char *file, struct why *why)
 	struct stat st;
 	struct buf b = {0};
 	int rc = -1, fd = fsx_open(AT_FDCWD, file, O_RDONLY | O_NONBLOCK, 0);
+	if (fd < 0 && errno == ENOENT)
+		return why_set(why, ERR_USAGE, "the token file %s: %s", file, strerror(errno));
 	if (fd < 0)
 		return why_errno(why, "the token file %s", file);
 	ssize_t n = -1;

@@ -197,8 +197,6 @@ read_path(struct scan *s, struct http_head *h)
 		}
 		if (c < ' ' || c >= 0x7f || c == '#')
 			return refuse(s->fault, 400, "the target holds a byte that must be escaped");
-		if (c == '/' && s->i == from + 1)
-			return refuse(s->fault, 400, "the target begins with two slashes");
 	}
 	return 0;
 }

@@ -246,6 +246,8 @@ take_request(struct loop *l, struct conn *c)
 		return false;
 	int rc = conn_next(c, &h, &body, &fault);
 	if (rc == 0) {
+		if (c->expects && !route_refuses(&l->s, c, &h))
+			conn_go_on(c);
 		/* It says that it sends no more, in the middle of a request or behind the last. */
 		if (c->eof)
 			c->last = true;

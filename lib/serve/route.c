@@ -238,8 +238,8 @@ carry_out(struct server *s, struct conn *c, const struct http_head *h, const str
 	char key[ID_KEY_MAX + 2] = "";
 	struct why why;
 	struct http_text given = http_field(h, "idempotency-key", &n);
-	if (n && (n > 1 || given.n >= sizeof key)) {
-		why_set(&why, ERR_ID, "the Idempotency-Key is too long, or given twice");
+	if (n && (n > 1 || !given.n || given.n >= sizeof key)) {
+		why_set(&why, ERR_ID, "the Idempotency-Key is empty, too long, or given twice");
 		return fail(c, &why);
 	}
 	if (n)
@@ -294,20 +294,42 @@ parse_and_carry_out(struct server *s, struct conn *c, const struct http_head *h,
 	return routed;
 }
 
+/* What is refused before its body is read. */
+static int
+check(struct server *s, struct conn *c, const struct http_head *h, struct why *why)
+{
+	struct http_text origin;
+	snprintf(c->origin, sizeof c->origin, "%s", guard_allows_all(&s->guard) ? "*" : "");
+	if (guard_check(&s->guard, h, c->by_path, &origin, why) < 0)
+		return -1;
+	if (origin.p && !*c->origin)
+		snprintf(c->origin, sizeof c->origin, "%.*s", (int)origin.n, origin.p);
+	bool open = is(h->method, "OPTIONS") || is(h->path, "/health") || is(h->path, "/status");
+	return open || c->by_path ? 0 : guard_check_token(&s->guard, h, why);
+}
+
+bool
+route_refuses(struct server *s, struct conn *c, const struct http_head *h)
+{
+	struct why why;
+	c->minor = h->minor;
+	if (check(s, c, h, &why) == 0)
+		return false;
+	c->last = true;
+	(void)fail(c, &why);
+	return true;
+}
+
 enum routed
 route(struct server *s, struct conn *c, const struct http_head *h, struct http_text body)
 {
 	struct why why;
-	struct http_text origin;
 	c->minor = h->minor;
 	c->last = c->last || !h->keep_alive || s->stopping;
 	c->head_only = is(h->method, "HEAD");
-	snprintf(c->origin, sizeof c->origin, "%s", guard_allows_all(&s->guard) ? "*" : "");
 	s->counts.requests++;
-	if (guard_check(&s->guard, h, c->by_path, &origin, &why) < 0)
+	if (check(s, c, h, &why) < 0)
 		return fail(c, &why);
-	if (origin.p && !*c->origin)
-		snprintf(c->origin, sizeof c->origin, "%.*s", (int)origin.n, origin.p);
 	if (is(h->method, "OPTIONS")) {
 		answer_text(c, 200, NULL, "", 0);
 		return ROUTE_ANSWERED;
@@ -319,8 +341,6 @@ route(struct server *s, struct conn *c, const struct http_head *h, struct http_t
 	}
 	if (is(h->path, "/status"))
 		return put_status(s, c);
-	if (!c->by_path && guard_check_token(&s->guard, h, &why) < 0)
-		return fail(c, &why);
 	bool has_body = is(h->method, "POST") || is(h->method, "PUT"), is_get = is(h->method, "GET") || c->head_only;
 	if (is(h->path, "/metrics"))
 		return metrics(s, c), ROUTE_ANSWERED;

@@ -13,4 +13,8 @@ enum routed {
 /* Answer one request, or see to it that it is answered. */
 enum routed route(struct server *s, struct conn *c, const struct http_head *h, struct http_text body);
 
+/* Whether a request is refused whatever its body: then it is answered, and the connection ends.  For one that waits for leave to send
+ * that. */
+bool route_refuses(struct server *s, struct conn *c, const struct http_head *h);
+
 #endif

@@ -10,7 +10,7 @@
 #include "verb.h"
 #include "watch.h"
 
-enum { REST_MS = FOLLOW_REST_MS, BURST = FOLLOW_BURST, SLOW_MS = WATCH_LOOK_MS };
+enum { REST_MS = FOLLOW_REST_MS, BURST = FOLLOW_BURST, SLOW_MS = WATCH_LOOK_MS, WAIT_MOST_MS = 3600000 };
 
 /* An operation that somebody waits for. */
 struct target {
@@ -274,18 +274,40 @@ go_on_with_request(struct streams *t, struct wait *w, int64_t now_ms, bool first
 		t->s->answered(t->s, c);
 }
 
+/* The members that are ours here must be what the verb would take. */
+static int
+check_numbers(const struct json *j, struct why *why)
+{
+	static const struct {
+		const char *name;
+		int64_t least, most;
+	} ours[] = {{"waitMs", 0, WAIT_MOST_MS}, {"from", 1, JSON_INT_MAX}, {"pos", 0, JSON_INT_MAX}, {"after", 0, JSON_INT_MAX}};
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+		int64_t value;
+		int at = json_get(j, 0, ours[i].name);
+		if (at >= 0 && !json_is_null(j, at) && json_integer(j, at, ours[i].least, ours[i].most, &value) < 0)
+			return why_set(why, ERR_REQUEST, "%s is not an integer from %lld to %lld", ours[i].name, (long long)ours[i].least, (long long)ours[i].most);
+	}
+	return 0;
+}
+
 int
 stream_wait(struct streams *t, struct conn *c, const char *path, const struct json *request)
 {
 	char id[ID_OPERATION_MAX + 1] = "";
-	int64_t wait_ms = json_number(request, 0, "waitMs");
+	int64_t wait_ms = 0;
 	bool changes = strcmp(path, "/operation/changes") == 0;
+	struct why why;
 	if (!changes && json_copy(request, json_get(request, 0, "operationId"), id, sizeof id) < 0) {
-		struct why why;
 		why_set(&why, ERR_REQUEST, json_get(request, 0, "operationId") < 0 ? "Missing operationId" : "operationId is no text, or too long");
 		answer_why(c, &why);
 		return 0;
 	}
+	if (check_numbers(request, &why) < 0) {
+		answer_why(c, &why);
+		return 0;
+	}
+	(void)json_integer(request, json_get(request, 0, "waitMs"), 0, WAIT_MOST_MS, &wait_ms);
 	struct wait *w = add_wait(t, c, id);
 	if (!w)
 		return -1;
@@ -368,6 +390,8 @@ stream_begin(struct streams *t, struct conn *c, const struct json *request, int6
 	char id[ID_OPERATION_MAX + 1];
 	if (json_copy(request, json_get(request, 0, "operationId"), id, sizeof id) < 0)
 		return why_set(why, ERR_REQUEST, "Missing operationId");
+	if (check_numbers(request, why) < 0)
+		return -1;
 	struct wait *w = add_wait(t, c, id);
 	if (!w)
 		return why_set(why, ERR_IO, "out of memory");

@@ -239,7 +239,7 @@ request_lines(void)
 		{501, BYTES("CONNECT ")}, {400, BYTES("connect a")},
 		/* targets */
 		{400, BYTES("GET  ")}, {400, BYTES("GET \r")}, {400, BYTES("GET \n")}, {400, BYTES("GET \t")}, {400, BYTES("GET x")}, {400, BYTES("GET *")},
-		{400, BYTES("options *")}, {400, BYTES("OPTIONS */")}, {400, BYTES("OPTIONS *\r")}, {400, BYTES("OPTIONS **")}, {400, BYTES("GET //")}, {400, BYTES("GET /#")},
+		{400, BYTES("options *")}, {400, BYTES("OPTIONS */")}, {400, BYTES("OPTIONS *\r")}, {400, BYTES("OPTIONS **")}, {400, BYTES("GET /#")},
 		{400, BYTES("GET /a#")}, {400, BYTES("GET /?#")}, {400, BYTES("GET /\0")}, {400, BYTES("GET /\t")}, {400, BYTES("GET /\r")}, {400, BYTES("GET /\n")},
 		{400, BYTES("GET /\x7f")}, {400, BYTES("GET /\x80")}, {400, BYTES("GET /?\xff")}, {400, BYTES("GET /\xc3")}, {400, BYTES("GET a")}, {400, BYTES("GET ?")},
 		{400, BYTES("GET #")}, {400, BYTES("GET .")}, {400, BYTES("GET [")}, {400, BYTES("GET \\")},
@@ -248,7 +248,7 @@ request_lines(void)
 		{400, BYTES("GET httpss")}, {400, BYTES("GET http\x1a")}, {400, BYTES("GET f")}, {400, BYTES("GET http:///")}, {400, BYTES("GET http://?")},
 		{400, BYTES("GET http://a.example ")}, {400, BYTES("GET http://a.example?")}, {400, BYTES("GET http://a.example#")}, {400, BYTES("GET http://u@")},
 		{400, BYTES("GET http://a.example\r")}, {400, BYTES("GET http://a\0")}, {400, BYTES("GET http://a:/")}, {400, BYTES("GET http://a:0/")},
-		{400, BYTES("GET http://a:65536/")}, {400, BYTES("GET http://[/")}, {400, BYTES("GET http://[::1/")}, {400, BYTES("GET http://a//")},
+		{400, BYTES("GET http://a:65536/")}, {400, BYTES("GET http://[/")}, {400, BYTES("GET http://[::1/")}, 
 		{400, BYTES("GET http://a/ HTTP/1.1\r\nHost: b\r")}, {400, BYTES("GET http://a/ HTTP/1.1\r\nHost: a:80\r")}, {400, BYTES("GET http://a:80/ HTTP/1.1\r\nHost: a\r")},
 		{400, BYTES("GET http://a/ HTTP/1.1\r\nHost:\r")}, {400, BYTES("GET http://a/ HTTP/1.1\r\nX: y\r\n\r\n")}, {400, BYTES("GET http://a/ HTTP/1.0\r\nHost: b\r")},
 		/* versions */
