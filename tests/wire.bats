@@ -41,7 +41,7 @@ stop_server() {
 # client: standard input is Python, behind what is here; it must end without an exception.
 client() {
 	cat - /dev/fd/9 9<&0 >test.py <<-'END'
-		import fcntl, os, re, signal, subprocess, sys, threading, time
+		import fcntl, json, os, re, signal, subprocess, sys, threading, time
 		from datetime import datetime, timezone
 		sys.dont_write_bytecode = True
 		sys.path.insert(0, os.environ["TOOLS"])
@@ -105,6 +105,54 @@ client() {
 		    while not condition():
 		        check(time.monotonic() < end, "not within %s s: %s" % (seconds, what))
 		        time.sleep(0.01)
+
+
+		def gone(pid):
+		    """It has ended, reaped or not."""
+		    try:
+		        with open("/proc/%d/stat" % pid, encoding="latin-1") as file:
+		            return file.read().rpartition(") ")[2][0] in "ZX"
+		    except (FileNotFoundError, ProcessLookupError):
+		        return True
+
+
+		def taken(sock):
+		    """Whether the server has read all that we have sent."""
+		    ends = ":%04X" % sock.getpeername()[1], ":%04X" % sock.getsockname()[1]
+		    with open("/proc/net/tcp", encoding="ascii") as file:
+		        found = [line.split() for line in file]
+		    return any(parts[1].endswith(ends[0]) and parts[2].endswith(ends[1]) and parts[4].endswith(":00000000") for parts in found)
+
+
+		def posted(path, body):
+		    """A connection on which that request has come, and is worked at."""
+		    sock = connect(url)
+		    body = json.dumps(body).encode()
+		    sock.sendall(b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (path.encode(), len(body), body))
+		    within(5, lambda: taken(sock), "read")
+		    return sock
+
+
+		def serve(port):
+		    """Another server; its URL is in `.url`."""
+		    process = subprocess.Popen(["dpl-serve", "-C", ledger, "-P", str(port)], stdout=subprocess.PIPE, encoding="utf-8")
+		    process.url = process.stdout.readline().rstrip("\n")
+		    check(process.url, "it does not serve")
+		    return process
+
+
+		def restarted(pid):
+		    """It is killed, and another one takes its port."""
+		    os.kill(pid, signal.SIGKILL)
+		    within(5, lambda: gone(pid), "its end")
+		    process = serve(url.rsplit(":", 1)[1])
+		    equal(process.url, url)
+		    return process
+
+
+		def stop(process):
+		    process.terminate()
+		    equal(process.wait(10), 0)
 
 
 		def dpl(*words, status=0):
@@ -728,29 +776,82 @@ client() {
 		    return {p["participantId"]: p["liveness"] for p in show(op.id)["participants"]}
 
 
+		def beats(seconds):
+		    end = time.monotonic() + seconds
+		    while time.monotonic() < end:
+		        kind, beat = op.heartbeat()
+		        equal((kind, beat["isStale"], beat["staleParticipants"], sorted(beat["participants"])), ("success", False, [], ["anna", "ben", "eve"]))
+		        check(0 <= beat["heartbeatAgeMs"] < 3000 and beat["callFrameCount"] == 0 and beat["tempResourceCount"] == 0, beat)
+		        equal(alive(), {"anna": "alive", "ben": "alive", "eve": "alive"})
+		        time.sleep(0.2)
+
+
 		# Who has sent no beat has promised none.
 		time.sleep(1.5)
 		equal(alive(), {"anna": "alive", "ben": "alive", "eve": "alive"})
-		end = time.monotonic() + 3
-		while time.monotonic() < end:
-		    kind, beat = op.heartbeat()
-		    equal((kind, beat["isStale"], beat["staleParticipants"], sorted(beat["participants"])), ("success", False, [], ["anna", "ben", "eve"]))
-		    check(0 <= beat["heartbeatAgeMs"] < 3000 and beat["callFrameCount"] == 0 and beat["tempResourceCount"] == 0, beat)
-		    equal(alive(), {"anna": "alive", "ben": "alive", "eve": "alive"})
-		    time.sleep(0.2)
+		beats(2.5)
+		# Another server knows them, too.
+		server = restarted(int(os.environ["server"]))
+		beats(2.5)
 		# That they are judged by those beats is seen when there are no more.
 		within(14, lambda: alive()["anna"] != "alive" and alive()["ben"] != "alive", "stale")
 		equal(alive()["eve"], "alive")
+		stop(server)
+	END
+	ended "$server"
+	server=
+}
+
+@test "a beat with a name keeps that one alone, any other request that names the operation keeps all; pids are not looked for here" {
+	serve
+	client <<-'END'
+		ended = subprocess.Popen(["true"])
+		ended.wait()
+		innocent = subprocess.Popen(["sleep", "30"])
+
+
+		def begun():
+		    made = ask("/operation/create", {"participantId": "anna", "participantPid": ended.pid, "beatMs": 300, "jitterMs": 0, "staleMs": 1000})
+		    op = DartOperation(dart("anna"), made["operationId"], 1, True, made)
+		    node("ben").join(op.id, pid=innocent.pid)
+		    op.heartbeat()
+		    return op
+
+
+		def people(op):
+		    return {p["participantId"]: p["liveness"] for p in show(op.id)["participants"]}
+
+
+		def for_seconds(seconds, work):
+		    end = time.monotonic() + seconds
+		    while time.monotonic() < end:
+		        work()
+		        time.sleep(0.2)
+
+
+		op = begun()
+		for work in (op.state, lambda: op.log("x"), lambda: op.end_call("none")):
+		    for_seconds(1.6, work)
+		    equal(people(op), {"anna": "alive", "ben": "alive"})
+		# How old the beat before this one was.
+		op.heartbeat()
+		time.sleep(0.5)
+		age = op.heartbeat()[1]["heartbeatAgeMs"]
+		check(450 <= age < 5000, age)
+		op.complete()
+
+		op = begun()
+		within(10, lambda: ask("/operation/heartbeat", {"operationId": op.id, "participantId": "anna"}, status=(200, 404, 409)) and time.sleep(0.2) is None and people(op)["ben"] == "dead", "ben's death")
+		equal([e["participantId"] for e in events(op.id, "crash.detected")], ["ben"])
+		equal(innocent.poll(), None)
+		innocent.kill()
 	END
 }
 
 @test "the server is killed and comes back, again and again: everybody goes on, nothing acknowledged is lost" {
 	serve
 	client <<-'END'
-		from urllib.parse import urlsplit
-
-		port = str(urlsplit(url).port)
-		server = [int(os.environ["server"])]
+		server = int(os.environ["server"])
 		op = dart("anna").create()
 		people = [op, node("ben").join(op.id), dart("cora").join(op.id), undici("dora").join(op.id)]
 		begun, ended, logged, broken = ({o: [] for o in people} for _ in range(4))
@@ -782,10 +883,8 @@ client() {
 		    thread.start()
 		all_have(5)
 		for _ in range(4):
-		    os.kill(server[-1], signal.SIGKILL)
-		    again = subprocess.Popen(["dpl-serve", "-C", ledger, "-P", port], stdout=subprocess.PIPE, encoding="utf-8")
-		    server.append(again.pid)
-		    equal(again.stdout.readline(), url + "\n")
+		    again = restarted(server)
+		    server = again.pid
 		    all_have(min(len(logged[o]) for o in people) + 5)
 		over.set()
 		for thread in threads:
@@ -794,8 +893,7 @@ client() {
 		equal([o.state()["callFrameCount"] >= 0 for o in people], [True] * 4)
 		equal(sorted(set(op.state()["participants"])), ["anna", "ben", "cora", "dora"])
 		op.complete()
-		again.terminate()
-		equal(again.wait(10), 0)
+		stop(again)
 
 		check(not any(broken.values()), broken)
 		check(sum(client.retries for client in started) > 0, "nobody noticed")
@@ -815,9 +913,6 @@ client() {
 @test "who tries again with a key gets the same answer, also from the next server" {
 	serve
 	client <<-'END'
-		import json as j
-
-
 		def keyed(path, key, status=200, **body):
 		    wire = UndiciTransport(url)
 		    wire.head = wire.head.replace("accept: ", "idempotency-key: %s\r\naccept: " % key)
@@ -832,15 +927,11 @@ client() {
 		again = keyed("/call/start", "k.1", operationId=op)
 		equal((again["callId"], again["replayed"]), (call, True))
 		equal(keyed("/call/start", "k.1", status=422, operationId=op, description="other")["code"], "key-reused")
-		port = url.rsplit(":", 1)[1]
-		os.kill(int(os.environ["server"]), signal.SIGKILL)
-		server = subprocess.Popen(["dpl-serve", "-C", ledger, "-P", port], stdout=subprocess.PIPE, encoding="utf-8")
-		equal(server.stdout.readline(), url + "\n")
+		server = restarted(int(os.environ["server"]))
 		equal(keyed("/call/start", "k.1", operationId=op)["callId"], call)
 		equal(keyed("/operation/create", "c:1", participantId="me")["operationId"], op)
 		equal(len(events(op, "call.started")), 1)
-		server.terminate()
-		equal(server.wait(10), 0)
+		stop(server)
 	END
 	ended "$server"
 	server=
@@ -908,26 +999,14 @@ client() {
 		held, free = dart("anna").create(), dart("ben").create()
 		lock = open(os.path.join(ledger, held.id, "journal.jsonl"), "rb")
 		fcntl.flock(lock, fcntl.LOCK_EX)
-		answers = []
-
-
-		def wait():
-		    wire = UndiciTransport(url)
-		    answers.append(wire.exchange("POST", "/operation/log", {"operationId": held.id, "message": "waits"}))
-
-
-		threads = [threading.Thread(target=wait, daemon=True) for _ in range(8)]
-		for thread in threads:
-		    thread.start()
-		time.sleep(0.2)
+		waiting = [posted("/operation/log", {"operationId": held.id, "message": "waits"}) for _ in range(8)]
 		for _ in range(5):
 		    begun = time.monotonic()
 		    ask("/health", method="GET")
 		    free.start_call().end()
 		    took = time.monotonic() - begun
-		    check(took < 1 and not answers, "the others waited %.1f s, %d have an answer" % (took, len(answers)))
-		for thread in threads:
-		    thread.join(15)
+		    check(took < 1, "the others waited %.1f s" % took)
+		answers = [Reader(sock).answer() for sock in waiting]
 		equal([answer.status for answer in answers], [503] * 8)
 		for answer in answers:
 		    value = answer.json()
@@ -946,11 +1025,7 @@ client() {
 		idle = connect(url)
 		lock = open(os.path.join(ledger, op.id, "journal.jsonl"), "rb")
 		fcntl.flock(lock, fcntl.LOCK_EX)
-		sock = connect(url)
-		body = b'{"operationId":"%s","message":"the last word"}' % op.id.encode()
-		sock.sendall(b"POST /operation/log HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-		# It has been read when nothing of it is in the socket any more and the lock is waited for.
-		time.sleep(0.3)
+		sock = posted("/operation/log", {"operationId": op.id, "message": "the last word"})
 		server = int(os.environ["server"])
 		os.kill(server, signal.SIGTERM)
 		within(5, lambda: idle.recv(1) == b"", "the idle one is closed")
@@ -967,6 +1042,7 @@ client() {
 @test "over a unix socket" {
 	serve --unix "$PWD/socket"
 	wait_for '[ -S socket ]'
+	is "$(stat -c %a socket)" 600
 	url=unix:$PWD/socket client <<-'END'
 		equal(os.path.realpath(ask("/status", method="GET")["basePath"]), os.path.realpath(ledger))
 		for make in (dart, node, undici):
@@ -974,6 +1050,112 @@ client() {
 		    op.start_call().end()
 		    op.complete()
 	END
+	# Only a socket that nobody listens on is replaced.
+	expect 7 dpl-serve -C "$ledger" --unix socket
+	kill -KILL "$server"
+	ended "$server"
+	[ -S socket ]
+	serve --unix "$PWD/socket"
+	stop_server
+	[ ! -e socket ]
+	echo precious >socket
+	expect 2 dpl-serve -C "$ledger" --unix socket
+	is "$(cat socket)" precious
+}
+
+@test "two servers on one ledger: what is done at one is seen at the other" {
+	serve
+	client <<-'END'
+		second = serve(0)
+		op = dart("anna").create()
+		ben = node("ben", at=second.url).join(op.id)
+		equal(ben.session, 2)
+		call = op.start_call("at the first")
+		equal((ben.state()["callFrameCount"], sorted(ben.state()["participants"])), (1, ["anna", "ben"]))
+		ben.end_call(call.id)
+		equal(op.state()["callFrameCount"], 0)
+		ben.abort()
+		equal(op.heartbeat()[0], "aborted")
+		op.abort(False)
+		equal(ben.heartbeat()[0], "success")
+		key = []
+		for where in (url, second.url):
+		    wire = UndiciTransport(where)
+		    wire.head = wire.head.replace("accept: ", "idempotency-key: both\r\naccept: ")
+		    key.append(wire.exchange("POST", "/call/start", {"operationId": op.id}).json()["callId"])
+		equal(key[0], key[1])
+		op.complete()
+		equal(fails(LedgerError, ben.heartbeat).status, 404)
+		stop(second)
+	END
+}
+
+@test "localhost by each of its names" {
+	serve
+	client <<-'END'
+		port = url.rsplit(":", 1)[1]
+		names = ["127.0.0.1", "localhost"]
+		try:
+		    socket.create_connection(("::1", int(port)), 5).close()
+		    names.append("[::1]")
+		except OSError:
+		    # Only where there is no such address.
+		    probe = socket.socket(socket.AF_INET6)
+		    fails(OSError, probe.bind, ("::1", 0))
+		for name in names:
+		    for make in (dart, node, undici):
+		        op = make("me", at="http://%s:%s" % (name, port)).create()
+		        op.start_call().end()
+		        op.complete()
+	END
+}
+
+@test "more connections than are allowed: who comes too late tries again, and gets in" {
+	serve --max-connections 8
+	client <<-'END'
+		held = [connect(url) for _ in range(8)]
+		for sock in held:
+		    sock.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		    equal(Reader(sock).answer().status, 200)
+		made = {}
+
+
+		def create(make):
+		    made[make] = make("late", wait_scale=0.1).create()
+
+
+		threads = [threading.Thread(target=create, args=(make,), daemon=True) for make in (dart, node, undici)]
+		for thread in threads:
+		    thread.start()
+		within(5, lambda: all(client.retries for client in started) and len(started) == 3, "a second attempt")
+		equal(made, {})
+		for sock in held[:4]:
+		    sock.close()
+		for thread in threads:
+		    thread.join(10)
+		equal(len(made), 3)
+		# Nothing was done by what was turned away.
+		equal(len(strict_json(dpl("dpl-show", "--json", "--all").encode())["operations"]), 3)
+	END
+}
+
+@test "the clients by hand" {
+	serve
+	python3() {
+		"$python" "$root/tests/tools/oldclient.py" "$@"
+	}
+	expect 0 python3 discover "$url"
+	is "$(jq -r '.[]' out | paste -sd ' ')" "$url $url"
+	expect 0 python3 request node "$url" POST /operation/create '{"participantId":"by hand"}'
+	holds '.status == 200 and .body.participantId == "by hand" and .headers["content-type"] == "application/json; charset=utf-8"'
+	op=$(json .body.operationId)
+	for way in dart node undici; do
+		expect 0 python3 session "$way" "$url" "$way" "$op" < <(printf '%s\n' 'start some work' 'log INFO a line' check beat abort state clear 'end none' leave complete nonsense)
+		is "$(jq -c '.error // .callId // .aborted // .success' out | sed 's/_.*"/"/' | paste -sd ' ')" \
+			'null "call" true null true true true true true true "only the initiator completes an operation" "no such command: nonsense"'
+	done
+	is "$(count '.event == "log"') $(count '.event == "call.started"')" '3 3'
+	expect 2 python3 nonsense
 }
 
 @test "CORS as the reference has it, where all origins are allowed" {

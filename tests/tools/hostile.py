@@ -64,7 +64,7 @@ class Target:
         self.codes = codes()
         self.host = authority(url)
         self.op = ""
-        self.base = self.descriptors()
+        self.base = {}
 
     def head(self, method="POST", path="/operation/create", fields=(), host=None, version="HTTP/1.1"):
         """A head up to its last CRLF, so that fields can be put behind it. host: "" for no such field."""
@@ -143,7 +143,17 @@ class Target:
         return total
 
     def descriptors(self):
-        return len(os.listdir("/proc/%d/fd" % self.pid))
+        """What the server holds open, as the kernel names it, numbers left out."""
+        found = []
+        for name in os.listdir("/proc/%d/fd" % self.pid):
+            try:
+                found.append(re.sub(r"\d+", "N", os.readlink("/proc/%d/fd/%s" % (self.pid, name))))
+            except FileNotFoundError:
+                pass
+        return found
+
+    def sockets(self):
+        return sum(name.startswith("socket:") for name in self.descriptors())
 
     def health(self):
         """What is wrong with GET /health, or "". The best of three counts: the machine may be busy, a server that is kept
@@ -450,7 +460,7 @@ def json_rows(t):
     def deep(n):
         return b'{%s,"z":%s1%s}' % (ME, b"[" * n, b"]" * n)
 
-    yield create("75", "32 deep", deep(31), statuses=200, changes=True)
+    yield create("75", "31 deep", deep(30), statuses=200, changes=True)
     yield create("75", "33 deep and more", deep(33), error=None)
     yield create("75", "30,000 deep", deep(30000), error=None)
     yield bad("75", "60,000 without end", b'{"z":' + b"[" * 60000)
@@ -458,7 +468,7 @@ def json_rows(t):
     yield create("75", "100,000 without end", b"[" * 100000, statuses=413, closes=True)
     many = b",".join(b'"%d":0' % i for i in range(2000))
     yield create("76", "1,000 members", b'{%s,"z":{%s}}' % (ME, many[: many.index(b',"1000"')]), statuses=200, changes=True)
-    yield create("76", "2,000 members", b"{%s,%s}" % (ME, many), error=None)
+    yield create("76", "2,000 members", b"{%s,%s}" % (ME, many), statuses=(400, 413))
     yield create("76", "100,000 members", b"{%s,%s}" % (ME, b",".join(b'"%d":0' % i for i in range(100000))), statuses=413, closes=True)
     yield create("77", "a name of 60,000 bytes", b'{%s,"%s":1}' % (ME, b"k" * 60000), statuses=(200, 400), changes=True)
     yield create("77", "a name of 1 MiB", b'{%s,"%s":1}' % (ME, b"k" * (1 << 20)), statuses=413, closes=True)
@@ -498,7 +508,7 @@ def big_rows(t):
     yield create("75", "100,000 without end", b'{"z":' + b"[" * 100000)
     yield create("75", "500,000 deep", b'{%s,"z":%s%s}' % (ME, b"[" * 500000, b"]" * 500000))
     yield create("75", "150,000 objects deep", b'{"a":' * 150000)
-    yield create("76", "100,000 members", b"{%s,%s}" % (ME, b",".join(b'"%x":0' % i for i in range(100000))))
+    yield create("76", "100,000 members", b"{%s,%s}" % (ME, b",".join(b'"%x":0' % i for i in range(100000))), (400, 413))
     yield create("76", "120,000 elements", b'{%s,"z":[%s]}' % (ME, b",".join([b"1"] * 120000)), (200, 400), changes=True)
     yield create("77", "a name of almost 1 MiB", b'{%s,"%s":1}' % (ME, b"k" * 1048000), (200, 400), changes=True)
     yield create("77", "a name of almost 1 MiB, twice", b'{"%s":1,"%s":2}' % (b"k" * 500000, b"k" * 500000))
@@ -751,7 +761,7 @@ def request_rows(t):
                  "/..%2f..%2f..%2fetc%2fpasswd", "/%252e", "/operation/createx", "/operation", "/favicon.ico"):
         # A long one need not be said in full.
         said = "Not found: " + path if len(path) < 200 and "\\" not in path and '"' not in path and "<" not in path else None
-        if "\\" in path or '"' in path or "<" in path:
+        if "\\" in path or '"' in path or "<" in path or path.startswith("//"):
             yield Row("94", "path " + path, t.request(body, path=path), (400, 404))
         else:
             yield Row("94", "path " + path[:40], t.request(body, path=path), (404,) if len(path) < 200 else (400, 404, 414), closes=False if len(path) < 200 else None, error=said)
@@ -966,6 +976,7 @@ def expectation_refused(t):
     before = t.tree()
     for name, fields, statuses, more in (
         ("too long", ["Content-Length: 10000000"], (413,), {}),
+        ("broken", ["Content-Length: 5", "Content-Length: 5"], (400,), {}),
         ("another host", ["Content-Length: %d" % len(hidden)], (421,), {"host": "evil.com"}),
         ("another origin", ["Content-Length: %d" % len(hidden), "Origin: https://evil.example"], (403,), {}),
         ("another expectation", ["Content-Length: %d" % len(hidden), "Expect: 200-ok"], (400, 417), {}),
@@ -974,13 +985,19 @@ def expectation_refused(t):
             reader = Reader(sock)
             sock.sendall(t.head(fields=fields + (["Expect: 100-continue"] if "other exp" not in name else []), **more) + b"\r\n")
             answer = reader.answer()
+            sent = answer is not None and answer.status == 100 and name.startswith("another ")
+            if sent:
+                # It may also be read first, and refused then.
+                sock.sendall(hidden)
+                answer = reader.answer()
             expect_that(answer is not None, name + ": closed without an answer")
             expect_that(answer.status in statuses, "%s: %d %r" % (name, answer.status, answer.body))
             wrong = t.misformed(answer)
             expect_that(not wrong, "%s: %s" % (name, wrong))
-            # Whether the body is sent all the same is not to be seen from here, so it is no request.
+            # Whether the body follows all the same is not to be seen from there, so it is no request.
             try:
-                sock.sendall(hidden)
+                if not sent:
+                    sock.sendall(hidden)
                 if not answer.closes():
                     wrong = goes_on(t, sock, reader)
                     expect_that(not wrong, "%s: %s" % (name, wrong))
@@ -1183,7 +1200,7 @@ class Slow:
             expect_that(took >= least - 0.3, "cut after %.1f s" % took)
             if reader.held:
                 answer = reader.answer()
-                while answer and answer.status == 100:
+                while answer and answer.status in (100, 404):  # of the request before it
                     answer = reader.answer()
                 expect_that(answer is None or answer.status in (400, 408) and not self.t.misformed(answer), brief(answer))
 
@@ -1267,7 +1284,7 @@ def slow_group(t):
     slow.start("nothing of a body", slow.cut_between, 10, 11.5, head, b"")
     slow.start("all but a byte of a body", slow.cut_between, 10, 11.5, request[:-1], b"")
     slow.start("1 byte/s of chunks", slow.cut_between, 10, 11.5, t.chunked(b"30\r\n", "/operation/log"), b"x" * 40)
-    slow.start("1 byte/s of a chunk's size", slow.cut_between, 10, 11.5, t.chunked(b"", "/operation/log"), b"0" * 40)
+    slow.start("1 byte/s of a chunk's size", slow.cut_between, 10, 11.5, t.chunked(b"", "/operation/log"), b"00003")
     slow.start("1 byte/s of a trailer", slow.cut_between, 10, 11.5, t.chunked(b"2\r\n{}\r\n0\r\n", "/operation/log"), b"X" * 40)
     slow.start("no body after 100", slow.cut_between, 10, 11.5, head[:-2] + b"Expect: 100-continue\r\n\r\n", b"")
     slow.start("a head of the second request that stalls", slow.cut_between, 5, 9, t.request(None, "GET", "/nope") + head[:-1], b"")
@@ -1361,10 +1378,17 @@ def after_all(t):
     """What is wrong with the server behind a group."""
     found = []
     end = time.monotonic() + 5
-    while t.descriptors() > t.base and time.monotonic() < end:
+    while t.sockets() > t.base["sockets"] and time.monotonic() < end:
         time.sleep(0.02)
-    if t.descriptors() > t.base:
-        found.append("%d descriptors, %d before" % (t.descriptors(), t.base))
+    if t.sockets() > t.base["sockets"]:
+        found.append("%d sockets, %d before" % (t.sockets(), t.base["sockets"]))
+    # What is kept for the next request is no leak.
+    more = t.descriptors()
+    if len(more) > len(t.base["all"]) + 16:
+        for name in t.base["all"]:
+            if name in more:
+                more.remove(name)
+        found.append("descriptors that are left open: %s" % more)
     if t.resident() > 40 << 20 and not os.environ.get("SANITIZED"):
         found.append("%d MB of memory" % (t.resident() >> 20))
     status, value = t.ask("/operation/list", {"ended": True})
@@ -1402,8 +1426,9 @@ def main(arguments):
         if wrong or options["-v"]:
             print("%s - %s%s" % ("not ok" if wrong else "ok", name, ": " + wrong if wrong else ""), flush=True)
 
-    t.ask("/health", None, method="GET")
-    t.base = t.descriptors() + 1  # a journal may stay open
+    t.ask("/operation/log", {"operationId": t.op, "message": "begun"})  # whose journal may stay open
+    time.sleep(0.1)  # for the connection of that to be gone
+    t.base = {"sockets": t.sockets(), "all": t.descriptors()}
     count, wrong = group(t, names[1], tell)
     for found in after_all(t):
         tell("afterwards", found)
