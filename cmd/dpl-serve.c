@@ -119,6 +119,20 @@ read_options(struct cli *c, struct wanted *w)
 	o->log = c->verbose;
 }
 
+/* What is wrong with the files of the options is said before anything is made. */
+static int
+check_files(const struct serve_options *o, struct why *why)
+{
+	struct guard g = {0};
+	struct tls_context *t = NULL;
+	int rc = o->token_file ? guard_read_token(&g, o->token_file, why) : 0;
+	if (rc == 0 && o->cert && !(t = tls_context(o->cert, o->key, o->client_ca, why)))
+		rc = -1;
+	guard_free(&g);
+	tls_context_free(t);
+	return rc;
+}
+
 /* root serves as the ledger's owner, and can be nobody else again. */
 static void
 drop_root(struct cli *c, const char *ledger)
@@ -160,6 +174,8 @@ main(int argc, char **argv)
 	w.o.ledger = c.client.ledger;
 	w.o.store = c.client.o;
 	w.o.notice = &c.notice;
+	if (check_files(&w.o, &why) < 0)
+		cli_die(&c, &why);
 	/* The sockets are root's to open, and the token and key root's to read: the ledger is not. */
 	w.n = listen_all(&w.o, w.listeners, &w.o.port, &why);
 	if (w.n < 0)

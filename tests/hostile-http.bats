@@ -42,7 +42,8 @@ against() {
 		options+=("$1")
 		shift
 	done
-	in_background dpl-serve -C "$ledger" -P 0 "${options[@]}" >said 2>serve.err
+	# The rows know of bodies of 64 KiB where nothing else is said.
+	in_background dpl-serve -C "$ledger" -P 0 --max-body 65536 "${options[@]}" >said 2>serve.err
 	wait_for '[ -s said ] || gone "$pid"'
 	expect 0 "$python" "$root/tests/tools/hostile.py" --ledger "$ledger" --pid "$pid" "${more[@]}" "$(cat said)" "$2" || {
 		cat serve.err

@@ -110,6 +110,9 @@ drop_conn(struct loop *l, struct conn *c)
 	if (c->next)
 		c->next->prev = c->prev;
 	l->s.open--;
+	/* Not left to close(2): a child that is just being started may have the socket for a moment more, and an event of it would
+	 * come with a pointer to what is freed. */
+	(void)watch(l, EPOLL_CTL_DEL, c->fd, 0, NULL);
 	conn_free(c);
 	if (l->paused)
 		l->next_ms = l->now_ms;
@@ -239,7 +242,7 @@ take_request(struct loop *l, struct conn *c)
 	struct http_text body;
 	struct http_fault fault;
 	c->waits_room = c->out.n - c->sent > CONN_OUT_MOST;
-	if (c->state != CONN_READS || c->held || c->last || c->waits_room)
+	if (c->state != CONN_READS || c->held || c->last || c->broken || c->waits_room)
 		return false;
 	int rc = conn_next(c, &h, &body, &fault);
 	if (rc == 0) {
