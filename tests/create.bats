@@ -50,6 +50,7 @@ load helper
 }
 
 @test "create: a stale time within a beat is refused, and no ledger is made" {
+	local_only 'a server has made it'
 	expect 2 dpl-create --beat 10s --stale 10s
 	refused dpl-create stale
 	expect 2 dpl-create --beat 9.6s
@@ -160,6 +161,7 @@ load helper
 }
 
 @test "create takes no operand and no -o" {
+	local_only 'a server has made it'
 	expect 2 dpl-create me
 	refused dpl-create "'me'" --help
 	expect 2 dpl-create -o x
@@ -177,6 +179,7 @@ load helper
 }
 
 @test "create: what is no description" {
+	local_only 'a server has made it'
 	expect 2 dpl-create -d "$(printf 'a\xffb')"
 	refused dpl-create -d UTF-8
 	expect 2 dpl-create -d "$(head -c 65536 /dev/zero | tr '\0' x)"

@@ -43,6 +43,11 @@ serve_ledger() {
 	wait_for '[ -S "$BATS_TEST_TMPDIR/socket" ]'
 }
 
+# What is about the folder itself, or about what a server has done already.
+local_only() {
+	[ "${BACKEND:-}" != http ] || skip "${1:-of a folder}"
+}
+
 # End what a test started.
 end_background() {
 	local pid

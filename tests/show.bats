@@ -162,6 +162,7 @@ setup() {
 }
 
 @test "an empty ledger lists nothing, and no ledger is 3" {
+	local_only 'a server has made it'
 	unset DPL_OPERATION
 	rm -r "$ledger"
 	expect 3 dpl-show
@@ -244,10 +245,10 @@ setup() {
 	expect 0 dpl-show -q
 	is "$output" "$op"
 	expect 0 dpl-show -v
-	has "$stderr" 'dpl-show: ' "$ledger"
+	has "$stderr" 'dpl-show: ' "$DPL_LEDGER"
 	is "$(wc -l <err)" 1
 	expect 0 dpl-show -v --all
-	is "$stderr" "dpl-show: ledger $ledger"
+	is "$stderr" "dpl-show: ledger $DPL_LEDGER"
 }
 
 @test "reading changes nothing" {
