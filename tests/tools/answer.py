@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """answer - an HTTP server for tests, which answers as it is told
 
-answer.py [--unix PATH | --host HOST] [--tls CERT KEY [--clients CA]] [--ledger LEDGER] SCRIPT LOG
+answer.py [--unix PATH | --host HOST] [--tls CERT KEY [--clients CA] [--old]]
+          [--ledger LEDGER] SCRIPT LOG
 
 Prints the port that it listens on (127.0.0.1, any), or the path.  Each line of SCRIPT is an object that says what is done
 with one request, in the order in which they come; the last one is for all that follow.  Its members:
@@ -15,7 +16,7 @@ with one request, in the order in which they come; the last one is for all that 
   do                      close: without an answer; reset: likewise, by RST; hang: none at all;
                           half: the head of an answer, half of its body, the end; last: close after the answer
 
-With --ledger the script is not read: dpl-batch answers, one for each connection.
+With --old nothing newer than TLS 1.1 is spoken.  With --ledger the script is not read: dpl-batch answers, one for each connection.
 
 LOG gets a line for each request when it was read: connection (counted from 1), method, path, headers (names in small
 letters), body.
@@ -28,12 +29,14 @@ import struct
 import subprocess
 import threading
 import time
+import warnings
 
 options = argparse.ArgumentParser()
 options.add_argument('--unix')
 options.add_argument('--host', default='127.0.0.1')
 options.add_argument('--tls', nargs=2)
 options.add_argument('--clients')
+options.add_argument('--old', action='store_true')
 options.add_argument('--ledger')
 options.add_argument('script')
 options.add_argument('log')
@@ -176,6 +179,11 @@ def listen(port):
 if options.tls:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*options.tls)
+    if options.old:
+        warnings.simplefilter('ignore', DeprecationWarning)
+        context.set_ciphers('ALL:@SECLEVEL=0')
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
     if options.clients:
         context.load_verify_locations(options.clients)
         context.verify_mode = ssl.CERT_REQUIRED
