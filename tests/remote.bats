@@ -562,7 +562,7 @@ certificate() {
 
 @test "an IPv6 literal" {
 	behave "$list"
-	(serve --host ::1) || skip 'no IPv6'
+	python3 -c 'import socket; socket.socket(socket.AF_INET6).bind(("::1", 0))' 2>/dev/null || skip 'no IPv6'
 	serve --host ::1
 	ask /operation/list >asked
 	http_proxy=http://127.0.0.1:1 expect 0 asking "http://[::1]:$port"
