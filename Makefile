@@ -191,7 +191,7 @@ check:
 SAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 asan:
 	scripts/need check
-	@$(MAKE) --no-print-directory BUILD=build-asan CMD_CC="$(CC)" CMD_CFLAGS="$(SAN)" CMD_LDFLAGS= CMD_HEAP= CFLAGS="$(SAN)" all units test-tools
+	@$(MAKE) --no-print-directory BUILD=build-asan CMD_CC="$(CC)" CMD_CFLAGS="$(SAN)" CMD_LDFLAGS= CMD_HEAP= NET_LDFLAGS= CFLAGS="$(SAN)" all units test-tools
 	BUILD=build-asan SANITIZED=1 tests/run
 
 # An hour and more for all of them.

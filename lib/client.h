@@ -2,7 +2,7 @@
  *
  * A path is served in this process (verb.h); a URL by a helper program `dpl-remote-SCHEME`, which is
  * found beside this program, in ../libexec/dpl, or on PATH, started on the first request, and
- * spoken to over two pipes in the lines of dpl-batch(1). */
+ * spoken to over two pipes in lines of JSON: dpl-remote-helpers(7). */
 #ifndef DPL_CLIENT_H
 #define DPL_CLIENT_H
 

@@ -17,7 +17,7 @@ setup() {
 	export DPL_OPERATION=$op
 	tools=()
 	for tool in "$BUILD"/bin/dpl-*; do
-		tools+=("${tool##*/}")
+		[[ $tool == */dpl-remote-* ]] || tools+=("${tool##*/}")
 	done
 }
 

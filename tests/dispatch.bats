@@ -9,7 +9,7 @@ tools='dpl-abort dpl-batch dpl-beat dpl-call dpl-cleanup dpl-complete dpl-create
 
 @test "every command of the build is known here" {
 	for file in "$BUILD"/bin/*; do
-		case " dpl $tools dpl-remote-test " in
+		case " dpl $tools dpl-remote-http dpl-remote-test " in
 		*" ${file##*/} "*) ;;
 		*)
 			echo "no test here runs ${file##*/}"

@@ -162,8 +162,11 @@ setup() {
 		echo '{"status":200,"body":{"operations":[]}}'
 		echo "$1" >>asked
 	END
+	# Beside the commands of the build there is a real one.
+	mkdir alone
+	cp "$BUILD/bin/dpl-show" alone
 	for url in http://localhost:1 https://localhost unix:/run/x.sock unix:///run/x.sock; do
-		expect 0 dpl-show -C "$url"
+		expect 0 alone/dpl-show -C "$url"
 	done
 	is "$(paste -sd ' ' asked)" 'http://localhost:1 https://localhost unix:/run/x.sock unix:///run/x.sock'
 	# These are folders.

@@ -14,11 +14,20 @@ setup() {
 
 # --- reading the pages ---
 
-tools() {
+sources() {
 	local f
 	for f in "$root"/cmd/*.c; do
 		f=${f##*/}
 		echo "${f%.c}"
+	done
+}
+
+# Those that are built.
+tools() {
+	local f
+	for f in $(sources); do
+		# What needs a library that is not here was not built.
+		[[ $f == dpl-remote-* && ! -x $BUILD/bin/$f ]] || echo "$f"
 	done
 }
 
@@ -105,7 +114,7 @@ run_blocks() {
 # --- the pages and the commands ---
 
 @test "every command and file has its page, and no page is without" {
-	wanted=$(tools | sed 's/$/.1/'; printf '%s\n' dpl.7 dpl-guarantees.7 dpl-http.7 dpl-ledger.5 libdpl.3)
+	wanted=$(sources | sed 's/$/.1/'; printf '%s\n' dpl.7 dpl-guarantees.7 dpl-http.7 dpl-remote-helpers.7 dpl-ledger.5 libdpl.3)
 	is "$(cd "$man" && printf '%s\n' *.[1-9] | sort)" "$(sort <<<"$wanted")"
 }
 
@@ -233,8 +242,9 @@ run_blocks() {
 	run_blocks "$BATS_TEST_TMPDIR/dpl-session.7" 1 'A session'
 }
 
-@test "the examples of dpl-ledger(5) run" {
+@test "the examples of dpl-ledger(5) and dpl-remote-helpers(7) run" {
 	run_blocks "$man/dpl-ledger.5" 2
+	run_blocks "$man/dpl-remote-helpers.7" 2
 }
 
 @test "the entry and the error object that the pages show have the form of real ones" {

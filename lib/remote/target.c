@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/un.h>
 
 #include "remote/target.h"
@@ -46,7 +47,7 @@ is_loopback(CURLU *u)
 	char *host = NULL;
 	if (curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK)
 		return false;
-	bool is = strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+	bool is = strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
 		(strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host));
 	curl_free(host);
 	return is;
@@ -58,7 +59,8 @@ parse_http(struct target *t, CURLU *u, struct why *why)
 	char port[12], *text = NULL;
 	size_t scheme = strcspn(t->name, ":");
 	bool tls = scheme == 5 && strncmp(t->name, "https", 5) == 0;
-	if (!tls && !(scheme == 4 && strncmp(t->name, "http", 4) == 0))
+	/* libcurl would take a URL with one slash, or none, as well. */
+	if (strncmp(t->name + scheme, "://", 3) != 0 || (!tls && !(scheme == 4 && strncmp(t->name, "http", 4) == 0)))
 		return bad(t, why, "is no ledger that this serves: http://HOST, https://HOST or unix:/PATH");
 	CURLUcode rc = curl_url_set(u, CURLUPART_URL, t->name, 0);
 	if (rc != CURLUE_OK)

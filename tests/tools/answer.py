@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """answer - an HTTP server for tests, which answers as it is told
 
-answer.py [--unix PATH | --host HOST] [--tls CERT KEY [--clients CA]] SCRIPT LOG
+answer.py [--unix PATH | --host HOST] [--tls CERT KEY [--clients CA] [--old]]
+          [--ledger LEDGER] SCRIPT LOG
 
 Prints the port that it listens on (127.0.0.1, any), or the path.  Each line of SCRIPT is an object that says what is done
 with one request, in the order in which they come; the last one is for all that follow.  Its members:
@@ -15,6 +16,8 @@ with one request, in the order in which they come; the last one is for all that 
   do                      close: without an answer; reset: likewise, by RST; hang: none at all;
                           half: the head of an answer, half of its body, the end; last: close after the answer
 
+With --old nothing newer than TLS 1.1 is spoken.  With --ledger the script is not read: dpl-batch answers, one for each connection.
+
 LOG gets a line for each request when it was read: connection (counted from 1), method, path, headers (names in small
 letters), body.
 """
@@ -23,14 +26,18 @@ import json
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 import time
+import warnings
 
 options = argparse.ArgumentParser()
 options.add_argument('--unix')
 options.add_argument('--host', default='127.0.0.1')
 options.add_argument('--tls', nargs=2)
 options.add_argument('--clients')
+options.add_argument('--old', action='store_true')
+options.add_argument('--ledger')
 options.add_argument('script')
 options.add_argument('log')
 options = options.parse_args()
@@ -51,7 +58,18 @@ def next_behaviour():
 
 class Connection:
     def __init__(self, sock, number):
-        self.sock, self.number, self.pending = sock, number, b''
+        self.sock, self.number, self.pending, self.batch = sock, number, b'', None
+
+    def ask(self, request):
+        """What dpl-batch answers."""
+        if not self.batch:
+            self.batch = subprocess.Popen(['dpl-batch', '-q', '-C', options.ledger], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        line = {'path': request['path'], 'body': json.loads(request['body'])}
+        if 'idempotency-key' in request['headers']:
+            line['key'] = request['headers']['idempotency-key']
+        self.batch.stdin.write(json.dumps(line).encode() + b'\n')
+        self.batch.stdin.flush()
+        return json.loads(self.batch.stdout.readline())
 
     def more(self):
         chunk = self.sock.recv(1 << 20)
@@ -105,12 +123,14 @@ class Connection:
         global closed_until
         request = self.request()
         with lock:
-            how = next_behaviour()
+            how = {} if options.ledger else next_behaviour()
             with open(options.log, 'a', encoding='utf-8') as log:
                 log.write(json.dumps(request) + '\n')
             if 'refuse' in how:
                 closed_until = time.monotonic() + how['refuse']
                 listener.shutdown(socket.SHUT_RDWR)
+        if options.ledger:
+            how = self.ask(request)
         what = how.get('do')
         time.sleep(how.get('wait', 0))
         if what == 'hang':
@@ -133,6 +153,9 @@ class Connection:
                 pass
         except (EOFError, OSError):
             pass
+        if self.batch:
+            self.batch.stdin.close()
+            self.batch.wait()
         if options.tls and isinstance(self.sock, ssl.SSLSocket):
             try:
                 self.sock.unwrap()
@@ -156,6 +179,11 @@ def listen(port):
 if options.tls:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*options.tls)
+    if options.old:
+        warnings.simplefilter('ignore', DeprecationWarning)
+        context.set_ciphers('ALL:@SECLEVEL=0')
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
     if options.clients:
         context.load_verify_locations(options.clients)
         context.verify_mode = ssl.CERT_REQUIRED
