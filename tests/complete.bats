@@ -166,6 +166,7 @@ setup() {
 }
 
 @test "the end is there while the move fails, and the next command finishes it" {
+	local_only 'it is the server that says so'
 	rmdir "$ledger/backup"
 	touch "$ledger/backup"
 	expect 0 dpl-complete
@@ -193,7 +194,8 @@ setup() {
 	[ -d "$ledger/backup/$failed" ]
 	[ -d "$ledger/backup/$abort" ]
 	[ ! -d "$ledger/backup/$keyed" ]
-	is "$(names "$ledger/keys")" ''
+	# Each create through a helper has a key.
+	[ "${BACKEND:-}" = http ] || is "$(names "$ledger/keys")" ''
 	is "$(dpl-show -aq | wc -l)" 22
 	# Folders that are not ours stay.
 	mkdir "$ledger/backup/my notes" "$ledger/backup/2020"
@@ -209,7 +211,7 @@ setup() {
 	expect 2 dpl-complete "$op"
 	refused dpl-complete "'$op'"
 	expect 0 dpl-complete -v
-	has "$stderr" "dpl-complete: entry 2 of $op in $ledger"
+	has "$stderr" "dpl-complete: entry 2 of $op in $DPL_LEDGER"
 	op=$(dpl-create)
 	expect 0 dpl-complete -qo "$op"
 	silent

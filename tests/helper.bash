@@ -245,9 +245,9 @@ json_error() {
 			and (.error.next | type) == "array" and (.error | has("hint"))' --arg code "$1"
 }
 
-# names FOLDER: what is in it, on one line.
+# names FOLDER: what is in it, on one line; but for what a server has there for itself.
 names() {
-	find "$1" -mindepth 1 -maxdepth 1 -printf '%f\n' | LC_ALL=C sort | paste -sd ' '
+	find "$1" -mindepth 1 -maxdepth 1 -not -name server -printf '%f\n' | LC_ALL=C sort | paste -sd ' '
 }
 
 # journal OPERATION: where its journal is.

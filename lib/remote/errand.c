@@ -31,6 +31,8 @@ static const struct {
 	{"/call/fail", KEYED},
 	{"/call/list", SAFE},
 	{"/call/start", KEYED},
+	{"/callframe/create", KEYED},
+	{"/callframe/delete", KEYED},
 	{"/operation/abort", KEYED},
 	{"/operation/changes", SAFE},
 	{"/operation/cleanup", SAFE},
