@@ -96,37 +96,44 @@ against() {
 	against --token-file "$PWD/token" -- token
 }
 
+# refuses OPTION ...: it does not serve, says why, and exits with 2, 3, 8 or 9.
+refuses() {
+	status=0
+	timeout 5 dpl-serve -C "$ledger" -P 0 "$@" >out 2>err 3>&- </dev/null || status=$?
+	[[ $status =~ ^[2389]$ ]] && [ ! -s out ] && [[ $(head -n 1 err) = dpl-serve:* ]] && return
+	echo "exit $status: $*"
+	cat out err
+	return 1
+}
+
 @test "105: a token that others can read, that is not there or empty; an address that is not loopback without one" {
-	# refuses OPTION ...: it does not serve, says why, and exits with 2, 3, 8 or 9.
-	refuses() {
-		status=0
-		timeout 5 dpl-serve -C "$ledger" -P 0 "$@" >out 2>err 3>&- </dev/null || status=$?
-		[[ $status =~ ^[2389]$ ]] && [ ! -s out ] && [ "$(wc -l <err)" -ge 1 ] && has "$(head -n 1 err)" dpl-serve: || {
-			echo "exit $status: $*"
-			cat out err
-			return 1
-		}
-	}
 	echo x >token
-	chmod 644 token
-	refuses --token-file token
-	chmod 640 token
-	refuses --token-file token
+	for mode in 644 640 604 620; do
+		chmod "$mode" token
+		refuses --token-file token
+	done
 	chmod 600 token
 	: >token
+	refuses --token-file token
+	echo >token
 	refuses --token-file token
 	refuses --token-file none
 	refuses --token-file .
 	refuses -l 0.0.0.0
 	refuses -l ::
-	refuses --max-body 0
-	refuses --max-body -1
-	refuses --max-body 1e9
-	refuses -P 65536
-	refuses -P -1
-	refuses -P x
-	refuses -l nonsense.invalid
-	[ ! -e "$ledger" ]
+}
+
+@test "what is refused at the start leaves no ledger behind" {
+	: >empty
+	chmod 600 empty
+	made=()
+	for option in '--max-body 0' '--max-body -1' '--max-body 1e9' '-P 65536' '-P -1' '-P x' '-l nonsense.invalid' '-l 0.0.0.0' '--token-file none' '--token-file empty' '--token-file .' '--unix empty'; do
+		# shellcheck disable=SC2086
+		refuses $option
+		[ ! -e "$ledger" ] || made+=("$option")
+		rm -rf "$ledger"
+	done
+	is "${made[*]}" ''
 }
 
 @test "names where an operation or a call is wanted" {
