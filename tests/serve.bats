@@ -121,6 +121,28 @@ create() {
 	is "$(ask /operation/events "{\"operationId\":\"$op\",\"waitMs\":3600001}" | member code)" bad-request
 }
 
+@test "who waits and says that it sends no more is answered then, and its connection ends" {
+	serve
+	create
+	"$python" - "$url" "$op" <<-'END'
+		import socket, sys, time
+		host, port = sys.argv[1][7:].split(":")
+		body = b'{"operationId":"%s","from":2,"waitMs":3600000}' % sys.argv[2].encode()
+		s = socket.create_connection((host, int(port)))
+		s.settimeout(5)
+		s.sendall(b"POST /operation/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+		time.sleep(0.2)
+		s.shutdown(socket.SHUT_WR)
+		answer = b""
+		while True:
+		    part = s.recv(65536)
+		    if not part:
+		        break
+		    answer += part
+		assert answer.startswith(b"HTTP/1.1 200 ") and b'"entries":[]' in answer, answer
+	END
+}
+
 @test "a hundred streams on one operation, and as many that nobody reads" {
 	[ -z "${SANITIZED:-}" ] || skip 'slow'
 	serve

@@ -389,6 +389,8 @@ on_conn(struct loop *l, struct conn *c, uint32_t events)
 		c->broken = true;
 	else if (events & EPOLLIN)
 		(void)conn_fill(c, l->now_ms);
+	if (c->eof && c->job)
+		stream_hurry(c, l->now_ms);
 	queue(l, c);
 }
 

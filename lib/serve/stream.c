@@ -153,6 +153,14 @@ end_wait(struct streams *t, struct wait *w)
 }
 
 void
+stream_hurry(struct conn *c, int64_t now_ms)
+{
+	struct wait *w = c->job;
+	if (w && !w->sse)
+		w->end_ms = now_ms;
+}
+
+void
 stream_drop(struct streams *t, struct conn *c)
 {
 	for (struct wait *w = t->waits; w; w = w->next)

@@ -23,6 +23,9 @@ int stream_begin(struct streams *t, struct conn *c, const struct json *request, 
 /* The client has taken what it had been sent: more can follow. */
 void stream_resume(struct streams *t, struct conn *c);
 
+/* Its client sends no more: a request that waits is answered now, for it may be that nobody reads the answer later. */
+void stream_hurry(struct conn *c, int64_t now_ms);
+
 /* The connection goes. */
 void stream_drop(struct streams *t, struct conn *c);
 
