@@ -30,6 +30,7 @@ set_python() {
 }
 
 setup() {
+	[ -x "$BUILD/bin/dpl-serve" ] || skip 'dpl-serve is not built'
 	fresh_ledger
 	set_python
 }

@@ -6,6 +6,7 @@
 load helper
 
 setup() {
+	[ -x "$BUILD/bin/dpl-serve" ] || skip 'dpl-serve is not built'
 	fresh_ledger
 	python=$(type -P /usr/bin/python3 || type -P python3)
 }
@@ -266,7 +267,7 @@ create() {
 	wait_for 'grep -q "stays what it was" serve.err'
 	is "$(ask /operation/list '{}' -H 'Authorization: Bearer bbbbbbbbbbbbbbbbbbbbbbbb' -o answer -w '%{http_code}')" 200
 	[ "$(grep -c '"status"' serve.err)" -ge 7 ]
-	! grep -E 'aaaaaaaa|bbbbbbbb' serve.err
+	run ! grep -E 'aaaaaaaa|bbbbbbbb' serve.err
 }
 
 @test "TLS: the certificate, its change at SIGHUP, and certificates of clients" {
@@ -293,7 +294,7 @@ create() {
 	kill -HUP "$server"
 	wait_for 'ask /health "" --cacert two.pem >/dev/null 2>&1'
 	# No HTTP, and what is no TLS.
-	! curl -sS --max-time 5 "http://${url#https://}/health" 2>/dev/null
+	run ! curl -sS --max-time 5 "http://${url#https://}/health" 2>/dev/null
 	kill "$server"
 	ended "$server"
 	serve --tls-cert cert.pem --tls-key key.pem --tls-client-ca client.pem
