@@ -115,9 +115,12 @@ $(BUILD)/cmd/%.o: lib/%.c
 # What dpl(1) knows: the first line of each command, and the guide for agents.
 $(BUILD)/cmd/tool/dpl.o: $(BUILD)/tools.h $(BUILD)/agents.h
 
-$(BUILD)/tools.h: $(TOOLS:%=cmd/%.c) scripts/list-tools
+# Helpers are nothing that anybody types.
+LISTED   = $(sort $(filter-out cmd/dpl-remote-%,$(TOOLS:%=cmd/%.c)))
+
+$(BUILD)/tools.h: $(LISTED) scripts/list-tools
 	@mkdir -p $(@D)
-	scripts/list-tools $(sort $(TOOLS:%=cmd/%.c)) > $@
+	scripts/list-tools $(LISTED) > $@
 
 $(BUILD)/agents.h: man/agents.txt scripts/embed-text
 	@mkdir -p $(@D)
@@ -261,10 +264,10 @@ install: all
 	done
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	install -m 644 scripts/completions/dpl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dpl
-	for t in $(filter-out dpl,$(TOOLS)); do ln -sf dpl $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$t || exit 1; done
+	for t in $(filter-out dpl dpl-remote-%,$(TOOLS)); do ln -sf dpl $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$t || exit 1; done
 	install -m 644 scripts/completions/_dpl $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 	install -m 644 scripts/completions/dpl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-	for t in $(filter-out dpl,$(TOOLS)); do ln -sf dpl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$t.fish || exit 1; done
+	for t in $(filter-out dpl dpl-remote-%,$(TOOLS)); do ln -sf dpl.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$t.fish || exit 1; done
 
 uninstall:
 	rm -f $(TOOLS:%=$(DESTDIR)$(bindir)/%) $(DESTDIR)$(libdir)/libdpl.a $(DESTDIR)$(libdir)/pkgconfig/dpl.pc $(DESTDIR)$(includedir)/dpl.h
