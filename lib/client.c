@@ -14,6 +14,7 @@
 #include "client.h"
 #include "fsx.h"
 #include "json.h"
+#include "nearby.h"
 
 extern char **environ;
 
@@ -46,6 +47,20 @@ ancestor_with(const char *here, const char *what)
 		if (n <= 1)
 			return 0;
 	}
+}
+
+/* The ledger `auto`: the server that the environment names, or the one of this machine; NULL where there is none, and the default
+ * folder is meant. */
+static const char *
+any_server(bool *found)
+{
+	static char url[40];
+	const char *named = getenv("DPL_SERVER");
+	if (named && *named)
+		return named;
+	snprintf(url, sizeof url, "http://127.0.0.1:%d", NEARBY_PORT);
+	*found = nearby_is_served();
+	return *found ? url : NULL;
 }
 
 /* Add the current folder's path.  Not on the stack: each page that is touched there costs a fault, and most
@@ -104,10 +119,12 @@ client_open(struct client *c, const char *name, const struct store_options *o, s
 		return why_set(why, ERR_USAGE, "the name of the ledger is empty");
 	if (name && strlen(name) >= PATH_MAX)
 		return why_set(why, ERR_USAGE, "the name of the ledger is too long");
+	if (name && strcmp(name, "auto") == 0)
+		name = any_server(&c->found);
 	c->remote = name && scheme_length(name) > 0;
 	if (c->remote)
 		buf_str(&b, name);
-	else if ((!name || strcmp(name, "auto") == 0 ? default_ledger(&b, why) : absolute(&b, name, why)) < 0) {
+	else if ((!name ? default_ledger(&b, why) : absolute(&b, name, why)) < 0) {
 		buf_free(&b);
 		return -1;
 	}
@@ -221,21 +238,24 @@ client_program(const char *name, char *path, size_t size)
 	snprintf(path, size, "%s", name); /* posix_spawnp looks on PATH */
 }
 
-/* What the helper finds in its environment: who goes on with other things meanwhile does not want it to wait for a server that is away. */
+/* What the helper finds in its environment.  Who goes on with other things meanwhile does not want it to wait for a server that is
+ * away; and one that was only found gets no token. */
 static char **
-environment(bool impatient)
+environment(const struct client *c)
 {
-	size_t n = 0;
-	if (!impatient)
-		return environ;
+	static const char token[] = "DPL_TOKEN_FILE=";
+	size_t n = 0, kept = 0;
 	while (environ[n])
 		n++;
 	char **env = malloc((n + 2) * sizeof *env);
 	if (!env)
 		return NULL;
-	memcpy(env, environ, n * sizeof *env);
-	env[n] = (char *)(uintptr_t)"DPL_NO_RETRY=1";
-	env[n + 1] = NULL;
+	for (size_t i = 0; i < n; i++)
+		if (!c->found || strncmp(environ[i], token, sizeof token - 1) != 0)
+			env[kept++] = environ[i];
+	if (c->stays)
+		env[kept++] = (char *)(uintptr_t)"DPL_NO_RETRY=1";
+	env[kept] = NULL;
 	return env;
 }
 
@@ -265,10 +285,9 @@ start_helper(struct client *c, struct helper *h, struct why *why)
 		posix_spawnattr_setsigmask(&attributes, &none);
 		posix_spawnattr_setpgroup(&attributes, 0);
 		posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-		char **env = environment(c->stays);
+		char **env = environment(c);
 		rc = env ? posix_spawnp(&h->pid, path, &actions, &attributes, argv, env) : ENOMEM;
-		if (env != environ)
-			free(env);
+		free(env);
 		posix_spawn_file_actions_destroy(&actions);
 		posix_spawnattr_destroy(&attributes);
 	}

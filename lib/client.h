@@ -22,6 +22,7 @@ struct client {
 	char *ledger;            /* as it was resolved: an absolute path, or a URL */
 	struct store_options o;
 	bool remote;
+	bool found;              /* … and nobody named it: it was found on this machine */
 	struct verbs verbs;
 	bool stays;              /* it is asked for as long as something runs: its helper does not try again by itself for a minute */
 	struct helper helper;    /* for requests … */
@@ -29,8 +30,8 @@ struct client {
 	int64_t heard;           /* the entry that the ear waits for */
 };
 
-/* Name the ledger: `name` as given by the user (NULL or "auto": the default folder).  Nothing is
- * opened yet.  0, or -1 with `why`. */
+/* Name the ledger: `name` as given by the user; NULL: the default folder; "auto": the server that DPL_SERVER names, or that of this machine,
+ * else that folder.  Nothing is opened yet.  0, or -1 with `why`. */
 int client_open(struct client *c, const char *name, const struct store_options *o, struct why *why);
 void client_close(struct client *c);
 

@@ -174,6 +174,18 @@ request_text(struct request *r, const char *member, bool needed, struct buf *b, 
 	return 0;
 }
 
+int
+request_put_text(struct request *r, struct buf *b, const char *member, const char *as)
+{
+	struct buf value = {0};
+	const char *text;
+	int rc = request_text(r, member, false, &value, &text);
+	if (rc == 0 && text)
+		json_put(b, as, text);
+	buf_free(&value);
+	return rc;
+}
+
 /* --- the ledger and its operations --- */
 
 int

@@ -108,6 +108,8 @@ int request_int(struct request *r, const char *member, int64_t least, int64_t mo
 int request_bool(struct request *r, const char *member, bool *value);
 /* A text of any length; *text is NULL where it is absent, else the caller frees `b`. */
 int request_text(struct request *r, const char *member, bool needed, struct buf *b, const char **text);
+/* Put one, where it is there, into an entry as member `as`. */
+int request_put_text(struct request *r, struct buf *b, const char *member, const char *as);
 /* A member object of the request (a value index, -1 where absent), or the wrong type. */
 bool request_has(const struct request *r, const char *member);
 

@@ -17,24 +17,13 @@ static int
 put_origin(struct request *r, struct buf *b)
 {
 	int64_t pid = -1, start = -1;
-	const char *text;
 	if (request_int(r, "participantPid", -1, INT32_MAX, &pid) < 0 || request_int(r, "participantPidStart", -1, JSON_INT_MAX, &start) < 0)
 		return -1;
 	if (pid > 0)
 		json_put_int(b, "pid", pid);
 	if (pid > 0 && start >= 0)
 		json_put_int(b, "pidStart", start);
-	static const char *const names[] = {"bootId", "host"};
-	for (int i = 0; i < 2; i++) {
-		struct buf value = {0};
-		int rc = request_text(r, names[i], false, &value, &text);
-		if (rc == 0 && text)
-			json_put(b, names[i], text);
-		buf_free(&value);
-		if (rc < 0)
-			return -1;
-	}
-	return 0;
+	return request_put_text(r, b, "bootId", "bootId") < 0 || request_put_text(r, b, "host", "host") < 0 ? -1 : 0;
 }
 
 /* Who takes part from now on, as the beat file says it. */
@@ -58,18 +47,6 @@ lease_of(struct request *r, int64_t ttl_ms, bool ttl_given)
 			memcpy(id.host, host, sizeof host);
 	}
 	return id;
-}
-
-static int
-put_text(struct request *r, struct buf *b, const char *member, const char *as)
-{
-	struct buf value = {0};
-	const char *text;
-	int rc = request_text(r, member, false, &value, &text);
-	if (rc == 0 && text)
-		json_put(b, as, text);
-	buf_free(&value);
-	return rc;
 }
 
 /* --- create --- */
@@ -169,7 +146,7 @@ first_line(struct request *r, struct buf *b, const char *id, const char *by, int
 		json_put(b, "key", r->key);
 		json_put(b, "request", request);
 	}
-	if (put_text(r, b, "description", "description") < 0)
+	if (request_put_text(r, b, "description", "description") < 0)
 		return -1;
 	json_put_int(b, "sessionId", 1);
 	if (put_origin(r, b) < 0)
@@ -421,7 +398,7 @@ verb_leave(struct request *r)
 	json_put_int(b, "sessionId", (int64_t)no);
 	if (cancelled)
 		json_put_int(b, "cancelledCalls", cancelled);
-	if (put_text(r, b, "reason", "reason") < 0)
+	if (request_put_text(r, b, "reason", "reason") < 0)
 		return change_end(&c, change_refuse(&c));
 	if (p->sessions == 1)
 		end_beats(c.j, name);
@@ -474,7 +451,7 @@ verb_complete(struct request *r)
 		json_put_bool(b, "aborted", true);
 	if (cancelled)
 		json_put_int(b, "cancelledCalls", cancelled);
-	if (put_text(r, b, "reason", "reason") < 0)
+	if (request_put_text(r, b, "reason", "reason") < 0)
 		return change_end(&c, change_refuse(&c));
 	c.j->ring = true;
 	c.thorough = true;
@@ -511,7 +488,7 @@ verb_abort(struct request *r)
 	c.j->ring = true;
 	bool had_bit = c.j->abort_bit;
 	struct buf *b = change_entry(&c, change_by(&c, by), set ? EVENT_ABORT_SET : EVENT_ABORT_CLEARED);
-	if (set && put_text(r, b, "reason", "reason") < 0)
+	if (set && request_put_text(r, b, "reason", "reason") < 0)
 		return change_end(&c, change_refuse(&c));
 	rc = change_commit(&c);
 	if (rc < 0 && set && r->why.code == ERR_DISK_FULL && journal_set_abort_bit(c.j, true) == 0) {

@@ -288,17 +288,10 @@ static int
 put_far(struct request *r, struct buf *b)
 {
 	static const char *const names[] = {"bootId", "machineId", "host"};
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		struct buf value = {0};
-		const char *text;
-		int rc = request_text(r, names[i], false, &value, &text);
-		if (rc == 0 && text)
-			json_put(b, names[i], text);
-		buf_free(&value);
-		if (rc < 0)
-			return -1;
-	}
-	return 0;
+	int rc = 0;
+	for (size_t i = 0; i < sizeof names / sizeof *names && rc == 0; i++)
+		rc = request_put_text(r, b, names[i], names[i]);
+	return rc;
 }
 
 static int

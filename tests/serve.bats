@@ -250,6 +250,52 @@ create() {
 
 # --- ways to it ---
 
+@test "the ledger auto: DPL_SERVER, else the server of this machine, which gets no token, else the folder" {
+	serve
+	create
+	expect 0 env -u DPL_LEDGER DPL_SERVER="$url" dpl-show -q -C auto
+	is "$output" "$op"
+	unshare -rn ip link set lo up 2>/dev/null || skip 'no network namespace to be had'
+	mkdir -p here/_ai other
+	cd here
+	mkdir _ai/operation_ledger
+	(umask 077 && echo aaaaaaaaaaaaaaaaaaaaaaaa >token)
+	cat >inside <<-'END'
+		ip link set lo up
+		unset DPL_LEDGER
+		dpl-create -q -C auto -p folder
+		dpl-show -C auto --json | jq -r '.operations[].initiatorId'
+		"$1" - <<-'PYTHON' &
+			import http.server, sys
+			class Other(http.server.BaseHTTPRequestHandler):
+			    def do_GET(self):
+			        print(self.headers, file=open("headers", "a"))
+			        self.send_response(200)
+			        self.end_headers()
+			        self.wfile.write(b"hello")
+			    do_POST = do_GET
+			server = http.server.HTTPServer(("127.0.0.1", 19880), Other)
+			for _ in range(2):
+			    server.handle_request()
+		PYTHON
+		other=$!
+		until [ "$(ss -Htln sport = :19880)" ]; do sleep 0.05; done
+		DPL_TOKEN_FILE=$PWD/token dpl-show -C auto --json | jq -r '.operations[].initiatorId'
+		dpl-show -C auto --json | jq -r '.operations[].initiatorId'
+		wait "$other"
+		dpl-serve -q -C "$PWD/../other" >served &
+		server=$!
+		until curl -s http://127.0.0.1:19880/health >/dev/null; do sleep 0.05; done
+		dpl-create -q -C auto -p served
+		dpl-show -C auto --json | jq -r '.operations[].initiatorId'
+		kill "$server"
+	END
+	unshare -rn bash inside "$python" >said 2>err || { cat err && return 1; }
+	is "$(paste -sd ' ' said)" 'folder folder folder served'
+	lacks "$(<headers)" aaaaaaaa
+	lacks "$(<headers)" uthorization
+}
+
 @test "a token: from the file, read anew at SIGHUP; in no line of the log" {
 	(umask 077 && echo aaaaaaaaaaaaaaaaaaaaaaaa >token)
 	serve --token-file token -v
