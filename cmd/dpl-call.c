@@ -15,9 +15,10 @@ static const char usage[] =
 	"                [--grace duration] [--group name] [--id call] [--keep-result]\n"
 	"                [--leave-orphans] [--no-fail-on-crash] [--on-abort command]\n"
 	"                [--on-cleanup command] [--on-completion command] [--on-crash command]\n"
-	"                [--on-failure command] [--parent call] [--result-from source]\n"
-	"                [--result-json] [--session number] [--slots number] [--timeout duration]\n"
-	"                [--watchdog duration] -- command [argument ...]\n"
+	"                [--on-failure command] [--on-lost word] [--parent call]\n"
+	"                [--result-from source] [--result-json] [--session number]\n"
+	"                [--slots number] [--timeout duration] [--watchdog duration]\n"
+	"                -- command [argument ...]\n"
 	"       dpl-call spawn [--output-max size] [option ...] -- command [argument ...]\n"
 	"       dpl-call start [-jqv] [-C ledger] [-d description] [-o operation] [-p participant]\n"
 	"                [-t timeout] [--aborted-ok] [--fallback text] [--id call] [--key key]\n"
@@ -50,12 +51,12 @@ static const char usage[] =
 	"output print what they left; cancel and kill end them; list shows those that run.\n"
 	"start tracks work that is done elsewhere, end and fail end that.  Where no call is named\n"
 	"it is DPL_CALL.\n"
-	"\n";
-
-static const char help[] =
+	"\n"
 	"  -a, --all                  list ended calls too; with sync --all: all must succeed\n"
 	"  -C, --ledger=LEDGER        the ledger (DPL_LEDGER, else _ai/operation_ledger)\n"
-	"  -d, --description=TEXT     what the call does; with run (the command line)\n"
+	"  -d, --description=TEXT     what the call does; with run (the command line)\n";
+
+static const char help[] =
 	"  -f, --follow               go on with the output until the call is over\n"
 	"  -j, --json                 print one JSON object; with run only where it fails itself\n"
 	"  -m, --message=TEXT         why it failed, or is cancelled\n"
@@ -90,6 +91,8 @@ static const char help[] =
 	"      --on-completion=COMMAND  run this in sh when the command has succeeded\n"
 	"      --on-crash=COMMAND     run this in sh when the command has failed by itself\n"
 	"      --on-failure=COMMAND   run this in sh when the operation fails\n"
+	"      --on-lost=WORD         where the server is away for too long: continue, which is\n"
+	"                             the default, or stop\n"
 	"      --or=TEXT              print this where there is no result\n"
 	"      --output-max=SIZE      keep so much of the end of stdout, and of stderr (16M)\n"
 	"      --parent=CALL          the call that it is part of (DPL_CALL)\n"

@@ -29,6 +29,7 @@ static const struct option options[] = {
 	{"on-completion", required_argument, NULL, CALL_ON_COMPLETION},
 	{"on-crash", required_argument, NULL, CALL_ON_CRASH},
 	{"on-failure", required_argument, NULL, CALL_ON_FAILURE},
+	{"on-lost", required_argument, NULL, CALL_ON_LOST},
 	{"output-max", required_argument, NULL, CALL_OUTPUT_MAX},
 	{"parent", required_argument, NULL, CALL_PARENT},
 	{"result-from", required_argument, NULL, CALL_RESULT_FROM},
@@ -79,6 +80,11 @@ read_options(struct cli *c, struct supervise *s)
 		case CALL_ON_COMPLETION: s->duties.on_completion = cli_text(c, "--on-completion", optarg); break;
 		case CALL_ON_CRASH: s->duties.on_crash = cli_text(c, "--on-crash", optarg); break;
 		case CALL_ON_FAILURE: s->duties.on_failure = cli_text(c, "--on-failure", optarg); break;
+		case CALL_ON_LOST:
+			s->stop_when_lost = strcmp(optarg, "stop") == 0;
+			if (!s->stop_when_lost && strcmp(optarg, "continue") != 0)
+				cli_misuse(c, "--on-lost: '%.40s' is not continue or stop", optarg);
+			break;
 		case CALL_OUTPUT_MAX:
 			if ((s->output_max = size_of(c, "--output-max", optarg)) < CAPTURE_LEAST)
 				cli_misuse(c, "--output-max: '%.100s' is less than 64k", optarg);

@@ -81,6 +81,7 @@ ending_status(const struct run *r)
 	case STOP_CANCEL:
 		return SUPERVISE_ABORTED;
 	case STOP_CRASH:
+	case STOP_LOST:
 		return SUPERVISE_FAILED;
 	case STOP_TIMEOUT:
 	case STOP_WATCHDOG:

@@ -11,7 +11,7 @@
 #include "tree.h"
 #include "vigil.h"
 
-enum stop { STOP_NOT, STOP_ABORT, STOP_CANCEL, STOP_CRASH, STOP_TIMEOUT, STOP_WATCHDOG };
+enum stop { STOP_NOT, STOP_ABORT, STOP_CANCEL, STOP_CRASH, STOP_TIMEOUT, STOP_WATCHDOG, STOP_LOST };
 
 struct run {
 	const struct supervise *s;
@@ -39,7 +39,7 @@ struct run {
 	char problem[400];       /* what is wrong with how it ended, "" for nothing */
 	int64_t drive_ms;        /* when to look next at what follows from a death; 0: nobody died */
 	int64_t died_ms;         /* when we heard of it first */
-	bool killed, told_gone;
+	bool killed, told_gone, told_lost;
 };
 
 #endif

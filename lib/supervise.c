@@ -22,6 +22,7 @@ enum {
 	WAY_MOST_US = 5000, /* … in all */
 	PASS_MS = 50,       /* between two looks at a tree that is ending */
 	CLEAN_EXTRA_MS = 10000, /* to wait for others beyond their window: for what is killed then, and the removal */
+	LOST_MS = 10000,    /* without its server, where the operation has not said yet when it is taken for dead */
 	QUEUE_LOOK_MS = 30000, /* while it waits for a slot: between two looks whether it missed being woken */
 	CHASES = 500,       /* looks at our children in a pass that kills */
 	PASSES_LAST = 40,   /* of these after SIGKILL: what cannot be killed (another uid, a dead disk) is left */
@@ -67,6 +68,28 @@ undo_deadline(const struct run *r)
 	return r->died_ms && !r->stop && r->v.crashed ? r->died_ms + r->v.window_ms / 2 : INT64_MAX;
 }
 
+/* Until when it goes on without its server: longer than that, and everybody else takes it for dead. */
+static int64_t
+lost_deadline(const struct run *r)
+{
+	int64_t patience = r->v.stale_ms > 0 ? r->v.stale_ms : LOST_MS;
+	return r->s->stop_when_lost && r->v.lost_ms && !r->stop ? r->v.lost_ms + patience : INT64_MAX;
+}
+
+/* Its server is away, or there again: that is said once. */
+static void
+tell_lost(struct run *r)
+{
+	bool lost = r->v.lost_ms != 0;
+	if (lost == r->told_lost)
+		return;
+	r->told_lost = lost;
+	if (lost)
+		notice(r->s->say, "%s; the command goes on", r->v.reason);
+	else
+		notice(r->s->say, "%s is there again", r->c->ledger);
+}
+
 /* When the next thing is due that the clock brings. */
 static int64_t
 next_deadline(struct run *r)
@@ -81,6 +104,8 @@ next_deadline(struct run *r)
 		next = watchdog_deadline(r);
 	if (undo_deadline(r) < next)
 		next = undo_deadline(r);
+	if (lost_deadline(r) < next)
+		next = lost_deadline(r);
 	if (r->stop && !r->killed && r->kill_ms < next)
 		next = r->kill_ms;
 	if (r->tree_ms && r->tree_ms < next)
@@ -106,6 +131,11 @@ keep_time(struct run *r)
 		stopping_begin(r, STOP_WATCHDOG, "watchdog: no beat of its own for %lld.%03lld s", (long long)s->watchdog_ms / 1000, (long long)s->watchdog_ms % 1000);
 	if (now >= undo_deadline(r))
 		stopping_begin(r, STOP_CRASH, "somebody died, and half of the window is over: %s", r->v.reason);
+	tell_lost(r);
+	if (now >= lost_deadline(r)) {
+		stopping_begin(r, STOP_LOST, "its server could not be reached for %lld s", (long long)(now - r->v.lost_ms) / 1000);
+		notice(r->s->say, "the command is stopped: %s", r->stop_reason);
+	}
 	if (r->tree_ms && now >= r->tree_ms) {
 		struct tree t = stopping_tree(r);
 		r->tree_ms = 0;

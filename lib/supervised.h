@@ -26,6 +26,7 @@ struct supervise {
 	struct result_source result;
 	int64_t output_max;        /* with call.captures: so many of the last bytes of stdout are kept, and of stderr */
 	bool leave_orphans;
+	bool stop_when_lost;     /* where its server is away for too long */
 	int64_t grace_ms;          /* from SIGTERM to SIGKILL */
 	int64_t timeout_ms, watchdog_ms; /* 0: none */
 	void (*started)(void *arg, const char *call); /* the call is in the ledger, started or queued; may be NULL */

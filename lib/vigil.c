@@ -224,6 +224,10 @@ ask(struct vigil *v, bool beat, const char *member, const char *value)
 		}
 		json_free(&j);
 	}
+	if (v->error != ERR_UNREACHABLE)
+		v->lost_ms = 0;
+	else if (!v->lost_ms)
+		v->lost_ms = clock_mono_ms();
 	if (v->held >= 0 && beat && !v->call)
 		(void)beat_touch(v->held); /* once more: the request may have failed */
 	client_tidy(v->client);

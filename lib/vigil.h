@@ -50,6 +50,7 @@ struct vigil {
 	bool owes;               /* it recorded such a death, and has not begun to end them */
 	enum err error;          /* why it could not be asked, ERR_NONE */
 	enum err unrecorded;     /* why a death that it found could not be recorded, ERR_NONE; `reason` says it where nothing is worse */
+	int64_t lost_ms;         /* since when it cannot be reached, monotonic; 0: it can */
 	struct buf reply;
 };
 

@@ -445,3 +445,80 @@ create() {
 	[ $(($(awk '/^voluntary/ { print $2 }' "/proc/$server/status") - switches)) -le 6 ]
 	kill "$!"
 }
+
+# --- the commands ---
+
+# behind: the commands work against this server.
+behind() {
+	serve "$@"
+	export DPL_LEDGER=$url
+	port=${url##*:}
+}
+
+@test "a supervisor goes on without its server, and with it when it is there again; or stops" {
+	behind
+	op=$(dpl-create --beat 200ms --jitter 0s --stale 1s)
+	export DPL_OPERATION=$op
+	in_background dpl-call --id stays -- sh -c ': >ready; until [ -e go ]; do sleep 0.05; done' 2>err
+	stays=$pid
+	in_background dpl-call --id stops --on-lost stop -- sleep 60 2>stopped
+	stops=$pid
+	wait_for '[ -e ready ] && [ "$(dpl-call list -q | wc -l)" = 2 ]'
+	kill -KILL "$server"
+	wait_for 'gone "$server"'
+	ended "$stops"
+	is "$status" 123
+	has "$(<stopped)" 'could not be reached'
+	has "$(<err)" 'the command goes on'
+	is "$(dpl-show -j -C "$ledger" "$op" | member state)" running
+	serve -P "$port"
+	wait_for 'grep -q "is there again" err'
+	: >go
+	ended "$stays"
+	is "$status" 0
+	is "$(dpl-call list -a -j | jq -r '.calls[] | select(.callId == "stays") | .state')" ended
+}
+
+@test "a supervisor is killed: its call has crashed when its beats have stayed away; an abort reaches one at once" {
+	behind
+	op=$(dpl-create --beat 200ms --jitter 0s --stale 1s)
+	export DPL_OPERATION=$op
+	in_background dpl-call --id killed -- sleep 60
+	killed=$pid
+	in_background dpl-call --id told -- sleep 60
+	told=$pid
+	wait_for '[ "$(dpl-call list -j | jq "[.calls[] | select(.liveness == \"alive\" and .mode == \"remote\")] | length")" = 2 ]'
+	kill -KILL "$killed"
+	ended "$told"
+	is "$status" 123
+	is "$(jq -r 'select(.event == "crash.detected") | .callId' "$(journal "$op")")" killed
+	op=$(dpl-create)
+	DPL_OPERATION=$op
+	in_background dpl-call -- sh -c ': >running; exec sleep 60'
+	wait_for '[ -e running ]'
+	sleep 0.5 # it listens
+	start=${EPOCHREALTIME/[!0-9]/}
+	dpl-abort -q
+	ended "$pid"
+	is "$status" 122
+	[ $((${EPOCHREALTIME/[!0-9]/} - start)) -lt 1500000 ]
+}
+
+@test "a keeper by a server: one a name, a lease again when it goes, a death when it is killed" {
+	behind
+	op=$(dpl-create --beat 200ms --jitter 0s --stale 1s)
+	export DPL_OPERATION=$op
+	in_background sleep 60
+	kept=$pid
+	dpl-join -q -p w
+	keeper=$(dpl-beat --keep --pid "$kept" -p w)
+	is "$(dpl-show -j | jq -r '.participants[] | select(.participantId == "w") | .mode + " " + .liveness')" 'remote alive'
+	expect 6 dpl-beat --keep --pid "$kept" -p w
+	has "$stderr" "held in $op by pid $keeper"
+	kill -TERM "$keeper"
+	wait_for '[ "$(dpl-show -j | jq -r ".participants[] | select(.participantId == \"w\") | .mode")" = leased ]'
+	keeper=$(dpl-beat --keep --pid "$kept" -p w)
+	kill -KILL "$keeper" "$kept"
+	wait_for '[ "$(dpl-show -j | jq -r ".participants[] | select(.participantId == \"w\") | .liveness")" = stale ]'
+	expect 5 dpl-beat -v
+}
