@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli_keeper.h"
+#include "helper.h"
 #include "keeper.h"
 
 void
@@ -46,7 +47,7 @@ start_keeper(struct cli *c, const struct cli_kept *k)
 	char *argv[12] = {name, keep, c->json ? json : quiet};
 	for (int i = 0; i < n; i++)
 		argv[3 + i] = words[i].p;
-	client_program(name, path, sizeof path);
+	helper_path(name, path, sizeof path);
 	/* With --json what it says of a failure is our object; what it says of success is not. */
 	int status = EXIT_SYSTEM, out[2] = {-1, -1};
 	(void)!pipe2(out, O_CLOEXEC); /* without it stdout goes the way of all */

@@ -2,8 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +11,7 @@
 
 #include "client.h"
 #include "fsx.h"
+#include "helper.h"
 #include "json.h"
 #include "nearby.h"
 
@@ -223,21 +222,6 @@ helper_name(const char *url, char *name, size_t size)
 		snprintf(name, size, "dpl-remote-%.*s", (int)n, url);
 }
 
-void
-client_program(const char *name, char *path, size_t size)
-{
-	char self[PATH_MAX];
-	static const char *const places[] = {"", "../libexec/dpl/"};
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-	char *slash = n > 0 ? (self[n] = '\0', strrchr(self, '/')) : NULL;
-	for (int i = 0; slash && i < 2; i++) {
-		slash[1] = '\0';
-		if (snprintf(path, size, "%s%s%s", self, places[i], name) < (int)size && access(path, X_OK) == 0)
-			return;
-	}
-	snprintf(path, size, "%s", name); /* posix_spawnp looks on PATH */
-}
-
 /* What the helper finds in its environment.  Who goes on with other things meanwhile does not want it to wait for a server that is
  * away; and one that was only found gets no token. */
 static char **
@@ -259,47 +243,23 @@ environment(const struct client *c)
 	return env;
 }
 
-/* Kept apart: its paths would take two pages of every command's stack. */
+/* Kept apart: paths would take two pages of every command's stack. */
 static __attribute__((noinline)) int
 start_helper(struct client *c, struct helper *h, struct why *why)
 {
-	char name[100], path[PATH_MAX];
+	char name[100];
 	int in[2] = {-1, -1}, out[2] = {-1, -1};
+	char *argv[] = {name, c->ledger, NULL};
 	helper_name(c->ledger, name, sizeof name);
-	client_program(name, path, sizeof path);
-	int rc = pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 ? errno : 0;
-	if (rc == 0) {
-		posix_spawn_file_actions_t actions;
-		posix_spawnattr_t attributes;
-		sigset_t standard, none;
-		char *argv[] = {name, c->ledger, NULL};
-		sigemptyset(&standard);
-		sigaddset(&standard, SIGPIPE);
-		posix_spawn_file_actions_init(&actions);
-		posix_spawn_file_actions_adddup2(&actions, in[0], 0);
-		posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-		posix_spawnattr_init(&attributes);
-		posix_spawnattr_setsigdefault(&attributes, &standard);
-		/* A supervisor has signals blocked, and Ctrl-C is not for its helper: that ends with its input. */
-		sigemptyset(&none);
-		posix_spawnattr_setsigmask(&attributes, &none);
-		posix_spawnattr_setpgroup(&attributes, 0);
-		posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-		char **env = environment(c);
-		rc = env ? posix_spawnp(&h->pid, path, &actions, &attributes, argv, env) : ENOMEM;
-		free(env);
-		posix_spawn_file_actions_destroy(&actions);
-		posix_spawnattr_destroy(&attributes);
-	}
-	if (in[0] >= 0)
-		close(in[0]);
-	if (out[1] >= 0)
-		close(out[1]);
+	char **env = environment(c);
+	int rc = !env ? ENOMEM : pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 ? errno : helper_start(argv, env, in[0], out[1], &h->pid);
+	free(env);
+	fsx_close(&in[0]);
+	fsx_close(&out[1]);
 	h->to = in[1];
 	h->from = out[0];
 	if (rc == 0)
 		return 0;
-	h->pid = 0;
 	end_helper(h);
 	why_set(why, ERR_UNREACHABLE, "%s: cannot start %s: %s", c->ledger, name, strerror(rc));
 	why_hint(why, "ledgers of this kind are served by the program %s, beside dpl or on PATH", name);

@@ -35,9 +35,6 @@ struct client {
 int client_open(struct client *c, const char *name, const struct store_options *o, struct why *why);
 void client_close(struct client *c);
 
-/* The path of another program of dpl's: beside this one, in ../libexec/dpl, or just its name, to be looked for on PATH. */
-void client_program(const char *name, char *path, size_t size);
-
 /* What must be done before the process ends, which closes all the rest: checkpoints, and the end of a helper. */
 void client_finish(struct client *c);
 

@@ -1,14 +1,10 @@
 /* sweep: every so often the server has all operations looked over. */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
 
-#include "client.h"
 #include "clock.h"
+#include "helper.h"
 #include "sweep.h"
 
 extern char **environ;
@@ -24,29 +20,8 @@ sweep_begin(struct sweep *w, const struct serve_options *o, struct why *why)
 static int
 start(struct sweep *w)
 {
-	char path[PATH_MAX];
 	char *argv[] = {"dpl-cleanup", "--sweep", "-q", "-C", (char *)(uintptr_t)w->o->ledger, NULL};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t standard, none;
-	client_program("dpl-cleanup", path, sizeof path);
-	sigemptyset(&standard);
-	sigaddset(&standard, SIGPIPE);
-	sigemptyset(&none);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigdefault(&attributes, &standard);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setpgroup(&attributes, 0);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-	int rc = posix_spawnp(&w->pid, path, &actions, &attributes, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
-	if (rc != 0)
-		w->pid = 0;
-	return rc;
+	return helper_start(argv, environ, -1, -1, &w->pid);
 }
 
 int64_t

@@ -1,18 +1,15 @@
 /* work: requests that may take long are carried out by children of the server. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
-#include <spawn.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client.h"
 #include "clock.h"
 #include "fsx.h"
+#include "helper.h"
+#include "json.h"
 #include "work.h"
 
 extern char **environ;
@@ -103,38 +100,14 @@ work_free(struct work *w)
 static int
 start(struct work *w, struct child *c)
 {
-	char path[PATH_MAX];
 	int in[2] = {-1, -1}, out[2] = {-1, -1};
 	char *argv[] = {"dpl-batch", "-q", "-C", w->ledger, NULL};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t standard, none;
-	client_program("dpl-batch", path, sizeof path);
-	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0) {
-		fsx_close(&in[0]);
-		fsx_close(&in[1]);
-		return -1;
-	}
-	sigemptyset(&standard);
-	sigaddset(&standard, SIGPIPE);
-	sigemptyset(&none);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, in[0], 0);
-	posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigdefault(&attributes, &standard);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setpgroup(&attributes, 0); /* Ctrl-C is the server's, which lets them finish */
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-	int rc = posix_spawnp(&c->pid, path, &actions, &attributes, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
-	close(in[0]);
-	close(out[1]);
+	int rc = pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 ? errno : helper_start(argv, environ, in[0], out[1], &c->pid);
+	fsx_close(&in[0]);
+	fsx_close(&out[1]);
 	c->to = in[1];
 	c->from = out[0];
 	if (rc != 0) {
-		c->pid = 0;
 		send_home(c);
 		errno = rc;
 		return -1;
