@@ -270,6 +270,7 @@ journal_tidy(struct journal *j)
 void
 journal_close(struct journal *j)
 {
+	keyset_free(&j->keys);
 	journal_unlock(j);
 	if (j->fd >= 0) {
 		journal_tidy(j);

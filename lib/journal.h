@@ -23,6 +23,7 @@
 #include "buf.h"
 #include "err.h"
 #include "fold.h"
+#include "keyset.h"
 #include "wire.h"
 
 struct stat;
@@ -64,6 +65,8 @@ struct journal {
 	int drive;               /* the coordinator file, locked at `epoch`: this process drives the cleanup (cleanup.h); -1 */
 	uint64_t epoch;
 	int64_t window_end_ms;   /* monotonic: until then the held ones have time to answer */
+	struct keyset keys;      /* those of the entries before `keyed`, for one who keeps it open (change.c) */
+	uint64_t keyed;
 	bool owed;               /* a deferred flush is due */
 	bool changed;            /* something was appended through this struct */
 };

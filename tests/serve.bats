@@ -204,6 +204,11 @@ create() {
 	is "$(member success <late)" true
 }
 
+@test "32 clients, and a server that is killed again and again: nothing acknowledged is lost, nothing is done twice" {
+	expect 0 env DPL_SYNC=on "$python" "$BATS_TEST_DIRNAME/tools/storm.py" "$ledger" 32 "${STORM_CALLS:-100}" "${STORM_KILLS:-4}" || { cat out && return 1; }
+	echo "# $output" >&3
+}
+
 # --- who is alive ---
 
 @test "an old client that stops beating is dead after staleMs; one that never beat is not" {
