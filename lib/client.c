@@ -231,14 +231,17 @@ environment(const struct client *c)
 	size_t n = 0, kept = 0;
 	while (environ[n])
 		n++;
-	char **env = malloc((n + 2) * sizeof *env);
+	char **env = malloc((n + 3) * sizeof *env);
 	if (!env)
 		return NULL;
 	for (size_t i = 0; i < n; i++)
 		if (!c->found || strncmp(environ[i], token, sizeof token - 1) != 0)
 			env[kept++] = environ[i];
-	if (c->stays)
+	if (c->stays) {
 		env[kept++] = (char *)(uintptr_t)"DPL_NO_RETRY=1";
+		if (!getenv("DPL_HTTP_TIMEOUT"))
+			env[kept++] = (char *)(uintptr_t)"DPL_HTTP_TIMEOUT=3s";
+	}
 	env[kept] = NULL;
 	return env;
 }

@@ -14,7 +14,7 @@ has_what_was_added_and_little_else(void)
 	bool all = true, others = false;
 	for (uint64_t i = 0; i < 100000; i++) {
 		all &= keyset_may_have(&s, i * 0x9e3779b97f4a7c15u);
-		others |= keyset_may_have(&s, i * 0x9e3779b97f4a7c15u + 1);
+		others |= i && keyset_may_have(&s, i * 0x9e3779b97f4a7c15u + 1); /* of 0 it is 1 that stands there */
 	}
 	CHECK(all);
 	CHECK(!others);
