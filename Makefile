@@ -262,6 +262,8 @@ install: all
 		install -d $$d && install -m 644 scripts/systemd/dpl-cleanup@.timer $$d && \
 		sed 's|@PREFIX@|$(PREFIX)|' $$f@.service.in > $$d/dpl-cleanup@.service && chmod 644 $$d/dpl-cleanup@.service || exit 1; \
 	done
+	sed 's|@PREFIX@|$(PREFIX)|' scripts/systemd/dpl-serve@.service.in > $(DESTDIR)$(unitdir)/system/dpl-serve@.service
+	chmod 644 $(DESTDIR)$(unitdir)/system/dpl-serve@.service
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	install -m 644 scripts/completions/dpl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/dpl
 	for t in $(filter-out dpl dpl-remote-%,$(TOOLS)); do ln -sf dpl $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$t || exit 1; done
@@ -273,6 +275,7 @@ uninstall:
 	rm -f $(TOOLS:%=$(DESTDIR)$(bindir)/%) $(DESTDIR)$(libdir)/libdpl.a $(DESTDIR)$(libdir)/pkgconfig/dpl.pc $(DESTDIR)$(includedir)/dpl.h
 	for p in $(PAGES); do rm -f $(DESTDIR)$(mandir)/man$${p##*.}/$${p##*/}; done
 	rm -rf $(DESTDIR)$(docdir)
+	rm -f $(DESTDIR)$(unitdir)/system/dpl-serve@.service
 	for k in system user; do rm -f $(DESTDIR)$(unitdir)/$$k/dpl-cleanup@.service $(DESTDIR)$(unitdir)/$$k/dpl-cleanup@.timer; done
 	rm -f $(TOOLS:%=$(DESTDIR)$(PREFIX)/share/bash-completion/completions/%) $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dpl $(TOOLS:%=$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/%.fish)
 

@@ -66,6 +66,7 @@ package() {
 			echo "644 f usr/lib/systemd/system/$unit"
 			echo "644 f usr/lib/systemd/user/$unit"
 		done
+		echo '644 f usr/lib/systemd/system/dpl-serve@.service'
 		echo '644 f usr/lib/libdpl.a'
 		echo '644 f usr/lib/pkgconfig/dpl.pc'
 		echo '644 f usr/include/dpl.h'
@@ -161,6 +162,20 @@ swept() {
 			is "$(grep -F 'dpl-cleanup@' said | grep -v Nonesuch)" ''
 		done
 	done
+}
+
+@test "the unit of the server: what it runs is installed, and systemd takes it" {
+	unit=$stage/usr/lib/systemd/system/dpl-serve@.service
+	[[ "$(sed -n 's/^ExecStart=//p' "$unit")" == '/usr/bin/dpl-serve --quiet --ledger %f' ]]
+	[ -x "$stage/usr/bin/dpl-serve" ]
+	command -v systemd-analyze >/dev/null || skip 'no systemd-analyze(1)'
+	mkdir -p units.serve
+	sed "s|^ExecStart=/usr|ExecStart=$stage/usr|" "$unit" >units.serve/dpl-serve@.service
+	echo Nonesuch=1 >>units.serve/dpl-serve@.service
+	XDG_RUNTIME_DIR=$PWD SYSTEMD_UNIT_PATH=$PWD/units.serve: systemd-analyze verify --man=no --system units.serve/dpl-serve@srv-build.service >said 2>&1 || true
+	# Where it verifies at all, it names the one line that is planted.
+	grep -q Nonesuch said || skip 'systemd-analyze does not verify here'
+	is "$(grep -F 'dpl-serve@' said | grep -v Nonesuch)" ''
 }
 
 @test "libdpl.a has the functions of dpl.h and no other name" {
