@@ -117,6 +117,8 @@ serve(struct errand *e, const char *line, size_t n, struct buf *reply)
 	if (json_parse(&j, line, n, &why) < 0)
 		return verb_failure(&why, reply);
 	int key_at = json_get(&j, 0, "key"), body = json_get(&j, 0, "body");
+	e->most_ms = 0;
+	(void)json_integer(&j, json_get(&j, 0, "timeoutMs"), 1, JSON_INT_MAX, &e->most_ms);
 	if (json_no_duplicates(&j, &why) < 0)
 		status = verb_failure(&why, reply);
 	else if (json_copy(&j, json_get(&j, 0, "path"), path, sizeof path) < 0)

@@ -231,17 +231,14 @@ environment(const struct client *c)
 	size_t n = 0, kept = 0;
 	while (environ[n])
 		n++;
-	char **env = malloc((n + 3) * sizeof *env);
+	char **env = malloc((n + 2) * sizeof *env);
 	if (!env)
 		return NULL;
 	for (size_t i = 0; i < n; i++)
 		if (!c->found || strncmp(environ[i], token, sizeof token - 1) != 0)
 			env[kept++] = environ[i];
-	if (c->stays) {
+	if (c->stays)
 		env[kept++] = (char *)(uintptr_t)"DPL_NO_RETRY=1";
-		if (!getenv("DPL_HTTP_TIMEOUT"))
-			env[kept++] = (char *)(uintptr_t)"DPL_HTTP_TIMEOUT=3s";
-	}
 	env[kept] = NULL;
 	return env;
 }
@@ -327,6 +324,8 @@ send_request(struct client *c, struct helper *h, const char *path, const char *r
 	json_put(&request, "path", path);
 	if (key)
 		json_put(&request, "key", key);
+	if (c->hurry_ms)
+		json_put_int(&request, "timeoutMs", c->hurry_ms);
 	if (raw)
 		json_put_raw(&request, "body", raw, n);
 	json_close(&request, '}');
@@ -370,7 +369,10 @@ ask_ear(struct client *c, const char *operation)
 	else
 		json_put_int(&body, "tail", 0); /* where the next one will stand */
 	json_close(&body, '}');
+	int64_t hurry_ms = c->hurry_ms;
+	c->hurry_ms = 0;
 	int rc = send_request(c, &c->ear, "/operation/events", body.p, body.n, NULL, &ignored);
+	c->hurry_ms = hurry_ms;
 	buf_free(&body);
 	return rc;
 }

@@ -25,6 +25,7 @@ struct client {
 	bool found;              /* … and nobody named it: it was found on this machine */
 	struct verbs verbs;
 	bool stays;              /* it is asked for as long as something runs: its helper does not try again by itself for a minute */
+	int64_t hurry_ms;        /* how long the next requests may take at most, where they are remote; 0: as long as they do */
 	struct helper helper;    /* for requests … */
 	struct helper ear;       /* … and a second one, which waits for what must be acted on */
 	int64_t heard;           /* the entry that the ear waits for */

@@ -13,6 +13,7 @@ enum {
 	EXTRA = 4,        /* descriptors of the caller's */
 	SOON_MS = 20,     /* to begin to end the processes of a dead supervisor */
 	AGAIN_MS = 250,   /* … and to look again while that goes on */
+	HURRY_MS = 3000,  /* for a beat by a server */
 	BUSY_MS = 100,    /* to ask again after the lock was not had */
 };
 
@@ -206,7 +207,10 @@ ask(struct vigil *v, bool beat, const char *member, const char *value)
 		json_put_bool(&body, "whole", true);
 	json_put_int(&body, "awakeMs", v->awake_ms);
 	json_close(&body, '}');
+	/* Meanwhile it does nothing else: what does not come soon is asked for again. */
+	v->client->hurry_ms = HURRY_MS;
 	int status = client_call_text(v->client, "/operation/heartbeat", &body, NULL, &v->reply);
+	v->client->hurry_ms = 0;
 	if (json_parse(&j, v->reply.p ? v->reply.p : "", v->reply.n, &why) < 0) {
 		v->error = ERR_IO;
 		snprintf(v->reason, sizeof v->reason, "%s", why.text);

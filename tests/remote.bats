@@ -278,7 +278,7 @@ POST /call/end {"callId":"c"}'
 
 @test "the waits are 2, 4, 8, 16 and 32 seconds, unless something else is said" {
 	ask /operation/list >asked
-	DPL_RETRY_MS='' in_background asking http://127.0.0.1:1 2>said >out
+	DPL_RETRY_MS='' in_background dpl-remote-http http://127.0.0.1:1 <asked 2>said >out
 	wait_for '[ -s said ]'
 	has "$(<said)" 'trying again for 62 s'
 }

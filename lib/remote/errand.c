@@ -337,7 +337,7 @@ errand_do(struct errand *e, const char *path, const struct json *json, int body,
 {
 	struct why why;
 	char own[ID_KEY_MAX + 2];
-	struct exchange_request r = {.path = path, .body = "{}", .n = 2, .key = key, .more_ms = own_ms(json, body)};
+	struct exchange_request r = {.path = path, .body = "{}", .n = 2, .key = key, .more_ms = own_ms(json, body), .most_ms = e->most_ms};
 	enum again kind = again(path);
 	buf_clear(reply);
 	if (!is_path(path))

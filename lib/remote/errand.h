@@ -19,6 +19,7 @@ struct errand {
 	const char *token_file;      /* NULL: none */
 	struct buf token;            /* what was read from it, empty: nothing yet */
 	int64_t first_ms;
+	int64_t most_ms;             /* how long the next request may take at most; 0: as always */
 	bool no_retry;
 	bool refused;                /* the token file could not be used, ever */
 	bool told;                   /* that it is trying again, since it last had an answer */

@@ -277,6 +277,8 @@ exchange_post(struct exchange *x, const struct exchange_request *r, struct buf *
 	struct curl_slist *list = NULL;
 	CURLcode rc = CURLE_OK;
 	int64_t limit_ms = x->timeout_ms + r->more_ms;
+	if (r->most_ms && r->most_ms < limit_ms)
+		limit_ms = r->most_ms;
 	x->answer = answer;
 	x->once = r->once;
 	x->sent = x->overflow = false;

@@ -40,6 +40,7 @@ struct exchange_request {
 	const char *key;     /* Idempotency-Key, or NULL */
 	const char *token;   /* Authorization: Bearer, or NULL */
 	int64_t more_ms;     /* how much longer than usual its answer may take */
+	int64_t most_ms;     /* … and how long at most; 0: no such limit */
 	bool once;           /* never send it twice, not even where a connection that was kept turns out to be dead */
 };
 
