@@ -52,6 +52,25 @@ link() { # up or down
 	is "$(far dpl-create -p far | wc -l)" 1
 }
 
+@test "one machine has 64 connections at most; this one has what it needs" {
+	ip netns exec "$there" "$(type -P /usr/bin/python3 || type -P python3)" - <<-'END'
+		import socket
+		socks = [socket.create_connection(("10.77.0.1", 19880)) for _ in range(64)]
+		more = socket.create_connection(("10.77.0.1", 19880), 5)
+		answer = b""
+		while True:
+		    part = more.recv(4096)
+		    if not part:
+		        break
+		    answer += part
+		assert answer.startswith(b"HTTP/1.1 429 ") and b'"code":"too-many-requests"' in answer, answer
+		socks[0].close()
+		socks[1].sendall(b"GET /health HTTP/1.1\r\nHost: 10.77.0.1\r\n\r\n")
+		assert b" 200 " in socks[1].recv(4096)
+		socket.create_connection(("10.77.0.1", 19880), 5).sendall(b"")
+	END
+}
+
 @test "a partition that is shorter than what is allowed is no death" {
 	op=$(far dpl-create --beat 500ms --jitter 0s --stale 8s)
 	export DPL_OPERATION=$op

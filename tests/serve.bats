@@ -501,7 +501,7 @@ behind() {
 	DPL_OPERATION=$op
 	in_background dpl-call -- sh -c ': >running; exec sleep 60'
 	wait_for '[ -e running ]'
-	sleep 0.5 # it listens
+	wait_for '[ "$(pgrep -c -P "$pid" dpl-remote-http)" = 2 ]' # the second one listens
 	start=${EPOCHREALTIME/[!0-9]/}
 	dpl-abort -q
 	ended "$pid"

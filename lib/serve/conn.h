@@ -37,6 +37,7 @@ struct conn {
 	struct server *server; /* its owner */
 	bool by_path;          /* it came by a unix socket */
 	bool near;             /* the client is on this machine */
+	char peer[16];         /* else its address, as one of IPv6 */
 	enum conn_state state;
 	bool expects;          /* it sends its body when it is told to */
 	bool eof;              /* it sends no more */

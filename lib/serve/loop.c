@@ -24,7 +24,7 @@
 #include "sweep.h"
 #include "text.h"
 
-enum { EVENTS = 256, OPEN_MOST = 256, DRAIN_MS = 10000, ROUNDS = 64, SPARE = 2, LOCK_WAIT_MS = 5, GAP_MS = 2000 };
+enum { EVENTS = 256, OPEN_MOST = 256, DRAIN_MS = 10000, ROUNDS = 64, SPARE = 2, LOCK_WAIT_MS = 5, GAP_MS = 2000, EACH_MOST = 64 };
 
 /* What epoll tells of. */
 enum kind { KIND_CONN, KIND_LISTENER, KIND_SIGNALS, KIND_CHILD, KIND_STREAM };
@@ -141,6 +141,43 @@ is_near(const struct sockaddr_storage *a)
 	return a->ss_family != AF_INET6 || IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
+/* An address as one of IPv6. */
+static void
+copy_address(const struct sockaddr_storage *a, char to[16])
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
+	memset(to, 0, 16);
+	if (a->ss_family == AF_INET6) {
+		memcpy(to, &v6->sin6_addr, 16);
+	} else if (a->ss_family == AF_INET) {
+		memset(to + 10, 0xff, 2);
+		memcpy(to + 12, &v4->sin_addr, 4);
+	}
+}
+
+/* Whether one other machine has as many connections as one may have. */
+static bool
+has_too_many(const struct loop *l, const struct conn *c)
+{
+	size_t n = 0;
+	for (const struct conn *other = l->conns; other && !c->near; other = other->next)
+		n += !other->near && memcmp(other->peer, c->peer, sizeof c->peer) == 0;
+	return n >= EACH_MOST;
+}
+
+static void
+refuse_one_more(struct loop *l, struct conn *c)
+{
+	struct why why;
+	why_set(&why, ERR_TOO_MANY, "one address has %d connections at most", EACH_MOST);
+	c->last = true;
+	c->minor = 1;
+	answer_why(c, &why);
+	l->s.counts.refused++;
+	queue(l, c);
+}
+
 static void
 pause_accepting(struct loop *l, bool on)
 {
@@ -196,6 +233,9 @@ accept_all(struct loop *l, const struct source *source)
 			conn_free(c);
 			continue;
 		}
+		copy_address(&peer, c->peer);
+		if (has_too_many(l, c))
+			refuse_one_more(l, c);
 		c->next = l->conns;
 		if (l->conns)
 			l->conns->prev = c;
