@@ -5,13 +5,27 @@
 
 load helper
 
+# explain: of each undo command that was run by two, its operation's journal, but for what says nothing of it; and who ran what.
+explain() {
+	local what file id
+	printf '%s\n%s\n' "$output" "$stderr"
+	for what in $(grep -oE 'undo command T-[0-9]+-[0-9]+\.' err | awk '{ print $3 }' | sort -u); do
+		grep -F "$what" soak/undone || true
+		for file in $(grep -lF "$what" soak/kept/*); do
+			id=$(jq -r --arg what "$what" 'select(.event == "resource.added" and ((.command // "") | contains($what))) | .resourceId' "$file")
+			echo "${file##*/}, resource $id:"
+			jq -c --argjson id "${id:-0}" 'select(.resourceId == $id or (.event | test("^(cleanup|crash|operation|call)[.]")))' "$file" | cut -c1-400
+		done
+	done
+}
+
 # SOAK_SECONDS and SOAK_SEED make it longer, or another (make soak).
 @test "32 processes on four operations, killed at random: nothing is lost, done twice, or left behind" {
 	local soak=$BUILD/tools/soak
 	[ -x "$soak" ] || skip 'soak is not built (make test-tools)'
 	mkdir soak
 	# Every file stays where it was if something is wrong.
-	expect 0 "$soak" -s "${SOAK_SECONDS:-8}" -r "${SOAK_SEED:-1}" "$PWD/soak"
+	expect 0 "$soak" -s "${SOAK_SECONDS:-8}" -r "${SOAK_SEED:-1}" "$PWD/soak" || { explain && return 1; }
 	echo "# $output" >&3
 	# And as another parser sees it.
 	for file in soak/kept/*; do
