@@ -6,11 +6,13 @@
 load helper
 
 setup() {
-	[ -x "$BUILD/bin/dpl-serve" ] && [ -x "$BUILD/bin/dpl-remote-http" ] || skip 'the server and its helper are not built'
+	[ -x "$BUILD/bin/dpl-serve" ] || skip 'the server is not built'
+	[ -x "$BUILD/bin/dpl-remote-http" ] || skip 'its helper is not built'
 	[ "$(id -u)" = 0 ] || skip 'only root makes network namespaces'
 	fresh_ledger
 	here=dpl-a-$$ there=dpl-b-$$
-	ip netns add "$here" 2>/dev/null && ip netns add "$there" 2>/dev/null || skip 'no network namespaces to be had'
+	ip netns add "$here" 2>/dev/null || skip 'no network namespaces to be had'
+	ip netns add "$there"
 	ip link add veth0 netns "$here" type veth peer name veth0 netns "$there" 2>/dev/null || skip 'no pair of links to be had'
 	ip -n "$here" address add 10.77.0.1/24 dev veth0
 	ip -n "$there" address add 10.77.0.2/24 dev veth0

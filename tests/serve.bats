@@ -455,7 +455,7 @@ create() {
 
 # behind: the commands work against this server.
 behind() {
-	serve "$@"
+	serve
 	export DPL_LEDGER=$url
 	port=${url##*:}
 }

@@ -9,14 +9,15 @@ load helper
 explain() {
 	local what file id
 	printf '%s\n%s\n' "$output" "$stderr"
-	for what in $(grep -oE 'undo command T-[0-9]+-[0-9]+\.' err | awk '{ print $3 }' | sort -u); do
+	while read -r what; do
 		grep -F "$what" soak/undone || true
-		for file in $(grep -lF "$what" soak/kept/*); do
+		for file in soak/kept/*; do
+			grep -qF "$what" "$file" || continue
 			id=$(jq -r --arg what "$what" 'select(.event == "resource.added" and ((.command // "") | contains($what))) | .resourceId' "$file")
 			echo "${file##*/}, resource $id:"
 			jq -c --argjson id "${id:-0}" 'select(.resourceId == $id or (.event | test("^(cleanup|crash|operation|call)[.]")))' "$file" | cut -c1-400
 		done
-	done
+	done < <(grep -oE 'undo command T-[0-9]+-[0-9]+\.' err | awk '{ print $3 }' | sort -u)
 }
 
 # SOAK_SECONDS and SOAK_SEED make it longer, or another (make soak).
