@@ -162,6 +162,7 @@ described() {
 	cd src/deep
 	is "$(dpl-show -q)" ''
 	near=$(dpl-create)
+	is "$(dpl-show -q)" "$near"
 	DPL_SERVER="$PWD/none" expect 3 dpl-show -q -C auto
 	cd "$BATS_TEST_TMPDIR/repo/src"
 	is "$(dpl-show -q)" "$op"
