@@ -50,7 +50,8 @@ set_origin(struct cli *c, const struct json *j)
 {
 	char from[16] = "";
 	(void)json_copy(j, json_get(j, 0, "from"), from, sizeof from);
-	c->client.verbs.near = strcmp(from, "here") == 0;
+	c->client.verbs.owner = strcmp(from, "owner") == 0;
+	c->client.verbs.near = c->client.verbs.owner || strcmp(from, "here") == 0;
 	c->client.verbs.remote = c->client.verbs.near || strcmp(from, "elsewhere") == 0;
 }
 

@@ -388,14 +388,14 @@ client_listen(struct client *c, const char *operation)
 	return -1;
 }
 
-bool
+void
 client_hear(struct client *c, const char *operation)
 {
 	struct buf reply = {0};
 	struct json j;
 	struct why ignored;
 	int64_t next = 0;
-	bool first = !c->heard, ended = true;
+	bool ended = true;
 	int status = take_reply(c, &c->ear, &reply, &ignored);
 	if (status == 200 && json_parse(&j, reply.p, reply.n, &ignored) == 0) {
 		(void)json_integer(&j, json_get(&j, 0, "next"), 1, JSON_INT_MAX, &next);
@@ -407,9 +407,6 @@ client_hear(struct client *c, const char *operation)
 		c->heard = next;
 	if (status != 200 || ended || ask_ear(c, operation) < 0)
 		end_helper(&c->ear);
-	/* What came before it listened has been asked for behind that. */
-	(void)first;
-	return true;
 }
 
 int

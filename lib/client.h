@@ -70,9 +70,9 @@ int client_watch(struct client *c, const char *operation, struct watch *w, int *
  * read when there is one, or the helper has died; -1: there is no such thing. */
 int client_listen(struct client *c, const char *operation);
 
-/* That descriptor can be read: take in what came, and wait for the next.  Whether it is worth asking how things stand; closed is the ear
- * where it can hear nothing more (client_listen may be called again). */
-bool client_hear(struct client *c, const char *operation);
+/* That descriptor can be read: take in what came, and wait for the next.  It is time to ask how things stand; closed is the ear where it can hear
+ * nothing more (client_listen may be called again). */
+void client_hear(struct client *c, const char *operation);
 
 /* Open what the command of a call has printed, see verbs_output.  ERR_NO_FILE where the ledger is remote, and keeps none. */
 int client_output(struct client *c, const char *operation, const char *call, bool err, struct verbs_output *out, struct why *why);

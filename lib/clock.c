@@ -36,6 +36,12 @@ clock_mono_ms(void)
 	return now_ms(CLOCK_MONOTONIC);
 }
 
+int64_t
+clock_end_ms(int64_t wait_ms)
+{
+	return clock_mono_ms() + wait_ms + (wait_ms > 0);
+}
+
 /* Days since 1970 and back: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms" (2013),
  * for years from 1970 on, so that nothing is negative. */
 static int64_t

@@ -14,6 +14,9 @@ enum { CLOCK_TEXT = 25 }; /* room for a time as text, with its NUL */
 int64_t clock_wall_ms(void);
 int64_t clock_mono_ms(void);
 
+/* The monotonic time at which a wait of that long has lasted that long: the millisecond that runs has begun already. */
+int64_t clock_end_ms(int64_t wait_ms);
+
 /* Write `ms` as text; years 1970 to 9999, what is outside is shown as the nearer end. */
 void clock_format(int64_t ms, char text[CLOCK_TEXT]);
 

@@ -106,7 +106,7 @@ follow_this(struct follow *f, const struct journal *j)
 int
 follow_entry(struct follow *f, struct journal *j, uint64_t seq, int64_t wait_ms, struct why *why)
 {
-	int64_t end = clock_mono_ms() + wait_ms, left = wait_ms;
+	int64_t end = clock_end_ms(wait_ms), left = wait_ms;
 	bool aborted = journal_aborted(j), waits = rest(f, wait_ms);
 	int rc;
 	follow_this(f, j);
@@ -294,7 +294,7 @@ take_events(struct follow *f, struct store *s, struct why *why)
 int
 follow_ledger(struct follow *f, struct store *s, int64_t after, int64_t wait_ms, struct why *why)
 {
-	int64_t end = clock_mono_ms() + wait_ms, left = wait_ms;
+	int64_t end = clock_end_ms(wait_ms), left = wait_ms;
 	if (f->newest < after) /* the clock was set back since that number was given */
 		f->newest = after;
 	int64_t begun = f->newest;

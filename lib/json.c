@@ -307,13 +307,13 @@ json_get(const struct json *j, int i, const char *name)
 	return -1;
 }
 
-/* Whether two names are the same, however they are spelt. */
+/* Whether two names are the same, however they are spelt; without `escapes` in either that is easily seen. */
 static bool
-same_name(const struct json *j, int a, int b)
+same_name(const struct json *j, int a, int b, bool escapes)
 {
 	size_t n, m;
 	const char *p = json_raw(j, a, &n), *q = json_raw(j, b, &m);
-	if (!memchr(p, '\\', n) && !memchr(q, '\\', m))
+	if (!escapes)
 		return n == m && memcmp(p, q, n) == 0;
 	struct buf x = {0}, y = {0};
 	json_unescape(&x, p, n);
@@ -332,9 +332,12 @@ json_no_duplicates(const struct json *j, struct why *why)
 			continue;
 		if (j->tok[i].size > 1024)
 			return why_set(why, ERR_TOO_LARGE, "an object has more than 1024 members");
+		bool escapes = false;
+		for (int k = json_first(j, i); k >= 0 && !escapes; k = json_next(j, i, k))
+			escapes = memchr(j->text + j->tok[k].start, '\\', (size_t)(j->tok[k].end - j->tok[k].start)) != NULL;
 		for (int k = json_first(j, i); k >= 0; k = json_next(j, i, k)) {
 			for (int m = json_next(j, i, k); m >= 0; m = json_next(j, i, m))
-				if (same_name(j, k, m))
+				if (same_name(j, k, m, escapes))
 					return why_set(why, ERR_JSON, "Invalid JSON body");
 		}
 	}

@@ -354,6 +354,22 @@ request_follow(struct request *r)
 	return v->follow;
 }
 
+int
+request_refuse_stranger(struct request *r, const char *what, bool placed)
+{
+	struct beat_id here = beat_here();
+	char machine[sizeof here.machine] = "", boot[sizeof here.boot] = "";
+	if (!r->v->remote || r->v->owner)
+		return 0;
+	(void)json_copy(r->json, json_get(r->json, r->body, "machineId"), machine, sizeof machine);
+	(void)json_copy(r->json, json_get(r->json, r->body, "bootId"), boot, sizeof boot);
+	if (placed && *machine && strcmp(machine, here.machine) != 0 && strcmp(boot, here.boot) != 0)
+		return 0;
+	why_set(&r->why, ERR_PERMISSION, "%s on the server's own machine is not for who comes by TCP", what);
+	why_hint(&r->why, "there, name the ledger by its folder, or by the server's unix socket");
+	return -1;
+}
+
 struct beat_id
 request_far(struct request *r)
 {

@@ -40,7 +40,8 @@ struct verbs {
 	int opened;              /* how many of them are in use, the one used last first */
 	struct follow *follow;   /* once a request has waited */
 	bool remote;             /* requests come from elsewhere: nobody is judged by the processes of this machine */
-	bool near;               /* … but the one that is carried out comes from this machine */
+	bool near;               /* … but the one that is carried out comes from this machine … */
+	bool owner;              /* … and from the ledger's own user, for certain: by a unix socket that only that one can open */
 	int reader;              /* -1; else replies are written there, and a wait is over where nobody reads it any more (watch_is_unread) */
 };
 
@@ -131,6 +132,10 @@ void request_beat(struct request *r, struct journal *j);
 
 /* Who asks by a server and promises to beat by it, as its beat file says it. */
 struct beat_id request_far(struct request *r);
+
+/* Refuse what would have something done on this machine, as the ledger's user, for one who comes by a server and is not that user for
+ * certain.  `placed`: not where the request (machineId, bootId) places it on another machine.  -1 with r->why, which calls it `what`. */
+int request_refuse_stranger(struct request *r, const char *what, bool placed);
 
 /* Clients of the old protocol name nobody: whatever one of them does is a sign of life of all of them in that operation.  `promises`: it
  * is a beat, and more of them are expected from now on. */

@@ -385,7 +385,8 @@ await_slot(struct run *r)
 	r->v.call = r->frame.call;
 	r->v.held = r->frame.hold.fd;
 	int64_t watch_ms = r->watching || !r->frame.first ? INT64_MAX : clock_mono_ms() + WATCH_AFTER_MS;
-	if (!r->watching) {
+	/* By a server nobody can wake it, and its beats are its life: it asks at each. */
+	if (!r->watching && !r->c->remote) {
 		r->v.own_pace = r->v.own_jitter = true;
 		r->v.beat_ms = QUEUE_LOOK_MS;
 		r->v.next_ms = clock_mono_ms() + QUEUE_LOOK_MS;

@@ -225,7 +225,8 @@ verb_call_kill(struct request *r)
 	int64_t sig = SIGTERM;
 	struct change c;
 	struct seat s;
-	if (request_operation(r, id) < 0 || request_call(r, "callId", true, call) < 0 || request_int(r, "signal", 0, SIGRTMAX, &sig) < 0)
+	if (request_operation(r, id) < 0 || request_call(r, "callId", true, call) < 0 || request_int(r, "signal", 0, SIGRTMAX, &sig) < 0 ||
+	    request_refuse_stranger(r, "a signal to a process", false) < 0)
 		return -1;
 	int rc = change_begin(&c, r, id, NULL);
 	struct op_call *running = rc == 0 ? op_call(&c.j->op, call) : NULL;

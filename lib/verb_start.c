@@ -212,6 +212,16 @@ attend_call(struct change *c, const char *call)
 	return beat_lease(c->j->dir, file, &id) == 0 ? 0 : why_errno(&c->r->why, "write %s of %s", file, c->j->op.h.id);
 }
 
+/* It was not started after all. */
+static void
+forget_call(struct change *c, const struct start *s)
+{
+	char file[BEAT_FILE_MAX];
+	beat_call_file(s->call, file);
+	if (s->held && !s->queued)
+		(void)unlinkat(c->j->dir, file, 0);
+}
+
 /* The files that are there while its command runs. */
 static int
 make_files(struct change *c, const char *call)
@@ -325,7 +335,8 @@ append_start(struct change *c, struct start *s)
 	if (s->fallback_command) {
 		json_put(b, "fallbackCommand", s->fallback_command);
 		json_put(b, "folder", s->folder);
-		json_put(b, "machineId", hold ? hold->id.machine : NULL);
+		if (hold)
+			json_put(b, "machineId", hold->id.machine);
 	}
 	if (*s->group)
 		json_put(b, "group", s->group);
@@ -341,12 +352,15 @@ append_start(struct change *c, struct start *s)
 		if (!waits)
 			enter_cgroup(hold, s->call, s->pid, b);
 	}
-	if (s->held) {
+	if (s->held)
 		json_put_bool(b, "held", true);
-		if (put_far(r, b) < 0)
-			return change_refuse(c);
+	if (!hold && (s->held || s->fallback_command) && put_far(r, b) < 0) {
+		forget_call(c, s);
+		return change_refuse(c);
 	}
 	int rc = change_commit(c);
+	if (rc < 0 && r->why.code != ERR_NOT_DURABLE)
+		forget_call(c, s);
 	if (rc < 0 && hold && r->why.code != ERR_NOT_DURABLE)
 		unmake(c, s);
 	return rc;
@@ -361,6 +375,8 @@ verb_call_start(struct request *r)
 	if (request_operation(r, id) < 0 || read_start(r, &s) < 0)
 		return -1;
 	int rc = read_texts(r, &s);
+	if (rc == 0 && s.fallback_command)
+		rc = request_refuse_stranger(r, "a command", true);
 	if (rc == 0) {
 		/* A crash with something instead of the result is no crash of the operation. */
 		s.fail_on_crash &= !s.fallback && !s.fallback_command;

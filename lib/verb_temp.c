@@ -399,7 +399,7 @@ verb_temp_add(struct request *r)
 	struct change c;
 	if (request_operation(r, id) < 0)
 		return -1;
-	if (read_thing(r, &t) < 0) {
+	if (read_thing(r, &t) < 0 || request_refuse_stranger(r, "a temp resource", true) < 0) {
 		thing_free(&t);
 		return -1;
 	}

@@ -322,14 +322,12 @@ take_events(struct vigil *v)
 }
 
 /* The same of what a server tells.  Where it tells nothing more, the beats have to do until it is there again. */
-static bool
+static void
 hear(struct vigil *v)
 {
-	bool worth = client_hear(v->client, v->operation);
+	client_hear(v->client, v->operation);
 	v->ear = v->client->ear.from;
-	if (worth)
-		(void)ask(v, v->whole, NULL, NULL);
-	return worth;
+	(void)ask(v, v->whole, NULL, NULL);
 }
 
 bool
@@ -347,7 +345,11 @@ vigil_wait(struct vigil *v, int64_t until_ms, struct pollfd *fds, int n)
 	/* It slept much longer than it asked for: stopped, frozen, or starved. */
 	if (then - now > wait + v->beat_ms)
 		v->awake_ms = then;
-	bool asked = ready > 0 && all[1].revents ? (v->ear >= 0 ? hear(v) : take_events(v)) : false;
+	bool told = ready > 0 && all[1].revents, asked = told;
+	if (told && v->ear >= 0)
+		hear(v);
+	else if (told)
+		asked = take_events(v);
 	if (!asked && then >= v->next_ms) {
 		(void)ask(v, true, NULL, NULL);
 		asked = true;

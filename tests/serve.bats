@@ -125,14 +125,15 @@ create() {
 @test "who waits and says that it sends no more is answered then, and its connection ends" {
 	serve
 	create
-	"$python" - "$url" "$op" <<-'END'
+	cat >waits.py <<-'END'
 		import socket, sys, time
 		host, port = sys.argv[1][7:].split(":")
 		body = b'{"operationId":"%s","from":2,"waitMs":3600000}' % sys.argv[2].encode()
 		s = socket.create_connection((host, int(port)))
 		s.settimeout(5)
 		s.sendall(b"POST /operation/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-		time.sleep(0.2)
+		if sys.argv[3] == "later":
+		    time.sleep(0.2)
 		s.shutdown(socket.SHUT_WR)
 		answer = b""
 		while True:
@@ -142,6 +143,8 @@ create() {
 		    answer += part
 		assert answer.startswith(b"HTTP/1.1 200 ") and b'"entries":[]' in answer, answer
 	END
+	"$python" waits.py "$url" "$op" later
+	"$python" waits.py "$url" "$op" with-it
 }
 
 @test "a hundred streams on one operation, and as many that nobody reads" {
@@ -207,6 +210,44 @@ create() {
 @test "32 clients, and a server that is killed again and again: nothing acknowledged is lost, nothing is done twice" {
 	expect 0 env DPL_SYNC=on "$python" "$BATS_TEST_DIRNAME/tools/storm.py" "$ledger" 32 "${STORM_CALLS:-100}" "${STORM_KILLS:-4}" || { cat out && return 1; }
 	echo "# $output" >&3
+}
+
+@test "by TCP nothing is run, removed or signalled on the server's machine; by the unix socket it is" {
+	serve --unix ./socket
+	wait_for 'grep -q http said'
+	url=$(grep http said)
+	create
+	refused() { # PATH BODY: by TCP
+		is "$(ask "$1" "$2" -o answer -w "%{http_code}")" 403 || { cat answer && return 1; }
+		is "$(jq -r '"\(.code) \(.error)"' answer | grep -c "^permission-denied .*server's own machine")" 1
+	}
+	mine() { # PATH BODY: by the socket
+		is "$(curl -sS --unix-socket socket -d "$2" "http://localhost$1" -o answer -w '%{http_code}')" 200 || { cat answer && return 1; }
+	}
+	boot=$(</proc/sys/kernel/random/boot_id) machine=$(</etc/machine-id)
+	other=00000000-1111-2222-3333-444444444444
+	for where in '' ",\"machineId\":\"$machine\",\"bootId\":\"$other\"" ",\"machineId\":\"${other//-/}\",\"bootId\":\"$boot\"" ",\"machineId\":\"\""; do
+		refused /temp/add "{\"operationId\":\"$op\",\"kind\":\"command\",\"command\":\": >ran\",\"folder\":\"$PWD\"$where}"
+		refused /temp/add "{\"operationId\":\"$op\",\"kind\":\"path\",\"path\":\"$PWD/kept\"$where}"
+		refused /call/start "{\"operationId\":\"$op\",\"fallbackCommand\":\": >ran\",\"folder\":\"$PWD\"$where}"
+	done
+	in_background dpl-call -C "$ledger" -o "$op" -p me --id c -- sleep 60
+	supervisor=$pid
+	wait_for 'dpl-call list -C "$ledger" -o "$op" | grep -qw c'
+	refused /call/kill "{\"operationId\":\"$op\",\"callId\":\"c\"}"
+	refused /call/kill "{\"operationId\":\"$op\",\"callId\":\"c\",\"machineId\":\"${other//-/}\",\"bootId\":\"$other\"}"
+	is "$(ask /temp/list "{\"operationId\":\"$op\"}" | jq -c .resources)" '[]'
+	is "$(ask /temp/add "{\"operationId\":\"$op\",\"kind\":\"command\",\"command\":\"true\",\"folder\":\"/\",\"machineId\":\"${other//-/}\",\"bootId\":\"$other\"}" | member resourceId)" 1
+	: >kept
+	run ! gone "$supervisor"
+	mine /temp/add "{\"operationId\":\"$op\",\"kind\":\"command\",\"command\":\": >ran\",\"folder\":\"$PWD\"}"
+	mine /call/kill "{\"operationId\":\"$op\",\"callId\":\"c\"}"
+	ended "$supervisor"
+	is "$status" 143
+	[ ! -e ran ]
+	ask /operation/complete "{\"operationId\":\"$op\"}" >/dev/null
+	[ -e ran ]
+	[ -e kept ]
 }
 
 # --- who is alive ---

@@ -154,7 +154,7 @@ put_in_words(const struct server *s, const struct conn *c, int status, const cha
 	json_open(to, NULL, '{');
 	json_put(to, "error", unknown ? "Operation not found" : other ? "the ledger cannot be read or written" : shown.p);
 	json_put(to, "code", name);
-	if (other && !(status >= 500))
+	if (unknown)
 		json_put(to, "detail", shown.p);
 	if (*help && !c->near) {
 		buf_clear(&text);

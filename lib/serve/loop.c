@@ -22,7 +22,6 @@
 #include "served.h"
 #include "stream.h"
 #include "sweep.h"
-#include "text.h"
 
 enum { EVENTS = 256, OPEN_MOST = 256, DRAIN_MS = 10000, ROUNDS = 64, SPARE = 2, LOCK_WAIT_MS = 5, GAP_MS = 2000, EACH_MOST = 64 };
 
@@ -305,8 +304,9 @@ take_request(struct loop *l, struct conn *c)
 		return false;
 	}
 	enum routed routed = route(&l->s, c, &h, body);
-	c->asked_us = routed == ROUTE_LATER ? begun : 0;
-	if (routed != ROUTE_LATER)
+	bool later = routed == ROUTE_LATER && c->state == CONN_ASKED; /* of a stream the head is the answer */
+	c->asked_us = later ? begun : 0;
+	if (!later)
 		count(l, c, h.path.p, h.path.n, begun);
 	if (routed == ROUTE_HELD && l->s.verbs.o.sync) {
 		c->held = true;
@@ -411,10 +411,9 @@ work_off(struct loop *l)
 static void
 answered(struct server *s, struct conn *c)
 {
-	if (c->asked_us && c->state != CONN_STREAMS)
+	if (c->asked_us)
 		count(loop_of(s), c, c->asked, strlen(c->asked), c->asked_us);
-	if (c->state != CONN_STREAMS)
-		c->asked_us = 0;
+	c->asked_us = 0;
 	if (c->state == CONN_ASKED && !c->job && !c->work)
 		c->state = CONN_READS;
 	if (c->state == CONN_READS)
@@ -563,6 +562,9 @@ prepare(struct loop *l, const struct serve_options *o, struct listener *listener
 	s->started_ms = clock_wall_ms();
 	s->port = o->port;
 	s->guard = (struct guard){.hosts = o->hosts, .hosts_n = o->hosts_n, .origins = o->origins, .origins_n = o->origins_n};
+	l->epoll = l->signals.fd = -1;
+	for (int i = 0; i < SPARE; i++)
+		l->spare[i] = -1;
 	l->listeners = listeners;
 	l->n = n;
 	l->last = &l->queue;
@@ -599,7 +601,8 @@ prepare(struct loop *l, const struct serve_options *o, struct listener *listener
 	}
 	for (int i = 0; i < SPARE; i++)
 		l->spare[i] = dup(l->epoll);
-	return sweep_begin(&l->sweep, o, why);
+	sweep_begin(&l->sweep, o);
+	return 0;
 }
 
 static void

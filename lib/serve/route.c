@@ -171,7 +171,7 @@ static enum routed
 give_to_child(struct server *s, struct conn *c, const char *path, const char *key, const char *body, size_t n)
 {
 	struct why why;
-	int64_t number = work_ask(s->work, path, key, c->near ? "here" : "elsewhere", body, n, answered_by_child, c);
+	int64_t number = work_ask(s->work, path, key, c->by_path ? "owner" : c->near ? "here" : "elsewhere", body, n, answered_by_child, c);
 	if (number < 0) {
 		why_set(&why, ERR_BUSY, "too many requests are waiting");
 		return fail(c, &why);
@@ -225,7 +225,7 @@ wants_stream(const struct http_head *h, const struct path *p, const struct json 
 {
 	int n;
 	struct http_text accept = http_field(h, "accept", &n);
-	if (strcmp(p->path, "/operation/events") != 0 || json_get(j, 0, "waitMs") >= 0)
+	if (strcmp(p->path, "/operation/events") != 0 || is(h->method, "HEAD") || json_get(j, 0, "waitMs") >= 0)
 		return false;
 	return !n || !memmem(accept.p, accept.n, "application/json", 16);
 }
@@ -251,6 +251,7 @@ carry_out(struct server *s, struct conn *c, const struct http_head *h, const str
 	if (is_heavy(s, p, j))
 		return give_to_child(s, c, p->path, *key ? key : NULL, raw, length);
 	s->verbs.near = c->near;
+	s->verbs.owner = c->by_path;
 	int status = verb_do(&s->verbs, p->path, j, 0, *key ? key : NULL, &s->reply);
 	/* Somebody else has the lock for long: a child waits for it. */
 	if (status == err_info(ERR_BUSY)->status && verb_failed_as(&s->reply, ERR_BUSY))

@@ -43,7 +43,7 @@ struct listener {
 
 /* What is counted, for /metrics. */
 struct counts {
-	uint64_t connections, refused, requests, by_class[6], bytes_in, bytes_out, flushes, streams, timeouts;
+	uint64_t connections, refused, requests, by_class[6], flushes, streams, timeouts;
 	uint64_t buckets[12];        /* of the time that requests took, see metrics.c */
 	double seconds;
 };

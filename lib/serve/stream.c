@@ -320,10 +320,9 @@ stream_wait(struct streams *t, struct conn *c, const char *path, const struct js
 	if (!w)
 		return -1;
 	read_request(w, request);
-	bool waits = wait_ms > 0 && !t->s->stopping && json_number(request, 0, "tail") != 0;
-	int64_t now_ms = clock_mono_ms();
-	w->end_ms = waits ? now_ms + wait_ms : now_ms;
-	go_on_with_request(t, w, now_ms, true);
+	bool waits = wait_ms > 0 && !t->s->stopping && !c->eof && json_number(request, 0, "tail") != 0;
+	w->end_ms = clock_end_ms(waits ? wait_ms : 0);
+	go_on_with_request(t, w, clock_mono_ms(), true);
 	if (c->job)
 		c->state = CONN_ASKED;
 	return 0;

@@ -9,12 +9,10 @@
 
 extern char **environ;
 
-int
-sweep_begin(struct sweep *w, const struct serve_options *o, struct why *why)
+void
+sweep_begin(struct sweep *w, const struct serve_options *o)
 {
-	(void)why;
 	*w = (struct sweep){.o = o, .next_ms = o->sweep_ms ? clock_mono_ms() + o->sweep_ms : INT64_MAX};
-	return 0;
 }
 
 static int

@@ -12,8 +12,7 @@ struct sweep {
 	int64_t next_ms;
 };
 
-/* 0, or -1 with `why`. */
-int sweep_begin(struct sweep *w, const struct serve_options *o, struct why *why);
+void sweep_begin(struct sweep *w, const struct serve_options *o);
 
 /* Begin one where it is time.  When to come again, monotonic. */
 int64_t sweep_go_on(struct sweep *w, int64_t now_ms);
