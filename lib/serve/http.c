@@ -537,30 +537,3 @@ http_unescape(struct http_text in, char *out, size_t size)
 	out[n] = '\0';
 	return (int)n;
 }
-
-/* Whether `name` is what comes out of it. */
-static bool
-unescapes_to(struct http_text in, const char *name)
-{
-	for (; in.n && *name; name++)
-		if (next_byte(&in) != (unsigned char)*name)
-			return false;
-	return !in.n && !*name;
-}
-
-bool
-http_query(const struct http_head *h, const char *name, char *out, size_t size, bool *bad)
-{
-	struct http_text rest = h->query;
-	int found = 0;
-	bool good = true;
-	while (rest.p) {
-		struct http_text value = cut(&rest, '&');
-		if (!unescapes_to(cut(&value, '='), name))
-			continue;
-		good = found++ == 0 && http_unescape(value, out, size) >= 0;
-	}
-	if (!good)
-		*bad = true;
-	return found && good;
-}

@@ -90,9 +90,4 @@ int http_unchunk(struct http_chunks *c, const char *in, size_t n, size_t *taken,
  * malformed, what comes out holds a NUL or is not UTF-8, or it does not fit. */
 int http_unescape(struct http_text in, char *out, size_t size);
 
-/* Decode parameter `name` of the query into out[size].  True if it is there once and is well-formed; one without '=' is
- * empty.  False otherwise, and *bad is set to true where it is malformed, too long, or there twice; else *bad stays as
- * it is, so that several calls may share one. */
-bool http_query(const struct http_head *h, const char *name, char *out, size_t size, bool *bad);
-
 #endif

@@ -32,7 +32,6 @@ static void
 check_head(const struct http_head *h, const char *p, size_t used)
 {
 	char out[64];
-	bool bad = false;
 	must(used <= HTTP_HEAD_MAX && h->n >= 0 && h->n <= HTTP_FIELDS_MAX && h->minor >= 0 && h->minor <= 1);
 	must(h->method.n >= 1 && h->method.n <= HTTP_METHOD_MAX && h->path.n >= 1 && (h->path.p[0] == '/' || h->path.p[0] == '*'));
 	must(h->target.n <= HTTP_LINE_MAX && (h->host.n || (h->minor == 0 && !h->host.p)) && h->length <= HTTP_LENGTH_MAX);
@@ -44,9 +43,8 @@ check_head(const struct http_head *h, const char *p, size_t used)
 		check_text(h->fields[i].name, p, used);
 		check_text(h->fields[i].value, p, used);
 	}
-	if (http_query(h, "id", out, sizeof out, &bad))
-		must(!bad && text_valid(out, strlen(out)));
-	(void)http_query(h, "", out, 1, &bad);
+	int n = http_unescape(h->query, out, sizeof out);
+	must(n < 0 || ((size_t)n == strlen(out) && text_valid(out, (size_t)n)));
 }
 
 /* The outcome of the first `n` bytes, from a block of just that size. */

@@ -753,48 +753,6 @@ escapes(void)
 	}
 }
 
-static void
-parameters(void)
-{
-	static const struct {
-		const char *query, *name, *value; /* NULL: it is not there */
-		bool bad;
-	} cases[] = {
-		{"a=1&b=2", "a", "1", false}, {"a=1&b=2", "b", "2", false}, {"a=1&b=2", "c", NULL, false}, {"", "a", NULL, false}, {"a", "a", "", false}, {"a=", "a", "", false},
-		{"&&a=1&", "a", "1", false}, {"aa=1&a=2", "a", "2", false}, {"a=1&aa=2", "aa", "2", false}, {"a=1=2", "a", "1=2", false}, {"%61=1", "a", "1", false},
-		{"a+b=1", "a b", "1", false}, {"A=1", "a", NULL, false}, {"x=a=1", "a", NULL, false}, {"=1", "a", NULL, false}, {"a=?/%26%3d", "a", "?/&=", false},
-		{"a=%", "a", NULL, true}, {"a=%00", "a", NULL, true}, {"a=%ff", "a", NULL, true}, {"a=1&a=1", "a", NULL, true}, {"a&%61", "a", NULL, true}, {"a=%&a=1", "a", NULL, true},
-		{"a=1&a=%", "a", NULL, true}, {"a=1&a=2&a=3", "a", NULL, true}, {"a=%&b=1", "b", "1", false}, {"%=1&%zz=2&b=1", "b", "1", false}, {"%", "b", NULL, false},
-		{"a=123456789012345", "a", "123456789012345", false}, {"a=1234567890123456", "a", NULL, true}, {"a%00=1", "a", NULL, false}, {"a;b=1", "b", NULL, false},
-	};
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct buf b = {0};
-		struct http_head h;
-		struct http_fault fault;
-		size_t used;
-		char out[16];
-		bool bad = false;
-		buf_fmt(&b, "GET /?%s HTTP/1.1\r\n" HOST "\r\n", cases[i].query);
-		CHECK_INT(http_parse_head(b.p, b.n, &h, &used, &fault), 1);
-		bool there = http_query(&h, cases[i].name, out, sizeof out, &bad);
-		if (!CHECK_INT(there, cases[i].value != NULL) || !CHECK_INT(bad, cases[i].bad))
-			printf("# %s\n", cases[i].query);
-		if (there)
-			CHECK_TEXT(out, cases[i].value);
-		bad = true;
-		(void)http_query(&h, "b", out, sizeof out, &bad);
-		CHECK(bad);
-		buf_free(&b);
-	}
-	struct http_head h;
-	struct http_fault fault;
-	size_t used;
-	char out[16];
-	bool bad = false;
-	CHECK_INT(http_parse_head(goods[0].text, strlen(goods[0].text), &h, &used, &fault), 1);
-	CHECK(!http_query(&h, "a", out, sizeof out, &bad) && !bad);
-}
-
 int
 main(void)
 {
@@ -814,6 +772,5 @@ main(void)
 	RUN(limits_of_chunks);
 	RUN(random_chunks);
 	RUN(escapes);
-	RUN(parameters);
 	return unit_end();
 }
