@@ -177,6 +177,7 @@ static const struct member {
 	MEMBER(TEXT, "folder", folder),
 	MEMBER(TEXT, "type", type),
 	MEMBER(TEXT, "birth", birth),
+	MEMBER(TEXT, "seal", seal),
 	MEMBER(TEXT, "fallback", fallback),
 	MEMBER(TEXT, "fallbackCommand", fallback_command),
 	MEMBER(TEXT, "callResult", call_result),

@@ -94,6 +94,7 @@ struct entry {
 	struct slice boot_id, machine_id, host, cgroup;
 	struct slice resource_kind, path, command, folder, type, birth, fallback; /* of resource.* and call.started */
 	struct slice fallback_command, call_result; /* of call.started; of the removal of such a one */
+	struct slice seal; /* of resource.added, and of call.started with a fallback command: see seal.h */
 	struct slice group;
 	int64_t format;
 	int64_t session_id;

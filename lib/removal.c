@@ -139,6 +139,8 @@ struct work {
 	struct buf done;         /* of struct done … */
 	int64_t since_ms;        /* … the first of them */
 	struct resource_order order;
+	struct resource_home home;
+	char ledger[PATH_MAX];   /* its real path */
 };
 
 static bool
@@ -307,13 +309,13 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 	shield(r.kind, &before);
 	enum resource_result result = RESOURCE_HERE;
 	const char *decision = "elsewhere";
-	if (resource_is_here(j, &r, reason, sizeof reason)) {
+	if (resource_is_here(&r, &m->home, reason, sizeof reason)) {
 		decision = "waits";
 		if (r.kind == RESOURCE_COMMAND && !c->look && (m->full || !journal_has_room(j)))
 			snprintf(reason, sizeof reason, "the disk is full: that it was run could not be recorded");
 		else if (failed_before && !c->retry && !c->look)
 			snprintf(reason, sizeof reason, "%.390s", r.reason.n ? r.reason.p : "");
-		else if ((result = resource_remove(j, &r, &m->order, &entries, &printed, reason, sizeof reason)) == RESOURCE_HERE && !*reason)
+		else if ((result = resource_remove(&r, &m->order, &entries, &printed, reason, sizeof reason)) == RESOURCE_HERE && !*reason)
 			snprintf(reason, sizeof reason, "the time for it was over");
 		if (failed_before && result == RESOURCE_HERE)
 			decision = "failed";
@@ -351,21 +353,22 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 	return rc;
 }
 
-/* Its real path, without the operation's folder at the end.  0, or -1 with `why`. */
+/* Whose it is; the path without the operation's folder at the end.  0, or -1 with `why`. */
 static int
-ledger_path(const struct journal *j, char path[PATH_MAX], struct why *why)
+find_home(struct work *m, struct why *why)
 {
 	char link[40];
-	snprintf(link, sizeof link, "/proc/self/fd/%d", j->dir);
-	ssize_t n = readlink(link, path, PATH_MAX - 1);
-	if (n < 0)
-		return why_errno(why, "the path of %s", j->path.p);
-	path[n] = '\0';
+	snprintf(link, sizeof link, "/proc/self/fd/%d", m->j->dir);
+	ssize_t n = readlink(link, m->ledger, sizeof m->ledger - 1);
+	if (n < 0 || resource_home(m->j, &m->home) < 0)
+		return why_errno(why, "the path of %s", m->j->path.p);
+	m->ledger[n] = '\0';
 	for (int i = 0; i < 2; i++) {
-		char *slash = strrchr(path, '/');
+		char *slash = strrchr(m->ledger, '/');
 		if (slash && (i == 0 || strcmp(slash, "/backup") == 0))
 			*slash = '\0';
 	}
+	m->home.name = m->home.ledger = m->ledger;
 	return 0;
 }
 
@@ -373,13 +376,12 @@ ledger_path(const struct journal *j, char path[PATH_MAX], struct why *why)
 int
 removal_all(struct journal *j, struct removal *c, bool all, bool *fenced, struct why *why)
 {
-	char ledger[PATH_MAX];
 	struct work m = {.j = j, .c = c, .epoch = j->op.h.epoch};
 	struct buf ids = {0};
 	int rc = 0;
-	if (ledger_path(j, ledger, why) < 0)
+	if (find_home(&m, why) < 0)
 		return -1;
-	m.order = (struct resource_order){.operation = j->op.h.id, .ledger = ledger, .limit_ms = c->limit_ms, .look = c->look, .go_on = go_on, .arg = &m};
+	m.order = (struct resource_order){.home = &m.home, .limit_ms = c->limit_ms, .look = c->look, .go_on = go_on, .arg = &m};
 	for (uint32_t i = 0; i < j->op.resources.n; i++) {
 		const struct op_resource *r = table_at(&j->op.resources, i);
 		if (!r->key.gone)
@@ -459,7 +461,6 @@ removal_due(struct journal *j, struct removal *c, int64_t end_ms, struct why *wh
 int
 removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum resource_result *result, char *reason, size_t size, struct why *why)
 {
-	char ledger[PATH_MAX];
 	struct work m = {.j = j};
 	struct resource r = {0};
 	uint64_t entries = 0;
@@ -480,17 +481,17 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 	rc = journal_refresh(j, why);
 	if (rc == 0 && !(o = op_resource(&j->op, id)))
 		rc = why_set(why, ERR_NO_RESOURCE, "no temp resource %llu in %s", (unsigned long long)id, j->op.h.id);
-	else if (rc == 0 && (rc = ledger_path(j, ledger, why)) == 0 && (rc = resource_load(j, o, &r, why)) == 0) {
+	else if (rc == 0 && (rc = find_home(&m, why)) == 0 && (rc = resource_load(j, o, &r, why)) == 0) {
 		/* A new coordinator is no reason to leave half removed what somebody asked to remove.  It waits for the lock; where it no
 		 * longer does, since we seem to be stopped, both of us may remove the same file, and one result is recorded. */
-		m.order = (struct resource_order){.operation = j->op.h.id, .ledger = ledger, .limit_ms = REMOVAL_LIMIT_MS};
+		m.order = (struct resource_order){.home = &m.home, .limit_ms = REMOVAL_LIMIT_MS};
 		shield(r.kind, &before);
 		if (keep)
 			*result = RESOURCE_KEPT;
-		else if (!resource_is_here(j, &r, reason, size))
+		else if (!resource_is_here(&r, &m.home, reason, size))
 			rc = why_set(why, ERR_REQUEST, "%.300s: %.200s", r.what.p, reason);
 		else
-			*result = resource_remove(j, &r, &m.order, &entries, &printed, reason, size);
+			*result = resource_remove(&r, &m.order, &entries, &printed, reason, size);
 		if (r.kind == RESOURCE_PATH && (*result == RESOURCE_REMOVED || *result == RESOURCE_GONE) && j->o.sync)
 			remove_flush(r.what.p);
 		if (rc == 0 && *result != RESOURCE_HERE)

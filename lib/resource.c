@@ -65,33 +65,62 @@ line(struct journal *j, struct line at, struct buf *b, struct entry *e, struct w
 	return entry_parse(b->p, b->n, e) ? why_set(why, ERR_DAMAGED, "%s: an entry cannot be read", j->path.p) : 0;
 }
 
+/* What the entry by which it was registered says. */
+static void
+take_added(struct resource *out, const struct entry *e)
+{
+	out->id = (uint64_t)e->resource_id;
+	out->kind = resource_kind_by_name(e->resource_kind.p ? e->resource_kind.p : "", e->resource_kind.n);
+	identity(e, &out->identity);
+	out->made = e->made;
+	out->by_name = e->by_name;
+	out->pid = e->pid;
+	out->start = e->pid_start;
+	out->added_ms = e->at_ms;
+	out->mount_ns = e->mount_ns > 0 ? (uint64_t)e->mount_ns : 0;
+	out->pid_ns = e->pid_ns > 0 ? (uint64_t)e->pid_ns : 0;
+	slice_copy(e->boot_id, out->boot, sizeof out->boot);
+	slice_copy(e->machine_id, out->machine, sizeof out->machine);
+	slice_copy(e->host, out->host, sizeof out->host);
+	slice_copy(e->seal, out->seal, sizeof out->seal);
+	text(&out->call, e->call_id);
+	text(&out->owner, e->participant_id.n ? e->participant_id : e->by);
+	text(&out->evidence, e->evidence);
+	out->is_fallback = e->is_fallback;
+	text(&out->folder, e->folder);
+	text(&out->what, out->kind == RESOURCE_COMMAND ? e->command : e->path);
+	if (out->kind == RESOURCE_PROCESS)
+		buf_fmt(&out->what, "%lld", (long long)e->pid);
+}
+
+int
+resource_read(struct resource *out, const char *added, size_t added_n, const char *made, size_t made_n)
+{
+	struct entry e;
+	*out = (struct resource){.pid = -1, .start = -1};
+	if (entry_parse(added, added_n, &e) || e.event != EVENT_RESOURCE_ADDED || e.resource_id < 1)
+		return -1;
+	take_added(out, &e);
+	if (!made)
+		return out->what.failed ? -1 : 0;
+	if (entry_parse(made, made_n, &e))
+		return -1;
+	identity(&e, &out->identity);
+	return out->what.failed ? -1 : 0;
+}
+
 int
 resource_load(struct journal *j, const struct op_resource *r, struct resource *out, struct why *why)
 {
 	struct buf b = {0};
 	struct entry e;
-	*out = (struct resource){.id = r->id, .kind = (enum resource_kind)r->kind, .pid = -1, .start = -1, .added_ms = r->added_ms, .tries = r->tries};
+	*out = (struct resource){.pid = -1, .start = -1};
 	int rc = line(j, r->added, &b, &e, why);
-	if (rc == 0) {
-		identity(&e, &out->identity);
-		out->made = e.made;
-		out->by_name = e.by_name;
-		out->pid = e.pid;
-		out->start = e.pid_start;
-		out->mount_ns = e.mount_ns > 0 ? (uint64_t)e.mount_ns : 0;
-		out->pid_ns = e.pid_ns > 0 ? (uint64_t)e.pid_ns : 0;
-		slice_copy(e.boot_id, out->boot, sizeof out->boot);
-		slice_copy(e.machine_id, out->machine, sizeof out->machine);
-		slice_copy(e.host, out->host, sizeof out->host);
-		text(&out->call, e.call_id);
-		text(&out->owner, e.participant_id.n ? e.participant_id : e.by);
-		text(&out->evidence, e.evidence);
-		out->is_fallback = e.is_fallback;
-		text(&out->folder, e.folder);
-		text(&out->what, r->kind == RESOURCE_COMMAND ? e.command : e.path);
-		if (r->kind == RESOURCE_PROCESS)
-			buf_fmt(&out->what, "%lld", (long long)e.pid);
-	}
+	if (rc == 0)
+		take_added(out, &e);
+	out->id = r->id;
+	out->kind = (enum resource_kind)r->kind;
+	out->tries = r->tries;
 	if (rc == 0 && r->made.len && (rc = line(j, r->made, &b, &e, why)) == 0)
 		identity(&e, &out->identity);
 	if (rc == 0 && r->result.len && (rc = line(j, r->result, &b, &e, why)) == 0)
@@ -122,12 +151,33 @@ same_boot(const struct resource *r)
 	return *here.boot && strcmp(r->boot, here.boot) == 0;
 }
 
+int
+resource_home(const struct journal *j, struct resource_home *home)
+{
+	struct stat st;
+	if (fstat(j->dir, &st) < 0)
+		return -1;
+	*home = (struct resource_home){.operation = j->op.h.id, .uid = st.st_uid, .gid = st.st_gid, .shared = fsx_is_remote(j->dir)};
+	return 0;
+}
+
+/* By whoever may write to the folder, or by this user. */
+static bool
+is_ours(const struct resource *r, const struct resource_home *home)
+{
+	if (!*r->seal && !home->foreign)
+		return true;
+	struct sealed s = {.operation = home->operation, .kind = resource_kind_name(r->kind), .what = r->what.p, .folder = r->folder.n ? r->folder.p : NULL,
+		.start = r->kind == RESOURCE_PROCESS ? r->start : -1, .made = r->made, .by_name = r->by_name};
+	return seal_fits(&s, r->seal);
+}
+
 bool
-resource_is_here(const struct journal *j, const struct resource *r, char *reason, size_t size)
+resource_is_here(const struct resource *r, const struct resource_home *home, char *reason, size_t size)
 {
 	struct beat_id here = beat_here();
 	/* Images are cloned with their machine id: on a filesystem that several machines share the name counts as well. */
-	bool same = same_boot(r) || (strcmp(r->machine, here.machine) == 0 && (strcmp(r->host, here.host) == 0 || !fsx_is_remote(j->dir)));
+	bool same = same_boot(r) || (*r->machine && strcmp(r->machine, here.machine) == 0 && (strcmp(r->host, here.host) == 0 || !home->shared));
 	if (!same) {
 		snprintf(reason, size, "it is on another host, %s", *r->host ? r->host : "?");
 		return false;
@@ -142,6 +192,10 @@ resource_is_here(const struct journal *j, const struct resource *r, char *reason
 			snprintf(reason, size, "it was registered in another mount namespace");
 			return false;
 		}
+	}
+	if (!is_ours(r, home)) {
+		snprintf(reason, size, *r->seal ? "another user of %s has registered it, through a server" : "nobody of %s has registered it: it has no seal", here.host);
+		return false;
 	}
 	return true;
 }
@@ -160,10 +214,10 @@ await_end(int fd, int64_t ms)
 }
 
 static enum resource_result
-end_process(const struct journal *j, const struct resource *r, bool look, char *reason, size_t size)
+end_process(const struct resource *r, uid_t uid, bool look, char *reason, size_t size)
 {
 	char path[40];
-	struct stat st, folder;
+	struct stat st;
 	if (!same_boot(r)) {
 		snprintf(reason, size, "another boot has ended it");
 		return RESOURCE_GONE;
@@ -185,7 +239,7 @@ end_process(const struct journal *j, const struct resource *r, bool look, char *
 	snprintf(path, sizeof path, "/proc/%lld", (long long)r->pid);
 	if (await_end(fd, 0)) {
 		result = RESOURCE_GONE;
-	} else if (fstat(j->dir, &folder) < 0 || stat(path, &st) < 0 || (folder.st_uid != 0 && st.st_uid != folder.st_uid)) {
+	} else if (stat(path, &st) < 0 || (uid != 0 && st.st_uid != uid)) {
 		snprintf(reason, size, "it is another user's process");
 		result = RESOURCE_LEFT;
 	} else if (!look) {
@@ -213,8 +267,8 @@ set_variables(void *arg)
 	const struct undo *u = arg;
 	char id[24];
 	snprintf(id, sizeof id, "%llu", (unsigned long long)u->r->id);
-	setenv("DPL_LEDGER", u->o->ledger, 1);
-	setenv("DPL_OPERATION", u->o->operation, 1);
+	setenv("DPL_LEDGER", u->o->home->name, 1);
+	setenv("DPL_OPERATION", u->o->home->operation, 1);
 	setenv("DPL_PARTICIPANT", u->r->owner.p, 1);
 	setenv("DPL_RESOURCE", id, 1);
 	unsetenv("DPL_SESSION"); /* that of whoever runs it */
@@ -239,20 +293,15 @@ take_result(const struct buf *raw, struct buf *result, char *problem, size_t siz
 }
 
 static enum resource_result
-undo(const struct journal *j, const struct resource *r, const struct resource_order *o, struct buf *printed, char *reason, size_t size)
+undo(const struct resource *r, const struct resource_order *o, struct buf *printed, char *reason, size_t size)
 {
 	struct undo u = {r, o};
-	struct stat st;
 	struct buf output = {0}, raw = {0};
 	char problem[120];
 	int status = 0;
 	if (o->look)
 		return RESOURCE_REMOVED;
-	if (fstat(j->dir, &st) < 0) {
-		snprintf(reason, size, "%s", strerror(errno));
-		return RESOURCE_FAILED;
-	}
-	struct hook h = {.command = r->what.p, .folder = r->folder.n ? r->folder.p : NULL, .limit_ms = RESOURCE_COMMAND_MS, .uid = st.st_uid, .gid = st.st_gid, .prepare = set_variables, .arg = &u, .apart = r->is_fallback ? &raw : NULL};
+	struct hook h = {.command = r->what.p, .folder = r->folder.n ? r->folder.p : NULL, .limit_ms = RESOURCE_COMMAND_MS, .uid = o->home->uid, .gid = o->home->gid, .prepare = set_variables, .arg = &u, .apart = r->is_fallback ? &raw : NULL};
 	int rc = hook_run(&h, &status, &output);
 	hook_describe(rc, errno, status, problem, sizeof problem);
 	if (r->is_fallback && !*problem)
@@ -283,38 +332,33 @@ is_being_made(const struct resource *r)
 }
 
 static enum resource_result
-remove_it(const struct journal *j, const struct resource *r, const struct resource_order *o, uint64_t *entries, char *reason, size_t size)
+remove_it(const struct resource *r, const struct resource_order *o, uint64_t *entries, char *reason, size_t size)
 {
 	static const enum resource_result results[] = {
 		[REMOVE_DONE] = RESOURCE_REMOVED, [REMOVE_GONE] = RESOURCE_GONE, [REMOVE_LEFT] = RESOURCE_LEFT, [REMOVE_FAILED] = RESOURCE_FAILED,
 		[REMOVE_STOPPED] = RESOURCE_HERE,
 	};
-	struct stat st;
-	if (fstat(j->dir, &st) < 0) {
-		snprintf(reason, size, "%s", strerror(errno));
-		return RESOURCE_FAILED;
-	}
 	if (!o->look && is_being_made(r)) {
 		snprintf(reason, size, "process %lld is just making it", (long long)r->pid);
 		return RESOURCE_HERE;
 	}
 	struct remove_order order = {.path = r->what.p, .id = r->identity, .made = r->made, .by_name = r->by_name, .same_boot = same_boot(r),
-		.added_ms = r->added_ms, .rules = {.ledger = o->ledger, .uid = st.st_uid}, .limit_ms = o->limit_ms, .look = o->look, .go_on = o->go_on, .arg = o->arg};
+		.added_ms = r->added_ms, .rules = {.ledger = o->home->ledger, .uid = o->home->uid}, .limit_ms = o->limit_ms, .look = o->look, .go_on = o->go_on, .arg = o->arg};
 	return results[remove_path(&order, entries, reason, size)];
 }
 
 enum resource_result
-resource_remove(const struct journal *j, const struct resource *r, const struct resource_order *o, uint64_t *entries, struct buf *printed, char *reason, size_t size)
+resource_remove(const struct resource *r, const struct resource_order *o, uint64_t *entries, struct buf *printed, char *reason, size_t size)
 {
 	*entries = 0;
 	reason[0] = '\0';
 	switch (r->kind) {
 	case RESOURCE_PROCESS:
-		return end_process(j, r, o->look, reason, size);
+		return end_process(r, o->home->uid, o->look, reason, size);
 	case RESOURCE_COMMAND:
-		return undo(j, r, o, printed, reason, size);
+		return undo(r, o, printed, reason, size);
 	case RESOURCE_PATH:
 		break;
 	}
-	return remove_it(j, r, o, entries, reason, size);
+	return remove_it(r, o, entries, reason, size);
 }

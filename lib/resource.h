@@ -10,6 +10,7 @@
 
 #include "journal.h"
 #include "remove.h"
+#include "seal.h"
 
 enum {
 	RESOURCE_COMMAND_MS = 30000, /* an undo command may take so long */
@@ -29,6 +30,7 @@ struct resource {
 	int64_t pid, start;      /* the process; of a path, the one that is about to make it; -1 */
 	struct remove_identity identity;
 	bool made, by_name;
+	char seal[SEAL_TEXT];    /* "" for none: whoever may write to the folder of the ledger registered it there */
 	bool is_fallback;        /* what the command prints is the result of the call, which crashed */
 	int64_t added_ms;
 	uint32_t tries;
@@ -39,13 +41,31 @@ struct resource {
 
 /* Read its entries.  0, or -1 with `why`; free it in either case. */
 int resource_load(struct journal *j, const struct op_resource *r, struct resource *out, struct why *why);
+
+/* The same of the entry by which it was registered, and the newest that says what stands there (NULL for none), as they stand in the journal
+ * or in a reply.  0, or -1 where one cannot be read. */
+int resource_read(struct resource *out, const char *added, size_t added_n, const char *made, size_t made_n);
 void resource_free(struct resource *r);
 
-/* Whether it can be reached from here; else `reason` says where it is. */
-bool resource_is_here(const struct journal *j, const struct resource *r, char *reason, size_t size);
+/* Whose it is: the operation, and its ledger. */
+struct resource_home {
+	const char *operation;
+	const char *name;        /* of the ledger, for undo commands … */
+	const char *ledger;      /* … and its real path, which is never deleted; NULL: it is not on this machine */
+	uid_t uid;               /* who has it: undo commands are run by that one, and what is another user's is left alone */
+	gid_t gid;
+	bool shared;             /* several machines have its filesystem */
+	bool foreign;            /* it is a server's: only what is sealed by this user is to be done */
+};
+
+/* Of a ledger that is a folder, all but name and ledger; 0, or -1 with errno. */
+int resource_home(const struct journal *j, struct resource_home *home);
+
+/* Whether it can be reached from here, and is to be done away with by this user; else `reason` says where it is. */
+bool resource_is_here(const struct resource *r, const struct resource_home *home, char *reason, size_t size);
 
 struct resource_order {
-	const char *operation, *ledger; /* for undo commands; the ledger's real path, which is never deleted */
+	const struct resource_home *home;
 	int64_t limit_ms;        /* for the whole of it */
 	bool look;               /* only say what would become of it */
 	bool (*go_on)(void *arg);
@@ -54,6 +74,6 @@ struct resource_order {
 
 /* Do away with it.  RESOURCE_HERE: it was stopped (go_on, or the limit) and is to be gone on with.
  * `printed` gets what a fallback command gave, as a text; it is run once, and where it failed `reason` says how. */
-enum resource_result resource_remove(const struct journal *j, const struct resource *r, const struct resource_order *o, uint64_t *entries, struct buf *printed, char *reason, size_t size);
+enum resource_result resource_remove(const struct resource *r, const struct resource_order *o, uint64_t *entries, struct buf *printed, char *reason, size_t size);
 
 #endif
