@@ -361,7 +361,7 @@ keep_in_background(struct cli *c, struct keeper *k, int ready)
 	c->quiet = true;
 	if (keeper_run(k, ready, &end, &sig, &f.why) < 0)
 		(void)!write(ready, &f, sizeof f);
-	client_finish(&c->client);
+	cli_end_client(c);
 	_exit(0);
 }
 

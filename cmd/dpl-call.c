@@ -5,6 +5,7 @@
 
 #include "cli_call.h"
 #include "cli_calls.h"
+#include "cli_left.h"
 #include "cli_run.h"
 #include "cli_sync.h"
 #include "num.h"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "cli_left.h"
 #include "id.h"
 #include "render.h"
 #include "text.h"
@@ -171,6 +172,47 @@ skip(struct cli *c, struct wanted *w, const struct why *why)
 	worse(w, err_info(why->code)->exit);
 }
 
+/* Have the operation looked over, and what follows done, as far as that is not for another machine.  False where it could not be. */
+static bool
+request(struct cli *c, struct wanted *w, bool forget)
+{
+	struct why why;
+	bool drives = put_outer(c);
+	json_put_bool(&c->body, "drive", drives);
+	json_put_bool(&c->body, "look", true);
+	if (w->dry)
+		json_put_bool(&c->body, "dryRun", true);
+	if (forget)
+		json_put_bool(&c->body, "forget", true);
+	json_put_int(&c->body, "patienceMs", !drives ? 0 : c->timed ? c->wait_ms : PATIENCE_MS);
+	if (cli_ask(c, "/operation/cleanup", &why) == ERR_NONE)
+		return true;
+	/* In a sweep it may have come to its end meanwhile, by itself or by another sweep. */
+	if (!w->sweep || why.code != ERR_NO_OPERATION)
+		skip(c, w, &why);
+	return false;
+}
+
+/* What is for this machine, of a ledger behind a server; how things are afterwards is asked anew.  False where that could not be. */
+static bool
+do_here(struct cli *c, struct wanted *w)
+{
+	struct cli_left left = {0};
+	struct reclaim here = {.limit_ms = REMOVAL_LIMIT_MS, .retry = true, .look = w->dry,
+		.all = w->dry && json_first(&c->answer, json_get(&c->answer, 0, "dead")) >= 0};
+	int done = *c->client.left ? cli_reclaim(c, &here, &left) : 0;
+	bool again = c->client.remote && !w->dry && (done || w->forget), known = true;
+	if (again) {
+		cli_again(c);
+		json_put(&c->body, "operationId", c->id);
+		known = request(c, w, w->forget);
+		c->client.left[0] = '\0';
+	}
+	if (known)
+		cli_put_left(c, &left);
+	return known;
+}
+
 /* Where c->id is set already, as in a sweep, it needs no search. */
 static void
 clean(struct cli *c, struct wanted *w)
@@ -182,21 +224,9 @@ clean(struct cli *c, struct wanted *w)
 		skip(c, w, &why);
 		return;
 	}
-	bool drives = put_outer(c);
-	json_put_bool(&c->body, "drive", drives);
-	json_put_bool(&c->body, "look", true);
-	if (w->dry)
-		json_put_bool(&c->body, "dryRun", true);
-	if (w->forget)
-		json_put_bool(&c->body, "forget", true);
-	json_put_int(&c->body, "patienceMs", !drives ? 0 : c->timed ? c->wait_ms : PATIENCE_MS);
-	if (cli_ask(c, "/operation/cleanup", &why) != ERR_NONE) {
-		/* In a sweep it may have come to its end meanwhile, by itself or by another sweep. */
-		if (w->sweep && why.code == ERR_NO_OPERATION)
-			return;
-		skip(c, w, &why);
+	cli_open(c);
+	if (!request(c, w, w->forget && !c->client.remote) || !do_here(c, w))
 		return;
-	}
 	bool done = cli_answer_true(c, "done");
 	if (c->json)
 		cli_out_json(c);

@@ -1,5 +1,6 @@
 /* dpl-complete - end an operation and archive it */
 #include "cli.h"
+#include "cli_left.h"
 
 static const char usage[] =
 	"usage: dpl-complete [-jqv] [-C ledger] [-m reason] [-o operation] [-p participant]\n"

@@ -1,5 +1,6 @@
 /* dpl-leave - end a session of a participant */
 #include "cli.h"
+#include "cli_left.h"
 
 static const char usage[] =
 	"usage: dpl-leave [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"

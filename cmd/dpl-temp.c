@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "clock.h"
 #include "num.h"
 #include "picture.h"
+#include "reclaim.h"
 #include "remove.h"
 #include "render.h"
 #include "temp.h"
@@ -112,6 +114,21 @@ put_place(struct cli *c)
 	json_put_int(&c->body, "pidNs", (int64_t)here.pid_ns);
 }
 
+/* That it was this user who wanted it done: on a ledger behind a server others could write it as well. */
+static void
+put_seal(struct cli *c, struct sealed s)
+{
+	char seal[SEAL_TEXT];
+	struct why why;
+	cli_open(c);
+	if (!c->client.remote)
+		return;
+	s.operation = c->id;
+	if (seal_make(&s, seal, &why) < 0)
+		cli_die(c, &why);
+	json_put(&c->body, "seal", seal);
+}
+
 static void
 put_identity(struct cli *c, const struct remove_identity *id)
 {
@@ -191,6 +208,7 @@ try_name(struct cli *c, struct temp *t, const char *call, bool folder)
 		json_put_int(&c->body, "pidStart", start);
 	}
 	put_place(c);
+	put_seal(c, (struct sealed){.kind = "path", .what = t->path.p, .start = -1, .made = true});
 	enum err err = cli_ask(c, "/temp/add", &why);
 	if (err == ERR_REGISTERED)
 		return false;
@@ -381,6 +399,7 @@ add_paths(struct cli *c, const char *call, bool by_name)
 		if (by_name)
 			json_put_bool(&c->body, "byName", true);
 		put_identity(c, &ids[i]);
+		put_seal(c, (struct sealed){.kind = "path", .what = c->argv[optind + i], .start = -1, .by_name = by_name});
 		cli_request(c, "/temp/add");
 		put_number(c);
 	}
@@ -401,6 +420,7 @@ add_command(struct cli *c, const char *call, const char *command)
 	begin_add(c, call, "command");
 	json_put(&c->body, "command", cli_text(c, "--command", command));
 	json_put(&c->body, "folder", cli_text(c, "the working folder", folder));
+	put_seal(c, (struct sealed){.kind = "command", .what = command, .folder = folder, .start = -1});
 	cli_request(c, "/temp/add");
 	put_number(c);
 }
@@ -413,6 +433,9 @@ add_process(struct cli *c, const char *call, int64_t pid)
 	begin_add(c, call, "process");
 	json_put_int(&c->body, "pid", pid);
 	json_put_int(&c->body, "pidStart", start);
+	char text[24];
+	snprintf(text, sizeof text, "%lld", (long long)pid);
+	put_seal(c, (struct sealed){.kind = "process", .what = text, .start = start});
 	cli_request(c, "/temp/add");
 	put_number(c);
 }
@@ -450,12 +473,62 @@ add(struct cli *c)
 
 /* --- remove --- */
 
+struct became {
+	uint64_t number;
+	char result[16], reason[300];
+};
+
+static void
+keep_told(void *arg, const struct removal_told *t)
+{
+	struct became *b = arg;
+	b->number = t->resource->id;
+	snprintf(b->result, sizeof b->result, "%s", t->decision);
+	snprintf(b->reason, sizeof b->reason, "%s", t->reason);
+}
+
+/* It is not on the server's machine: on this one, perhaps.  False where it is not, or `why` is another failure. */
+static bool
+remove_here(struct cli *c, const char *name, int64_t number, struct became *b, struct why *why)
+{
+	struct reclaim r = {.operation = c->id, .by = c->participant, .limit_ms = REMOVAL_LIMIT_MS, .retry = true, .number = number > 0 ? number : 0,
+		.path = number > 0 ? NULL : name, .told = keep_told, .arg = b};
+	struct why other;
+	if (reclaim(&c->client, &r, clock_mono_ms() + c->wait_ms, &other) < 0) {
+		*why = other;
+		return false;
+	}
+	if (r.busy)
+		why_set(why, ERR_BUSY, "another removes temp resources of %s", c->id);
+	else if (r.found && strcmp(b->result, "elsewhere") == 0)
+		why_set(why, ERR_ELSEWHERE, "%.300s: %.200s", name, b->reason);
+	else if (r.found)
+		return true;
+	return false;
+}
+
+/* The answer that the server would have given. */
+static void
+answer_as(struct cli *c, const struct became *b)
+{
+	cli_again(c);
+	buf_clear(&c->reply);
+	json_open(&c->reply, NULL, '{');
+	json_put(&c->reply, "operationId", c->id);
+	json_put_int(&c->reply, "resourceId", (int64_t)b->number);
+	json_put(&c->reply, "result", b->result);
+	if (*b->reason)
+		json_put(&c->reply, "reason", b->reason);
+	json_close(&c->reply, '}');
+}
+
 /* One of them: the exit status. */
 static int
 remove_one(struct cli *c, const char *name, int64_t number, bool keep)
 {
 	struct why why;
-	struct buf result = {0}, reason = {0};
+	struct buf text = {0};
+	struct became b = {0, "", ""};
 	begin(c);
 	if (number > 0)
 		json_put_int(&c->body, "resourceId", number);
@@ -464,25 +537,30 @@ remove_one(struct cli *c, const char *name, int64_t number, bool keep)
 	if (keep)
 		json_put_bool(&c->body, "keep", true);
 	put_place(c);
-	if (cli_ask(c, "/temp/remove", &why))
+	enum err err = cli_ask(c, "/temp/remove", &why);
+	if (!err) {
+		snprintf(b.result, sizeof b.result, "%s", cli_answer(c, 0, "result", &text));
+		snprintf(b.reason, sizeof b.reason, "%s", cli_answer(c, 0, "reason", &text));
+	}
+	buf_free(&text);
+	if (err && (err != ERR_ELSEWHERE || !c->client.remote || !remove_here(c, name, number, &b, &why)))
 		return cli_failed(c, &why);
-	const char *became = cli_answer(c, 0, "result", &result), *because = cli_answer(c, 0, "reason", &reason);
 	int status = EXIT_DONE;
-	if (strcmp(became, "failed") == 0) {
-		why_set(&why, ERR_IO, "%.300s could not be removed: %.250s", name, *because ? because : "the time for it was over");
+	if (strcmp(b.result, "failed") == 0 || strcmp(b.result, "waits") == 0) {
+		why_set(&why, ERR_IO, "%.300s could not be removed: %.250s", name, *b.reason ? b.reason : "the time for it was over");
 		status = cli_failed(c, &why);
 	} else {
-		if (strcmp(became, "left") == 0) {
+		if (strcmp(b.result, "left") == 0) {
 			status = EXIT_NO;
 			if (!c->json && !c->quiet)
-				cli_say(c, "%.400s was left alone: %s", name, because);
+				cli_say(c, "%.400s was left alone: %s", name, b.reason);
 		} else if (c->verbose && !c->quiet) {
-			cli_say(c, "%.400s: %s", name, became);
+			cli_say(c, "%.400s: %s", name, b.result);
 		}
+		if (err)
+			answer_as(c, &b);
 		put_result(c, NULL);
 	}
-	buf_free(&result);
-	buf_free(&reason);
 	return status;
 }
 

@@ -194,7 +194,7 @@ tidy_up(struct change *c)
 	if (c->r->v->hold && cleanup_is_shared(&c->j->op))
 		return;
 	if (!c->thorough || (c->j->op.h.crashes && !op_has_ended(&c->j->op)))
-		settle_briefly(c->r, c->j, all.removal.by);
+		settle_and_tell(c->r, c->j, all.removal.by);
 	else if (settle(c->r, c->j, &all) < 0)
 		notice(c->r->v->o.notice, "%s; the next command goes on with that", c->r->why.text);
 }

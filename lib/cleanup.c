@@ -415,7 +415,7 @@ step(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *why)
 int
 cleanup_run(struct journal *j, struct cleanup *c, struct why *why)
 {
-	int64_t end = removal_is_below(j) ? 0 : clock_mono_ms() + c->patience_ms;
+	int64_t end = removal_is_below(j->op.h.id) ? 0 : clock_mono_ms() + c->patience_ms;
 	for (int pause = 1;; pause *= 2) {
 		int rc = step(j, c, end, why), most = c->waiting && is_coordinator(j) ? PAUSE_HELD_MS : PAUSE_MOST_MS;
 		if (rc > 0 && clock_mono_ms() < end) {

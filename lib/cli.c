@@ -16,6 +16,7 @@
 #include "fsx.h"
 #include "num.h"
 #include "proc.h"
+#include "reclaim.h"
 #include "text.h"
 #include "version.h"
 #include "watch.h"
@@ -469,36 +470,6 @@ cli_put_origin(struct cli *c, int64_t pid)
 /* --- request and answer --- */
 
 void
-cli_say_resources(struct cli *c, bool went)
-{
-	struct buf what = {0}, reason = {0}, line = {0};
-	int list = json_get(&c->answer, 0, "resources"), removed = 0;
-	for (int i = json_first(&c->answer, list); i >= 0 && !c->quiet; i = json_next(&c->answer, list, i)) {
-		const char *decision = cli_answer(c, i, "decision", &what);
-		if (strcmp(decision, "removed") == 0 || strcmp(decision, "gone") == 0) {
-			removed += *decision == 'r';
-			continue;
-		}
-		const char *thing = cli_answer(c, i, "path", &what);
-		if (!*thing)
-			thing = cli_answer(c, i, "command", &what);
-		buf_clear(&line);
-		text_show(&line, thing, strlen(thing));
-		if (!*thing)
-			buf_fmt(&line, "process %lld", (long long)cli_answer_int(c, i, "pid"));
-		buf_str(&line, " was not removed: ");
-		thing = cli_answer(c, i, "reason", &reason);
-		text_show(&line, thing, strlen(thing));
-		cli_say(c, "%s", line.p ? line.p : "");
-	}
-	if (went && removed && !c->quiet)
-		cli_say(c, "removed %d temp resource%s", removed, removed == 1 ? "" : "s");
-	buf_free(&what);
-	buf_free(&reason);
-	buf_free(&line);
-}
-
-void
 cli_again(struct cli *c)
 {
 	json_free(&c->answer);
@@ -645,6 +616,13 @@ cli_leave_unread(void)
 }
 
 void
+cli_end_client(struct cli *c)
+{
+	reclaim_left(&c->client);
+	client_finish(&c->client);
+}
+
+void
 cli_finish(struct cli *c, int status)
 {
 	if (c->quiet && status == EXIT_DONE && !c->json)
@@ -665,6 +643,6 @@ cli_finish(struct cli *c, int status)
 	}
 	/* Memory, descriptors and locks go with the process. */
 	if (c->opened)
-		client_finish(&c->client);
+		cli_end_client(c);
 	exit(status);
 }

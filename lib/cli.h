@@ -112,9 +112,6 @@ void cli_open(struct cli *c);
 /* A line on stderr, behind the tool's name, whatever -q says. */
 void cli_say(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Say on stderr which temp resources the answer tells of that stayed, and with `went` how many were removed; not with -q. */
-void cli_say_resources(struct cli *c, bool went);
-
 /* Begin the next request. */
 void cli_again(struct cli *c);
 
@@ -135,6 +132,9 @@ void cli_flush(struct cli *c);
 
 /* End quietly, as cli_flush does, where nobody is left to read standard output: for who waits before it writes. */
 void cli_leave_unread(void);
+
+/* End what speaks to the ledger: what was left here goes (reclaim_left), and a helper ends.  For who ends otherwise than by cli_finish. */
+void cli_end_client(struct cli *c);
 
 /* Say on stderr, with -v, what was written where; write the output, close, exit with `status`. */
 _Noreturn void cli_finish(struct cli *c, int status);

@@ -130,7 +130,7 @@ end_like(struct cli *c, const struct supervised *end)
 	int sig = end->signal;
 	sigset_t all;
 	if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP || sig == SIGQUIT) {
-		client_finish(&c->client);
+		cli_end_client(c);
 		(void)prctl(PR_SET_DUMPABLE, 0); /* the core was the command's to leave */
 		signal(sig, SIG_DFL);
 		sigfillset(&all);
@@ -273,6 +273,6 @@ cli_spawn(struct cli *c)
 			cli_die(c, &why);
 		cli_finish(c, end.status);
 	}
-	client_finish(&c->client);
+	cli_end_client(c);
 	_exit(rc < 0 ? COMMAND_SELF : end.status);
 }

@@ -409,6 +409,23 @@ client_hear(struct client *c, const char *operation)
 		end_helper(&c->ear);
 }
 
+/* What belongs to this machine is done away with here, when the operation has ended or something of it has. */
+static void
+keep_left(struct client *c, const struct json *json, int body, const struct buf *reply)
+{
+	struct json j;
+	struct why ignored;
+	char code[40] = "", operation[sizeof c->left];
+	int64_t left = 0;
+	if (body < 0 || json_copy(json, json_get(json, body, "operationId"), operation, sizeof operation) < 0 || json_parse(&j, reply->p, reply->n, &ignored) < 0)
+		return;
+	(void)json_copy(&j, json_get(&j, 0, "code"), code, sizeof code);
+	(void)json_integer(&j, json_get(&j, 0, "leftOver"), 0, JSON_INT_MAX, &left);
+	if (left || (*code && err_is_end(err_by_name(code))))
+		memcpy(c->left, operation, sizeof operation);
+	json_free(&j);
+}
+
 int
 client_call(struct client *c, const char *path, const struct json *json, int body, const char *key, struct buf *reply)
 {
@@ -418,7 +435,10 @@ client_call(struct client *c, const char *path, const struct json *json, int bod
 	if (body >= 0 && !json_is_object(json, body))
 		return why_set(&why, ERR_JSON, "Invalid JSON body"), verb_failure(&why, reply);
 	int status = remote_call(c, path, json, body, key, reply, &why);
-	return status < 0 ? verb_failure(&why, reply) : status;
+	if (status < 0)
+		return verb_failure(&why, reply);
+	keep_left(c, json, body, reply);
+	return status;
 }
 
 int

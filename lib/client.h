@@ -29,6 +29,7 @@ struct client {
 	struct helper helper;    /* for requests … */
 	struct helper ear;       /* … and a second one, which waits for what must be acted on */
 	int64_t heard;           /* the entry that the ear waits for */
+	char left[ID_OPERATION_MAX + 1]; /* the operation that had something left when it was asked last, perhaps on this machine; "" (reclaim.h) */
 };
 
 /* Name the ledger: `name` as given by the user; NULL: the default folder; "auto": the server that DPL_SERVER names, or that of this machine,

@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "clock.h"
 #include "entry.h"
 #include "frame.h"
 #include "fsx.h"
 #include "json.h"
 #include "num.h"
+#include "reclaim.h"
 #include "text.h"
 
 enum {
@@ -113,6 +115,25 @@ put_processes(const struct command *c, struct buf *b)
 	json_put_int(b, "supervisorPid", getpid());
 }
 
+/* Who holds it, on a ledger behind a server; and that what runs if it crashes is what was asked for here. */
+static int
+put_far(const struct frame *f, struct buf *body, struct why *why)
+{
+	const struct frame_asked *a = f->asked;
+	char seal[SEAL_TEXT];
+	json_put_bool(body, "held", true);
+	json_put(body, "bootId", f->hold.id.boot);
+	json_put(body, "machineId", f->hold.id.machine);
+	json_put(body, "host", f->hold.id.host);
+	if (!a->fallback_command)
+		return 0;
+	struct sealed s = {.operation = a->operation, .kind = resource_kind_name(RESOURCE_COMMAND), .what = a->fallback_command, .folder = a->folder, .start = -1};
+	if (seal_make(&s, seal, why) < 0)
+		return -1;
+	json_put(body, "seal", seal);
+	return 0;
+}
+
 void
 frame_begin(struct frame *f, struct client *client, const struct frame_asked *asked)
 {
@@ -142,11 +163,9 @@ frame_start(struct frame *f, const struct command *command, struct why *why)
 	f->hold.id.watched = command->pid;
 	f->hold.id.watched_start = command->start;
 	f->hold.queued = f->queued;
-	if (!client_hold(client, &f->hold)) {
-		json_put_bool(&body, "held", true);
-		json_put(&body, "bootId", f->hold.id.boot);
-		json_put(&body, "machineId", f->hold.id.machine);
-		json_put(&body, "host", f->hold.id.host);
+	if (!client_hold(client, &f->hold) && put_far(f, &body, why) < 0) {
+		buf_free(&body);
+		return -1;
 	}
 	int rc = request(f, "/call/start", &body, &reply, &j, why);
 	if (rc == 0) {
@@ -206,6 +225,26 @@ say_left(const struct json *j, const struct notice *say)
 	buf_free(&reason);
 }
 
+static void
+say_stays(void *arg, const struct removal_told *t)
+{
+	const struct resource *r = t->resource;
+	if (strcmp(t->decision, "removed") != 0 && strcmp(t->decision, "gone") != 0)
+		notice(arg, "not removed: %s%s%s%s", r->kind == RESOURCE_PROCESS ? "process " : "", r->what.p, *t->reason ? ": " : "", t->reason);
+}
+
+/* The same where they are for this machine to remove, since the ledger is behind a server. */
+static void
+reclaim_frame(struct frame *f, const struct notice *say)
+{
+	struct why why;
+	struct reclaim r = {.operation = f->asked->operation, .by = f->asked->participant, .limit_ms = REMOVAL_LIMIT_MS, .told = say_stays,
+		.arg = (void *)(uintptr_t)say};
+	if (*f->client->left && reclaim(f->client, &r, clock_mono_ms() + REMOVAL_LIMIT_MS, &why) < 0)
+		notice(say, "what the call has left: %s", why.text);
+	f->client->left[0] = '\0';
+}
+
 static int
 try_end(struct frame *f, const struct frame_end *e, const struct notice *say, struct why *why)
 {
@@ -226,7 +265,10 @@ try_end(struct frame *f, const struct frame_end *e, const struct notice *say, st
 	}
 	int rc = request(f, e->problem ? "/call/fail" : "/call/end", &body, &reply, &j, why);
 	if (rc == 0) {
-		say_left(&j, say);
+		if (f->client->remote)
+			reclaim_frame(f, say);
+		else
+			say_left(&j, say);
 		json_free(&j);
 	}
 	buf_free(&body);

@@ -34,5 +34,7 @@ int verb_temp_add(struct request *r);
 int verb_temp_made(struct request *r);
 int verb_temp_remove(struct request *r);
 int verb_temp_list(struct request *r);
+int verb_temp_due(struct request *r);
+int verb_temp_removed(struct request *r);
 
 #endif

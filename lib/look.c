@@ -245,6 +245,8 @@ put_fallback_command(struct journal *j, const char *by, const struct op_call *c,
 	slice_put(b, "bootId", e->boot_id);
 	slice_put(b, "machineId", e->machine_id);
 	slice_put(b, "host", e->host);
+	if (e->seal.n)
+		slice_put(b, "seal", e->seal);
 	journal_entry_end(j);
 }
 

@@ -49,10 +49,10 @@ removal_open(struct journal *j, struct why *why)
 
 /* Whether we are part of an undo command of this operation: who runs that has the lock until we have ended. */
 bool
-removal_is_below(const struct journal *j)
+removal_is_below(const char *operation)
 {
-	const char *operation = getenv("DPL_OPERATION");
-	return getenv("DPL_RESOURCE") && operation && strcmp(operation, j->op.h.id) == 0;
+	const char *mine = getenv("DPL_OPERATION");
+	return getenv("DPL_RESOURCE") && mine && strcmp(mine, operation) == 0;
 }
 
 /* The one that removes: a descriptor, -1 with `why`, or -2 where another does. */
@@ -63,7 +63,7 @@ removal_lock(struct journal *j, int64_t end_ms, struct why *why)
 	if (fd < 0)
 		return -1;
 	while (removal_lock_byte(fd, REMOVER) < 0) {
-		if (errno != EAGAIN || clock_mono_ms() >= end_ms || removal_is_below(j)) {
+		if (errno != EAGAIN || clock_mono_ms() >= end_ms || removal_is_below(j->op.h.id)) {
 			int e = errno;
 			close(fd);
 			errno = e;
@@ -85,9 +85,8 @@ removal_commit(struct journal *j, struct why *why)
 
 /* --- removing --- */
 
-/* Who runs an undo command ends by a signal only when that is done and recorded: else it would be run again, while it runs. */
-static void
-shield(enum resource_kind kind, sigset_t *before)
+void
+removal_shield(enum resource_kind kind, sigset_t *before)
 {
 	static const int list[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 	sigset_t some;
@@ -159,6 +158,27 @@ tell(const struct removal *c, const struct resource *r, const char *decision, co
 	struct removal_told t = {r, decision, reason};
 	if (c->told)
 		c->told(c->arg, &t);
+}
+
+void
+removal_put(struct buf *b, const struct removal_told *t)
+{
+	const struct resource *r = t->resource;
+	static const char *const members[] = {"path", "pid", "command"};
+	json_open(b, NULL, '{');
+	json_put_int(b, "resourceId", (int64_t)r->id);
+	json_put(b, "kind", resource_kind_name(r->kind));
+	if (r->kind == RESOURCE_PROCESS)
+		json_put_int(b, members[r->kind], r->pid);
+	else
+		json_put(b, members[r->kind == RESOURCE_COMMAND ? 2 : 0], r->what.p);
+	json_put(b, "participantId", r->owner.p);
+	if (r->call.n)
+		json_put(b, "callId", r->call.p);
+	json_put(b, "decision", t->decision);
+	if (*t->reason)
+		json_put(b, "reason", t->reason);
+	json_close(b, '}');
 }
 
 static void
@@ -306,7 +326,7 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 		return rc;
 	}
 	sigset_t before;
-	shield(r.kind, &before);
+	removal_shield(r.kind, &before);
 	enum resource_result result = RESOURCE_HERE;
 	const char *decision = "elsewhere";
 	if (resource_is_here(&r, &m->home, reason, sizeof reason)) {
@@ -472,7 +492,7 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 	if (!keep && refuse_foreign(j, why) < 0)
 		return -1;
 	int fd = removal_lock(j, clock_mono_ms() + (j->o.timed ? j->o.wait_ms : REMOVAL_LIMIT_MS), why), rc = -1;
-	if (fd == -2 && removal_is_below(j))
+	if (fd == -2 && removal_is_below(j->op.h.id))
 		why_set(why, ERR_BUSY, "the undo command that this is part of must end before more is removed in %s", j->op.h.id);
 	else if (fd == -2)
 		why_set(why, j->o.timed ? ERR_TIMED_OUT : ERR_BUSY, "another removes temp resources of %s", j->op.h.id);
@@ -485,11 +505,11 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 		/* A new coordinator is no reason to leave half removed what somebody asked to remove.  It waits for the lock; where it no
 		 * longer does, since we seem to be stopped, both of us may remove the same file, and one result is recorded. */
 		m.order = (struct resource_order){.home = &m.home, .limit_ms = REMOVAL_LIMIT_MS};
-		shield(r.kind, &before);
+		removal_shield(r.kind, &before);
 		if (keep)
 			*result = RESOURCE_KEPT;
 		else if (!resource_is_here(&r, &m.home, reason, size))
-			rc = why_set(why, ERR_REQUEST, "%.300s: %.200s", r.what.p, reason);
+			rc = why_set(why, ERR_ELSEWHERE, "%.300s: %.200s", r.what.p, reason);
 		else
 			*result = resource_remove(&r, &m.order, &entries, &printed, reason, size);
 		if (r.kind == RESOURCE_PATH && (*result == RESOURCE_REMOVED || *result == RESOURCE_GONE) && j->o.sync)
@@ -501,5 +521,21 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 	buf_free(&printed);
 	resource_free(&r);
 	close(fd);
+	return rc;
+}
+
+int
+removal_report(struct journal *j, const char *by, uint64_t id, const struct removal_report *report, bool *recorded, struct why *why)
+{
+	struct work m = {.j = j, .epoch = j->op.h.epoch};
+	struct resource r = {0};
+	const struct op_resource *o = op_resource(&j->op, id);
+	*recorded = o != NULL;
+	if (!o)
+		return 0;
+	int rc = resource_load(j, o, &r, why);
+	if (rc == 0)
+		rc = pay(&m, record(&m, by, &(struct removed){&r, report->result, report->reason, report->entries, r.is_fallback ? report->printed : NULL}, why), why);
+	resource_free(&r);
 	return rc;
 }

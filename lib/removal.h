@@ -5,6 +5,7 @@
 #ifndef DPL_REMOVAL_H
 #define DPL_REMOVAL_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,6 +23,9 @@ struct removal_told {
 	const char *decision;    /* "removed", "gone", "left", "failed", "forgotten"; "waits", "elsewhere"; with look "remove" */
 	const char *reason;      /* "" for none */
 };
+
+/* Add it as an object. */
+void removal_put(struct buf *b, const struct removal_told *t);
 
 struct removal {
 	const char *by;          /* the author of what is appended */
@@ -48,11 +52,26 @@ int removal_due(struct journal *j, struct removal *r, int64_t end_ms, struct why
  * `why`. */
 int removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum resource_result *result, char *reason, size_t size, struct why *why);
 
+/* What another host, which has it, did about one. */
+struct removal_report {
+	enum resource_result result;
+	const char *reason;      /* "" for none */
+	uint64_t entries;
+	const char *printed;     /* by a fallback command; NULL */
+};
+
+/* Record it.  *recorded is false where that one is not registered any more, as when this was reported before.  0, or -1 with `why`. */
+int removal_report(struct journal *j, const char *by, uint64_t id, const struct removal_report *report, bool *recorded, struct why *why);
+
+/* Who runs an undo command ends by a signal only when that is done and recorded: else it would be run again, while it runs.  For other kinds
+ * only *before is filled, the mask to be set again. */
+void removal_shield(enum resource_kind kind, sigset_t *before);
+
 /* Whether one is due that nobody has tried to remove yet. */
 bool removal_is_fresh(const struct op *op);
 
 /* Whether this process is part of an undo command of this operation, which others remove for: it must not wait for them. */
-bool removal_is_below(const struct journal *j);
+bool removal_is_below(const char *operation);
 
 /* The file of the locks: a descriptor, or -1 with `why`; locking a byte: 0, or -1 with errno, EAGAIN where another has it; asking. */
 int removal_open(struct journal *j, struct why *why);

@@ -233,6 +233,40 @@ request_live(struct request *r, const char *id, bool fold)
 	return j;
 }
 
+struct journal *
+request_get(struct request *r, const char *id)
+{
+	struct journal *j = request_store(r, false) < 0 ? NULL : malloc(sizeof *j);
+	if (!j && r->why.code == ERR_NONE)
+		why_set(&r->why, ERR_IO, "out of memory");
+	if (!j || store_get(&r->v->store, id, STORE_ANY, NULL, j, &r->why) == 0)
+		return j;
+	free(j);
+	return NULL;
+}
+
+struct journal *
+request_any(struct request *r, const char *id, struct journal **own)
+{
+	struct journal *j = request_live(r, id, true);
+	*own = NULL;
+	if (j || !err_is_end(r->why.code))
+		return j;
+	r->why.code = ERR_NONE;
+	return *own = request_get(r, id);
+}
+
+void
+request_close_own(struct request *r, struct journal *j, struct journal *own)
+{
+	if (own) {
+		journal_close(own);
+		free(own);
+	} else if (op_has_ended(&j->op)) {
+		request_close(r, j);
+	}
+}
+
 bool
 verbs_may_take_long(struct verbs *v, const char *operation)
 {
@@ -354,20 +388,39 @@ request_follow(struct request *r)
 	return v->follow;
 }
 
-int
-request_refuse_stranger(struct request *r, const char *what, bool placed)
+bool
+request_is_placed_here(struct request *r)
 {
 	struct beat_id here = beat_here();
 	char machine[sizeof here.machine] = "", boot[sizeof here.boot] = "";
-	if (!r->v->remote || r->v->owner)
-		return 0;
 	(void)json_copy(r->json, json_get(r->json, r->body, "machineId"), machine, sizeof machine);
 	(void)json_copy(r->json, json_get(r->json, r->body, "bootId"), boot, sizeof boot);
-	if (placed && *machine && strcmp(machine, here.machine) != 0 && strcmp(boot, here.boot) != 0)
+	return !*machine || strcmp(machine, here.machine) == 0 || strcmp(boot, here.boot) == 0;
+}
+
+int
+request_refuse_stranger(struct request *r, const char *what)
+{
+	if (!r->v->remote || r->v->owner)
 		return 0;
 	why_set(&r->why, ERR_PERMISSION, "%s on the server's own machine is not for who comes by TCP", what);
 	why_hint(&r->why, "there, name the ledger by its folder, or by the server's unix socket");
 	return -1;
+}
+
+int
+request_seal(struct request *r, const char *what, char seal[SEAL_TEXT])
+{
+	int at = json_get(r->json, r->body, "seal");
+	seal[0] = '\0';
+	if (request_has(r, "seal") && (json_copy(r->json, at, seal, SEAL_TEXT) < 0 || strlen(seal) != SEAL_TEXT - 1 || strspn(seal, "0123456789abcdef") != SEAL_TEXT - 1))
+		return why_set(&r->why, ERR_REQUEST, "seal is not 16 hex digits");
+	if (!request_is_placed_here(r))
+		return 0;
+	/* Of one who may write to the folder it proves nothing that is not known; else the user who has sealed it does it. */
+	if (!r->v->remote || r->v->owner)
+		seal[0] = '\0';
+	return *seal ? 0 : request_refuse_stranger(r, what);
 }
 
 struct beat_id

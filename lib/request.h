@@ -7,6 +7,7 @@
 
 #include "buf.h"
 #include "json.h"
+#include "seal.h"
 #include "store.h"
 
 struct follow;
@@ -118,6 +119,13 @@ bool request_has(const struct request *r, const char *member);
  * folded (a change does that under the lock anyway). */
 struct journal *request_live(struct request *r, const char *id, bool fold);
 
+/* Open it anew, also one that has ended; it is for the caller to close and to free.  NULL with r->why. */
+struct journal *request_get(struct request *r, const char *id);
+
+/* The operation, live or just ended: one that has ended goes to *own, which the caller gives to request_close_own.  NULL with r->why. */
+struct journal *request_any(struct request *r, const char *id, struct journal **own);
+void request_close_own(struct request *r, struct journal *j, struct journal *own);
+
 /* Close an operation that request_live gave, because it has ended. */
 void request_close(struct request *r, struct journal *j);
 
@@ -133,9 +141,15 @@ void request_beat(struct request *r, struct journal *j);
 /* Who asks by a server and promises to beat by it, as its beat file says it. */
 struct beat_id request_far(struct request *r);
 
+/* Whether what the request tells of is on this machine (machineId, bootId). */
+bool request_is_placed_here(struct request *r);
+
 /* Refuse what would have something done on this machine, as the ledger's user, for one who comes by a server and is not that user for
- * certain.  `placed`: not where the request (machineId, bootId) places it on another machine.  -1 with r->why, which calls it `what`. */
-int request_refuse_stranger(struct request *r, const char *what, bool placed);
+ * certain.  -1 with r->why, which calls it `what`. */
+int request_refuse_stranger(struct request *r, const char *what);
+
+/* The seal of what is to be done one day (seal.h), "" for none; what is placed on this machine and has none is refused likewise. */
+int request_seal(struct request *r, const char *what, char seal[SEAL_TEXT]);
 
 /* Clients of the old protocol name nobody: whatever one of them does is a sign of life of all of them in that operation.  `promises`: it
  * is a beat, and more of them are expected from now on. */

@@ -4,23 +4,7 @@
 static void
 put_told(void *arg, const struct removal_told *t)
 {
-	struct buf *b = arg;
-	const struct resource *r = t->resource;
-	static const char *const members[] = {"path", "pid", "command"};
-	json_open(b, NULL, '{');
-	json_put_int(b, "resourceId", (int64_t)r->id);
-	json_put(b, "kind", resource_kind_name(r->kind));
-	if (r->kind == RESOURCE_PROCESS)
-		json_put_int(b, members[r->kind], r->pid);
-	else
-		json_put(b, members[r->kind == RESOURCE_COMMAND ? 2 : 0], r->what.p);
-	json_put(b, "participantId", r->owner.p);
-	if (r->call.n)
-		json_put(b, "callId", r->call.p);
-	json_put(b, "decision", t->decision);
-	if (*t->reason)
-		json_put(b, "reason", t->reason);
-	json_close(b, '}');
+	removal_put(arg, t);
 }
 
 static int
@@ -45,6 +29,15 @@ settle(struct request *r, struct journal *j, struct cleanup *c)
 	json_close(r->reply, ']');
 	json_put_int(r->reply, "leftOver", c->removal.left_over);
 	return rc;
+}
+
+void
+settle_and_tell(struct request *r, struct journal *j, const char *by)
+{
+	settle_briefly(r, j, by);
+	uint64_t left = r->v->remote ? op_due(&j->op) : 0;
+	if (left)
+		json_put_int(r->reply, "leftOver", (int64_t)left);
 }
 
 void

@@ -14,4 +14,7 @@ int settle(struct request *r, struct journal *j, struct cleanup *c);
 /* The same by the way: what goes quickly; nothing is told, and what fails is found by the next. */
 void settle_briefly(struct request *r, struct journal *j, const char *by);
 
+/* … and for one who comes by a server the reply gets `leftOver`, where something stays: perhaps it is on that one's machine. */
+void settle_and_tell(struct request *r, struct journal *j, const char *by);
+
 #endif

@@ -40,9 +40,11 @@ static const struct {
 	VERB("/operation/state", verb_state, false),
 	VERB("/operation/why", verb_why, false),
 	VERB("/temp/add", verb_temp_add, true),
+	VERB("/temp/due", verb_temp_due, false),
 	VERB("/temp/list", verb_temp_list, false),
 	VERB("/temp/made", verb_temp_made, true),
 	VERB("/temp/remove", verb_temp_remove, false),
+	VERB("/temp/removed", verb_temp_removed, false),
 };
 
 int

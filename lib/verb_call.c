@@ -226,7 +226,7 @@ verb_call_kill(struct request *r)
 	struct change c;
 	struct seat s;
 	if (request_operation(r, id) < 0 || request_call(r, "callId", true, call) < 0 || request_int(r, "signal", 0, SIGRTMAX, &sig) < 0 ||
-	    request_refuse_stranger(r, "a signal to a process", false) < 0)
+	    request_refuse_stranger(r, "a signal to a process") < 0)
 		return -1;
 	int rc = change_begin(&c, r, id, NULL);
 	struct op_call *running = rc == 0 ? op_call(&c.j->op, call) : NULL;

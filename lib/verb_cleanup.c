@@ -33,29 +33,21 @@ read_asked(struct request *r, struct asked *a)
 	return 0;
 }
 
-/* The operation, live or just ended: one that has ended goes to *own, which the caller closes.  NULL with r->why. */
+/* The operation; for a look, as it is: nothing is repaired.  NULL with r->why. */
 static struct journal *
 find(struct request *r, const struct asked *a, struct journal **own)
 {
 	struct verbs *v = r->v;
-	struct journal *j = a->dry ? NULL : request_live(r, a->id, true);
 	*own = NULL;
-	if (j || (!a->dry && !err_is_end(r->why.code)))
-		return j;
+	if (!a->dry)
+		return request_any(r, a->id, own);
 	if (request_store(r, false) < 0)
 		return NULL;
-	if (!(j = malloc(sizeof *j))) {
-		why_set(&r->why, ERR_IO, "out of memory");
-		return NULL;
-	}
 	bool before = v->store.o.hands_off;
-	v->store.o.hands_off = a->dry;
-	int rc = store_get(&v->store, a->id, STORE_ANY, NULL, j, &r->why);
+	v->store.o.hands_off = true;
+	*own = request_get(r, a->id);
 	v->store.o.hands_off = before;
-	if (rc == 0)
-		return *own = j;
-	free(j);
-	return NULL;
+	return *own;
 }
 
 /* Whoever may write to a ledger may say what is to be removed there, and root would do it. */
@@ -157,12 +149,7 @@ verb_cleanup(struct request *r)
 	/* Who takes requests and waits for more would keep others from it. */
 	if (!r->v->stays)
 		fsx_close(&j->drive);
-	if (own) {
-		journal_close(own);
-		free(own);
-	} else if (op_has_ended(&j->op)) {
-		request_close(r, j);
-	}
+	request_close_own(r, j, own);
 	return rc;
 }
 

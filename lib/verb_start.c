@@ -44,6 +44,7 @@ struct start {
 	struct buf text[4];
 	bool fail_on_crash, unless_aborted, parent_must_exist, spawned;
 	bool held;                 /* it comes by a server, and its supervisor promises to beat */
+	char seal[SEAL_TEXT];      /* of the fallback command */
 	bool queued;               /* it is there, and waits for a slot: whether its command may start now is asked */
 };
 
@@ -337,6 +338,8 @@ append_start(struct change *c, struct start *s)
 		json_put(b, "folder", s->folder);
 		if (hold)
 			json_put(b, "machineId", hold->id.machine);
+		if (*s->seal)
+			json_put(b, "seal", s->seal);
 	}
 	if (*s->group)
 		json_put(b, "group", s->group);
@@ -376,7 +379,7 @@ verb_call_start(struct request *r)
 		return -1;
 	int rc = read_texts(r, &s);
 	if (rc == 0 && s.fallback_command)
-		rc = request_refuse_stranger(r, "a command", true);
+		rc = request_seal(r, "a command", s.seal);
 	if (rc == 0) {
 		/* A crash with something instead of the result is no crash of the operation. */
 		s.fail_on_crash &= !s.fallback && !s.fallback_command;

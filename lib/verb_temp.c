@@ -34,6 +34,7 @@ struct thing {
 	bool made, by_name;
 	struct identity identity;
 	struct place place;
+	char seal[SEAL_TEXT];
 	uint64_t already;        /* it is registered by this number */
 };
 
@@ -388,6 +389,8 @@ add(struct change *c, const char *by, const struct thing *t)
 		json_put_int(b, "mountNs", p->mount_ns);
 	if (p->pid_ns >= 0)
 		json_put_int(b, "pidNs", p->pid_ns);
+	if (*t->seal)
+		json_put(b, "seal", t->seal);
 	return change_commit(c);
 }
 
@@ -399,7 +402,7 @@ verb_temp_add(struct request *r)
 	struct change c;
 	if (request_operation(r, id) < 0)
 		return -1;
-	if (read_thing(r, &t) < 0 || request_refuse_stranger(r, "a temp resource", true) < 0) {
+	if (read_thing(r, &t) < 0 || request_seal(r, "a temp resource", t.seal) < 0) {
 		thing_free(&t);
 		return -1;
 	}

@@ -32,12 +32,20 @@ fresh_ledger() {
 	ledger=$BATS_TEST_TMPDIR/ledger
 	background=()
 	cd "$BATS_TEST_TMPDIR" || return
-	export DPL_LEDGER=$ledger DPL_PARTICIPANT=me DPL_SYNC=off
-	[ "${BACKEND:-}" != http ] || serve_ledger
+	export DPL_LEDGER=$ledger DPL_PARTICIPANT=me DPL_SYNC=off XDG_STATE_HOME=$BATS_TEST_TMPDIR/state
+	[ -z "${BACKEND:-}" ] || serve_ledger
 }
 
-# With BACKEND=http the same tests go through dpl-serve and dpl-remote-http; $ledger is the folder behind them.
+# With BACKEND=http the same tests go through dpl-serve and dpl-remote-http; $ledger is the folder behind them.  With BACKEND=far the server is
+# another user's, as it were: it removes nothing that is ours.
 serve_ledger() {
+	if [ "$BACKEND" = far ]; then
+		in_background env XDG_STATE_HOME="$BATS_TEST_TMPDIR/its" dpl-serve -C "$ledger" -P 0 >server.url
+		wait_for '[ -s server.url ]'
+		DPL_LEDGER=$(<server.url)
+		export DPL_LEDGER
+		return
+	fi
 	in_background dpl-serve -q -C "$ledger" --unix "$BATS_TEST_TMPDIR/socket"
 	export DPL_LEDGER=unix:$BATS_TEST_TMPDIR/socket
 	wait_for '[ -S "$BATS_TEST_TMPDIR/socket" ]'
@@ -45,7 +53,12 @@ serve_ledger() {
 
 # What is about the folder itself, or about what a server has done already.
 local_only() {
-	[ "${BACKEND:-}" != http ] || skip "${1:-of a folder}"
+	[ -z "${BACKEND:-}" ] || skip "${1:-of a folder}"
+}
+
+# What asks for things without a seal, which by TCP is refused.
+by_owner() {
+	[ "${BACKEND:-}" != far ] || skip 'requests of the ledger'\''s owner'
 }
 
 # End what a test started.

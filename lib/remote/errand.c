@@ -51,8 +51,10 @@ static const struct {
 	{"/operation/state", SAFE},
 	{"/operation/why", SAFE},
 	{"/temp/add", KEYED},
+	{"/temp/due", SAFE},
 	{"/temp/list", SAFE},
 	{"/temp/made", KEYED},
+	{"/temp/removed", SAFE},
 };
 
 static enum again

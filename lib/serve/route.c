@@ -53,9 +53,11 @@ static const struct path {
 	{"/operation/state", LIGHT, true},
 	{"/operation/why", HEAVY, true},
 	{"/temp/add", LIGHT, false},
+	{"/temp/due", HEAVY, true},
 	{"/temp/list", HEAVY, true},
 	{"/temp/made", LIGHT, false},
 	{"/temp/remove", HEAVY, false},
+	{"/temp/removed", HEAVY, false},
 };
 
 static const struct path *

@@ -1,0 +1,24 @@
+/* cli_left: what became of temp resources, as an answer tells of it; those of this machine, where the ledger is behind a server, go here. */
+#ifndef DPL_CLI_LEFT_H
+#define DPL_CLI_LEFT_H
+
+#include "cli.h"
+#include "reclaim.h"
+
+/* What became of those of this machine: an object each, and their numbers. */
+struct cli_left {
+	struct buf objects, numbers;
+};
+
+/* Where the ledger is behind a server, do away with what c->id has left on this machine: `r` says how (by, limit_ms, retry, look, all).  What cannot
+ * be done, or told to the server, is said.  How many are no more; `left` is for cli_put_left. */
+int cli_reclaim(struct cli *c, struct reclaim *r, struct cli_left *left);
+
+/* Put what became of them into the `resources` of the answer, as if the ledger were a folder; its other members stay.  Frees `left`. */
+void cli_put_left(struct cli *c, struct cli_left *left);
+
+/* The same for what the answer calls left over; then say on stderr which temp resources stayed, and with `went` how many were removed; not with
+ * -q. */
+void cli_say_resources(struct cli *c, bool went);
+
+#endif
