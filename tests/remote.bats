@@ -199,7 +199,7 @@ POST /call/end {"callId":"c"}'
 		/call/kill | /temp/remove | /operation/tomorrow) wanted='1 null' ;;
 		/operation/heartbeat | /operation/look | /operation/cleanup | /operation/prune) wanted='6 null' ;;
 		/operation/changes | /operation/events | /operation/list | /operation/resolve | /operation/show | /operation/state | /operation/why) wanted='6 null' ;;
-		/call/list | /temp/list) wanted='6 null' ;;
+		/call/list | /temp/due | /temp/list | /temp/removed) wanted='6 null' ;;
 		*) wanted='6 h-' ;;
 		esac
 		is "$path $(jq -s -r '"\(length) \(map(.headers["idempotency-key"] | if . then .[:2] else . end) | unique[])"' log)" "$path $wanted"

@@ -110,7 +110,9 @@ ask("/callframe/create", dict(me, callId="frame"))
 ask("/callframe/delete", dict(me, callId="frame"))
 ask("/temp/list", me)
 ask("/temp/list", method="GET", query="?operationId=" + op)
-for path in ("/temp/add", "/temp/made", "/temp/remove"):
+ask("/temp/due", dict(me, bootId="here"))
+ask("/temp/due", method="GET", query="?bootId=here&operationId=" + op)
+for path in ("/temp/add", "/temp/due", "/temp/made", "/temp/remove", "/temp/removed"):
     ask(path, dict(me), fails=True)
 ask("/operation/abort", dict(me, value=True, reason="r"))
 ask("/operation/abort", dict(me, value=True))
