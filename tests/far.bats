@@ -37,7 +37,8 @@ serve() {
 	in_background unshare -m -u sh its/enter dpl-serve -C "$ledger" -P "${port:-0}" >said 2>serve.err
 	wait_for '[ -s said ]'
 	server=$pid
-	export DPL_LEDGER=$(<said)
+	DPL_LEDGER=$(<said)
+	export DPL_LEDGER
 	port=${DPL_LEDGER##*:}
 }
 
