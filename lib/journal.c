@@ -437,6 +437,7 @@ drop_pending(struct journal *j)
 {
 	buf_clear(&j->pending);
 	j->pending_flush = j->pending_vital = j->pending_results = j->ring = false;
+	j->pending_resources = 0;
 	j->drop[0] = '\0';
 }
 
@@ -463,6 +464,12 @@ void
 journal_entry_end(struct journal *j)
 {
 	entry_end(&j->pending);
+}
+
+int64_t
+journal_new_resource(struct journal *j)
+{
+	return (int64_t)(j->op.h.resources + ++j->pending_resources);
 }
 
 static bool

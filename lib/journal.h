@@ -49,6 +49,7 @@ struct journal {
 	struct buf text;         /* what was read last */
 	struct buf pending;      /* lines to be appended */
 	uint64_t pending_seq;    /* of the newest of them */
+	uint64_t pending_resources; /* temp resources that they register */
 	int64_t now_ms;          /* what they are stamped with */
 	uint64_t inode;
 	const struct stat *fresh; /* what fstat said just now, for the next look; else NULL */
@@ -92,6 +93,9 @@ void journal_unlock(struct journal *j);
 /* Begin the next entry; its members go into the buffer that is returned. */
 struct buf *journal_entry(struct journal *j, const char *by, enum event event);
 void journal_entry_end(struct journal *j);
+
+/* The number of the next temp resource that an entry in pending registers. */
+int64_t journal_new_resource(struct journal *j);
 
 /* Whether there is room for the result of a removal, also on a full disk. */
 bool journal_has_room(struct journal *j);

@@ -233,7 +233,7 @@ put_fallback_command(struct journal *j, const char *by, const struct op_call *c,
 {
 	const struct op_person *p = op_person_no(&j->op, c->person);
 	struct buf *b = journal_entry(j, by, EVENT_RESOURCE_ADDED);
-	json_put_int(b, "resourceId", (int64_t)j->op.h.resources + 1);
+	json_put_int(b, "resourceId", journal_new_resource(j));
 	json_put(b, "kind", resource_kind_name(RESOURCE_COMMAND));
 	slice_put(b, "command", e->fallback_command);
 	slice_put(b, "folder", e->folder);
@@ -250,14 +250,49 @@ put_fallback_command(struct journal *j, const char *by, const struct op_call *c,
 	journal_entry_end(j);
 }
 
+/* What it ran on another machine is to be ended there, by whoever removes what is left there; nobody here sees it. */
+static void
+put_orphans(struct journal *j, const char *by, const struct op_call *c, const struct entry *e)
+{
+	const struct op_person *p = op_person_no(&j->op, c->person);
+	struct buf *b = journal_entry(j, by, EVENT_RESOURCE_ADDED);
+	json_put_int(b, "resourceId", journal_new_resource(j));
+	json_put(b, "kind", resource_kind_name(RESOURCE_PROCESS));
+	json_put_bool(b, "orphans", true);
+	json_put_int(b, "pid", e->pid);
+	if (e->pid_start >= 0)
+		json_put_int(b, "pidStart", e->pid_start);
+	json_put(b, "callId", c->key.name);
+	if (p)
+		json_put(b, "participantId", p->key.name);
+	slice_put(b, "bootId", e->boot_id);
+	slice_put(b, "machineId", e->machine_id);
+	slice_put(b, "host", e->host);
+	journal_entry_end(j);
+}
+
+/* Whether its supervisor beats by a server. */
+static bool
+is_far(struct journal *j, const struct op_call *c)
+{
+	char file[BEAT_FILE_MAX];
+	struct beat b;
+	beat_call_file(c->key.name, file);
+	return c->held && !c->queued && beat_look(j->dir, file, &b) == 0 && b.known && b.id.mode == BEAT_REMOTE;
+}
+
 static void
 put_call_crashed(struct journal *j, const char *by, const struct op_call *c, const char *evidence)
 {
 	struct buf text = {0};
 	struct entry e = {0};
-	bool known = c->fallback && journal_line(j, c->start, &text) == 0 && !entry_parse(text.p, text.n, &e);
+	bool far = is_far(j, c);
+	bool known = (c->fallback || far) && journal_line(j, c->start, &text) == 0 && !entry_parse(text.p, text.n, &e);
+	/* Removed newest first: what it runs ends before the fallback command stands in for it. */
 	if (known && e.fallback_command.p)
 		put_fallback_command(j, by, c, &e, evidence);
+	if (known && far && e.pid > 0 && e.boot_id.n)
+		put_orphans(j, by, c, &e);
 	const struct op_person *p = op_person_no(&j->op, c->person);
 	int64_t duration = j->now_ms - c->started_ms;
 	struct buf *b = journal_entry(j, by, EVENT_CALL_CRASHED);
@@ -268,7 +303,7 @@ put_call_crashed(struct journal *j, const char *by, const struct op_call *c, con
 	json_put_int(b, "durationMs", duration > 0 ? duration : 0);
 	if (known && e.fallback_command.p)
 		json_put_bool(b, "fallbackPending", true);
-	else if (known)
+	else if (known && c->fallback)
 		slice_put(b, "result", e.fallback);
 	journal_entry_end(j);
 	buf_free(&text);

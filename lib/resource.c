@@ -15,6 +15,9 @@
 #include "num.h"
 #include "resource.h"
 #include "result.h"
+#include "tree.h"
+
+enum { ORPHANS_LOOK_MS = 20 };
 
 /* --- what its entries say --- */
 
@@ -87,6 +90,7 @@ take_added(struct resource *out, const struct entry *e)
 	text(&out->owner, e->participant_id.n ? e->participant_id : e->by);
 	text(&out->evidence, e->evidence);
 	out->is_fallback = e->is_fallback;
+	out->orphans = e->orphans;
 	text(&out->folder, e->folder);
 	text(&out->what, out->kind == RESOURCE_COMMAND ? e->command : e->path);
 	if (out->kind == RESOURCE_PROCESS)
@@ -161,11 +165,12 @@ resource_home(const struct journal *j, struct resource_home *home)
 	return 0;
 }
 
-/* By whoever may write to the folder, or by this user. */
+/* By whoever may write to the folder, or by this user.  The processes of a call are known by what they carry, and not by what the ledger
+ * says. */
 static bool
 is_ours(const struct resource *r, const struct resource_home *home)
 {
-	if (!*r->seal && !home->foreign)
+	if (r->orphans || (!*r->seal && !home->foreign))
 		return true;
 	struct sealed s = {.operation = home->operation, .kind = resource_kind_name(r->kind), .what = r->what.p, .folder = r->folder.n ? r->folder.p : NULL,
 		.start = r->kind == RESOURCE_PROCESS ? r->start : -1, .made = r->made, .by_name = r->by_name};
@@ -211,6 +216,28 @@ await_end(int fd, int64_t ms)
 		if (poll(&p, 1, (int)left) > 0)
 			return true;
 	return false;
+}
+
+/* What the dead supervisor of a call left running here. */
+static enum resource_result
+end_orphans(const struct resource *r, const struct resource_home *home, bool look, char *reason, size_t size)
+{
+	struct tree t = {.operation = home->operation, .call = r->call.p, .supervisor = -1, .root = -1, .root_start = -1, .group = -1, .session = -1, .uid = home->uid};
+	int n = same_boot(r) ? tree_signal(&t, 0, -1, NULL) : 0, sig = SIGTERM;
+	if (n == 0) {
+		snprintf(reason, size, "nothing of it runs");
+		return RESOURCE_GONE;
+	}
+	int64_t begun = clock_mono_ms(), end = begun + RESOURCE_GRACE_MS;
+	for (; n != 0 && !look && clock_mono_ms() < end + RESOURCE_GRACE_MS; sig = clock_mono_ms() < end ? 0 : SIGKILL) {
+		n = tree_signal(&t, sig, -1, NULL);
+		if (n != 0)
+			usleep(ORPHANS_LOOK_MS * 1000);
+	}
+	if (n == 0 || look)
+		return RESOURCE_REMOVED;
+	snprintf(reason, size, "its processes do not end");
+	return RESOURCE_FAILED;
 }
 
 static enum resource_result
@@ -354,7 +381,7 @@ resource_remove(const struct resource *r, const struct resource_order *o, uint64
 	reason[0] = '\0';
 	switch (r->kind) {
 	case RESOURCE_PROCESS:
-		return end_process(r, o->home->uid, o->look, reason, size);
+		return r->orphans ? end_orphans(r, o->home, o->look, reason, size) : end_process(r, o->home->uid, o->look, reason, size);
 	case RESOURCE_COMMAND:
 		return undo(r, o, printed, reason, size);
 	case RESOURCE_PATH:

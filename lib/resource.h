@@ -31,6 +31,7 @@ struct resource {
 	struct remove_identity identity;
 	bool made, by_name;
 	char seal[SEAL_TEXT];    /* "" for none: whoever may write to the folder of the ledger registered it there */
+	bool orphans;            /* all processes of the call, whose supervisor died on another machine than the ledger's */
 	bool is_fallback;        /* what the command prints is the result of the call, which crashed */
 	int64_t added_ms;
 	uint32_t tries;

@@ -356,7 +356,7 @@ static int
 add(struct change *c, const char *by, const struct thing *t)
 {
 	struct buf *b = change_entry(c, by, EVENT_RESOURCE_ADDED);
-	json_put_int(b, "resourceId", (int64_t)c->j->op.h.resources + 1);
+	json_put_int(b, "resourceId", journal_new_resource(c->j));
 	json_put(b, "kind", resource_kind_name(t->kind));
 	if (t->kind == RESOURCE_PATH)
 		json_put(b, "path", t->what.p);

@@ -767,10 +767,10 @@ $(<made)"
 		ended "$remover"
 		is "$recorded $status" "$recorded 0"
 		is "$(find tmp -mindepth 1)" ''
+		wait_for archived
 		is "$(jq -r 'select(.event == "resource.removed" and .path) | "\(.by) \(.result)"' "$(journal "$op")")" "$recorded removed"
 		# It was in the midst of it then.
 		is "$(jq -r 'select(.event == "cleanup.started" or .event == "resource.removed") | .event' "$(journal "$op")" | head -n 1)" cleanup.started
-		wait_for archived
 	done
 }
 

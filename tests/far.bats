@@ -90,14 +90,16 @@ removed() {
 
 @test "kill -9: the server finds the death, the sweep of each machine removes its own" {
 	begin --beat 200ms --jitter 0ms --stale 1s --window 1s
-	in_background dpl-call -- sh -c 'dpl-temp make >file; dpl-temp add -q --command "echo x >>undone"; : >ready; exec sleep 60'
-	wait_for '[ -e ready ]'
+	in_background dpl-call -- sh -c 'dpl-temp make >file; dpl-temp add -q --command "echo x >>undone"; setsid sh -c "trap \"\" TERM; echo \$\$ >inner; while :; do sleep 1; done" & : >ready; exec sleep 60'
+	wait_for '[ -e ready ] && [ -s inner ]'
 	file=$(<file)
 	kill -KILL "$pid"
 	wait_for 'there dpl-cleanup -q --sweep; [ "$(ended)" = operation.failed ]'
 	[ -e "$file" ]
 	[ ! -e undone ]
 	expect 1 there dpl-cleanup --sweep
+	# What the dead one left running is for this machine as well.
+	run ! gone "$(<inner)"
 	# Of many who sweep here, one does it, and once.
 	for _ in 1 2 3 4 5 6; do
 		in_background dpl-cleanup -q --sweep
@@ -107,8 +109,9 @@ removed() {
 	done
 	is "$(wc -l <undone)" 1
 	[ ! -e "$file" ]
+	gone "$(<inner)"
 	is "$(ended)" 'operation.failed operation.archived'
-	is "$(removed)" 'removed removed'
+	is "$(removed)" 'removed removed removed'
 	expect 0 dpl-cleanup --sweep
 	expect 0 there dpl-cleanup --sweep
 }

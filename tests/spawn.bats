@@ -251,6 +251,20 @@ orphan() {
 	wait_for "gone $supervisor"
 }
 
+@test "--fallback-command of two calls of one who dies: each is run, and gives its own result" {
+	op=$(dpl-create)
+	export DPL_OPERATION=$op
+	in_background sleep 60
+	dpl-join -q -p w --keep="$pid"
+	for call in a b; do
+		expect 0 dpl-batch < <(printf '{"path":"/call/start","body":{"operationId":"%s","participantId":"w","callId":"%s","fallbackCommand":"echo for %s","folder":"/"}}\n' "$op" "$call" "$call")
+	done
+	kill "$pid"
+	wait_for '[ -e "$ledger/backup/$op" ]'
+	is "$(jq -r 'select(.event == "resource.added") | .resourceId' "$(journal "$op")" | paste -sd ' ')" '1 2'
+	is "$(jq -r 'select(.event == "resource.removed") | "\(.callId) \(.callResult)"' "$(journal "$op")")" $'b for b\na for a'
+}
+
 @test "--fallback-command where the supervisor dies: run by who looks next, once, and its output is the result" {
 	mkdir here
 	pushd here >/dev/null
