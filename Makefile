@@ -81,7 +81,7 @@ $(BUILD)/bin/%: $(BUILD)/cmd/tool/%.o $(BUILD)/libcli.a
 
 $(BUILD)/bin/dpl-serve: $(BUILD)/net/dpl-serve.o $(SERVE_OBJ) $(NET_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(NET_LDFLAGS) -o $@ $^ $(shell pkg-config --libs openssl)
+	$(CC) $(CFLAGS) $(NET_LDFLAGS) -pthread -o $@ $^ $(shell pkg-config --libs openssl)
 
 $(BUILD)/bin/dpl-remote-http: $(BUILD)/net/dpl-remote-http.o $(REMOTE_OBJ) $(NET_OBJ)
 	@mkdir -p $(@D)
