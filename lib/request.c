@@ -89,6 +89,15 @@ verbs_flush(struct verbs *v, struct why *why)
 	return rc;
 }
 
+bool
+verbs_owes(const struct verbs *v)
+{
+	for (int i = 0; i < v->opened; i++)
+		if (v->open[i]->owed)
+			return true;
+	return v->owed.code != ERR_NONE;
+}
+
 void
 verbs_tidy(struct verbs *v)
 {

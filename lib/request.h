@@ -59,6 +59,9 @@ void verbs_unlock(struct verbs *v, const struct journal *but);
  * before it gave 0; -1 with `why`: none of them may be called durable. */
 int verbs_flush(struct verbs *v, struct why *why);
 
+/* Whether it has something to make durable. */
+bool verbs_owes(const struct verbs *v);
+
 /* Whether a change of that operation may take long: it has something to be removed, or somebody has died.  False also where there is none. */
 bool verbs_may_take_long(struct verbs *v, const char *operation);
 

@@ -425,7 +425,7 @@ work_off(struct loop *l)
 					;
 				more |= c->held;
 			}
-		while (more && now_us() - begun < GATHER_US && gather(l));
+		while (more && verbs_owes(&l->s.verbs) && now_us() - begun < GATHER_US && gather(l));
 		flush(l);
 	}
 	struct conn *c = l->queue;
