@@ -8,7 +8,7 @@
 # make power      power cuts on ext4, xfs and btrfs, POWER_CUTS (20) of each; alone on the machine
 # make planted    bugs that are put in must each be caught by the test that is named for them
 # make fuzz       each parser under libFuzzer, FUZZ_SECONDS each
-# make bench      measure against other tools (docs/benchmarks.md)
+# make bench      measure against other tools (docs/benchmarks.md); make bench-serve: dpl-serve alone
 # make install    PREFIX=/usr/local, DESTDIR=
 
 VERSION := $(shell sed -n 's/.*define DPL_VERSION "\(.*\)"/\1/p' lib/version.h)
@@ -81,7 +81,7 @@ $(BUILD)/bin/%: $(BUILD)/cmd/tool/%.o $(BUILD)/libcli.a
 
 $(BUILD)/bin/dpl-serve: $(BUILD)/net/dpl-serve.o $(SERVE_OBJ) $(NET_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(NET_LDFLAGS) -o $@ $^ $(shell pkg-config --libs openssl)
+	$(CC) $(CFLAGS) $(NET_LDFLAGS) -pthread -o $@ $^ $(shell pkg-config --libs openssl)
 
 $(BUILD)/bin/dpl-remote-http: $(BUILD)/net/dpl-remote-http.o $(REMOTE_OBJ) $(NET_OBJ)
 	@mkdir -p $(@D)
@@ -228,6 +228,10 @@ bench: all
 	scripts/need bench
 	BUILD=$(BUILD) scripts/bench
 
+bench-serve: all
+	scripts/need bench
+	BUILD=$(BUILD) scripts/bench serve
+
 # Each parser under libFuzzer, from the corpus in the tree; what it finds beyond that stays in build-fuzz/.
 FUZZERS = $(patsubst tests/fuzz/%.c,build-fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 fuzz:
@@ -287,7 +291,7 @@ dist:
 clean:
 	rm -rf build build-*
 
-.PHONY: all asan bench check clean demo dist faults fuzz install lint net-left-out planted power soak test-tools uninstall units
+.PHONY: all asan bench bench-serve check clean demo dist faults fuzz install lint net-left-out planted power soak test-tools uninstall units
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -242,6 +242,13 @@ journal_sync(struct journal *j)
 }
 
 void
+journal_sync_ahead(struct journal *j)
+{
+	(void)journal_sync(j);
+	j->ahead = true;
+}
+
+void
 journal_tidy(struct journal *j)
 {
 	struct op_head *h = &j->op.h;
@@ -553,8 +560,10 @@ journal_flush(struct journal *j, struct why *why)
 	journal_unlock(j);
 	if (!j->owed)
 		return 0;
-	j->owed = false;
-	if (journal_sync(j) < 0) {
+	bool ahead = j->ahead;
+	j->owed = j->ahead = false;
+	errno = j->lost;
+	if (ahead ? j->lost != 0 : journal_sync(j) < 0) {
 		why_errno(why, "flush %s: entry %llu is visible, may not survive power loss", j->path.p, (unsigned long long)j->op.h.seq);
 		why->code = ERR_NOT_DURABLE;
 		return -1;

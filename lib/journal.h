@@ -68,7 +68,8 @@ struct journal {
 	int64_t window_end_ms;   /* monotonic: until then the held ones have time to answer */
 	struct keyset keys;      /* those of the entries before `keyed`, for one who keeps it open (change.c) */
 	uint64_t keyed;
-	bool owed;               /* a deferred flush is due */
+	bool owed;               /* a deferred flush is due … */
+	bool ahead;              /* … and journal_sync_ahead has made it */
 	bool changed;            /* something was appended through this struct */
 };
 
@@ -106,6 +107,10 @@ int journal_commit(struct journal *j, struct why *why);
 
 /* Flush the file.  0, or -1 with errno, and from then on always. */
 int journal_sync(struct journal *j);
+
+/* The same for a deferred flush that is due, in any thread while no other uses the journal: journal_flush, which must be next,
+ * says how it went. */
+void journal_sync_ahead(struct journal *j);
 
 /* Unlock if it is locked, and carry out a deferred flush.  0, or -1 with ERR_NOT_DURABLE. */
 int journal_flush(struct journal *j, struct why *why);

@@ -57,10 +57,27 @@ verbs_unlock(struct verbs *v, const struct journal *but)
 			journal_unlock(v->open[i]);
 }
 
+/* Where several are to be flushed, let somebody do it who can do it at once.  None stays locked meanwhile. */
+static void
+flush_ahead(struct verbs *v)
+{
+	struct journal *owed[VERBS_MOST];
+	size_t n = 0;
+	for (int i = 0; i < v->opened; i++)
+		if (v->open[i]->owed)
+			owed[n++] = v->open[i];
+	if (n < 2)
+		return;
+	verbs_unlock(v, NULL);
+	v->flush_all(v->flush_arg, owed, n);
+}
+
 int
 verbs_flush(struct verbs *v, struct why *why)
 {
 	int rc = 0;
+	if (v->flush_all)
+		flush_ahead(v);
 	for (int i = 0; i < v->opened; i++)
 		if (journal_flush(v->open[i], why) < 0)
 			rc = -1;
@@ -70,6 +87,15 @@ verbs_flush(struct verbs *v, struct why *why)
 		rc = -1;
 	}
 	return rc;
+}
+
+bool
+verbs_owes(const struct verbs *v)
+{
+	for (int i = 0; i < v->opened; i++)
+		if (v->open[i]->owed)
+			return true;
+	return v->owed.code != ERR_NONE;
 }
 
 void

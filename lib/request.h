@@ -12,7 +12,7 @@
 
 struct follow;
 
-enum { VERBS_OPEN = 8 }; /* operations that are kept open between requests */
+enum { VERBS_OPEN = 8, VERBS_MOST = 256 }; /* operations that are kept open between requests; by who asks for more of them */
 
 /* What a start of a supervised call is asked for and gives, within one process. */
 struct verbs_hold {
@@ -36,8 +36,10 @@ struct verbs {
 	struct store store;      /* open when store.path is set */
 	struct journal *few[VERBS_OPEN];
 	struct journal **open;   /* … or more of them, for a server: the caller's array */
-	int open_most;           /* how many of them may be in use */
+	int open_most;           /* how many of them may be in use, VERBS_MOST at most */
 	struct why owed;         /* a deferred flush failed when its journal was closed: code is set */
+	void (*flush_all)(void *arg, struct journal *const *journals, size_t n); /* NULL; or what calls journal_sync_ahead for each, two or more */
+	void *flush_arg;
 	int opened;              /* how many of them are in use, the one used last first */
 	struct follow *follow;   /* once a request has waited */
 	bool remote;             /* requests come from elsewhere: nobody is judged by the processes of this machine */
@@ -57,6 +59,9 @@ void verbs_unlock(struct verbs *v, const struct journal *but);
 /* With deferred flushes: make durable what was done since the last call.  Replies must not be passed on
  * before it gave 0; -1 with `why`: none of them may be called durable. */
 int verbs_flush(struct verbs *v, struct why *why);
+
+/* Whether it has something to make durable. */
+bool verbs_owes(const struct verbs *v);
 
 /* Whether a change of that operation may take long: it has something to be removed, or somebody has died.  False also where there is none. */
 bool verbs_may_take_long(struct verbs *v, const char *operation);

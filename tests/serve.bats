@@ -479,6 +479,48 @@ create() {
 	[ "$(grep -c '^# TYPE .* counter$' metrics)" -ge 5 ]
 }
 
+# at_once FILE: start a call in each operation of $ops, all at the same time; the answers go to FILE.N
+at_once() {
+	local i pids=()
+	for i in "${!ops[@]}"; do
+		curl -sS --max-time 20 -d "{\"operationId\":\"${ops[i]}\"}" "$url/call/start" >"$1.$i" 3>&- &
+		pids+=("$!")
+	done
+	wait "${pids[@]}"
+}
+
+# slowly_served EXPRESSION: serve, with strace's injection into fdatasync
+slowly_served() {
+	: >said
+	in_background strace -D -f -qq -o trace -e trace=fdatasync -e inject="fdatasync:$1" dpl-serve -C "$ledger" -P 0 >said 2>serve.err
+	server=$pid
+	wait_for '[ -s said ] || gone "$server"'
+	read -r url <said || { cat serve.err && return 1; }
+}
+
+@test "changes of many operations are flushed at the same time; where that fails, none is acknowledged" {
+	local i ops=()
+	for i in 1 2 3 4 5 6 7 8; do
+		ops+=("$(dpl-create)")
+	done
+	export DPL_SYNC=on
+	# While the first is flushed the others come, and are flushed together.
+	slowly_served delay_enter=500000
+	at_once answer
+	is "$(cat answer.* | jq -r 'has("callId")' | sort | uniq -c | xargs)" '8 true'
+	is "$(grep -c 'fdatasync.*= 0' trace)" 8
+	[ "$(awk '{ print $1 }' trace | sort -u | wc -l)" -gt 1 ]
+	kill -TERM "$server"
+	wait_for 'gone "$server"'
+	slowly_served error=EIO:delay_enter=500000
+	at_once answer
+	is "$(cat answer.* | jq -r .code | sort | uniq -c | xargs)" '8 not-durable'
+	[ "$(awk '{ print $1 }' trace | sort -u | wc -l)" -gt 1 ]
+	# Not on that descriptor, ever again.
+	at_once answer
+	is "$(cat answer.* | jq -r .code | sort | uniq -c | xargs)" '8 not-durable'
+}
+
 @test "an idle server sleeps" {
 	serve
 	create

@@ -14,6 +14,7 @@
 
 #include "answer.h"
 #include "clock.h"
+#include "flush.h"
 #include "fsx.h"
 #include "loop.h"
 #include "metrics.h"
@@ -23,7 +24,7 @@
 #include "stream.h"
 #include "sweep.h"
 
-enum { EVENTS = 256, OPEN_MOST = 256, DRAIN_MS = 10000, ROUNDS = 64, SPARE = 2, LOCK_WAIT_MS = 5, GAP_MS = 2000, EACH_MOST = 64 };
+enum { EVENTS = 256, DRAIN_MS = 10000, ROUNDS = 64, SPARE = 2, LOCK_WAIT_MS = 5, GAP_MS = 2000, EACH_MOST = 64, GATHER_US = 1000 };
 
 /* What epoll tells of. */
 enum kind { KIND_CONN, KIND_LISTENER, KIND_SIGNALS, KIND_CHILD, KIND_STREAM };
@@ -43,10 +44,11 @@ struct loop {
 	struct source listening[16], signals, streams[2];
 	size_t n;
 	struct tls_context *tls;
+	struct flusher *flusher;
 	struct source *children; /* one for each descriptor that was ever a child's, used again */
 	struct conn *conns;
 	struct conn *queue, **last; /* those with something to do in this round */
-	struct journal *open[OPEN_MOST];
+	struct journal *open[VERBS_MOST];
 	int spare[SPARE];        /* descriptors to be given up where there are none left */
 	uint64_t number;
 	int64_t now_ms, paused_ms, next_ms;
@@ -380,18 +382,50 @@ settle_conn(struct loop *l, struct conn *c, bool again)
 		queue(l, c);
 }
 
+static void
+on_conn(struct loop *l, struct conn *c, uint32_t events)
+{
+	if (events & (EPOLLERR | EPOLLHUP))
+		c->broken = true;
+	else if (events & EPOLLIN)
+		(void)conn_fill(c, l->now_ms);
+	if (c->eof && c->job)
+		stream_hurry(c, l->now_ms);
+	queue(l, c);
+}
+
+/* Take in who has sent something meanwhile, so that it shares the flush that is about to be made.  Whether there is anybody. */
+static bool
+gather(struct loop *l)
+{
+	struct epoll_event events[EVENTS];
+	bool any = false;
+	int n = epoll_wait(l->epoll, events, EVENTS, 0);
+	for (int i = 0; i < n; i++) {
+		struct conn *c = events[i].data.ptr;
+		if (c->kind != KIND_CONN || c->queued)
+			continue;
+		on_conn(l, c, events[i].events);
+		any = true;
+	}
+	return any;
+}
+
 /* Carry out what has come, round by round: each connection has one change in a round, and all changes of a round share a flush. */
 static void
 work_off(struct loop *l)
 {
 	bool more = true;
+	int64_t begun = now_us();
 	for (int round = 0; round < ROUNDS && more; round++) {
 		more = false;
-		for (struct conn *c = l->queue; c; c = c->queue) {
-			while (take_request(l, c))
-				;
-			more |= c->held;
-		}
+		do
+			for (struct conn *c = l->queue; c; c = c->queue) {
+				while (take_request(l, c))
+					;
+				more |= c->held;
+			}
+		while (more && verbs_owes(&l->s.verbs) && now_us() - begun < GATHER_US && gather(l));
 		flush(l);
 	}
 	struct conn *c = l->queue;
@@ -419,18 +453,6 @@ answered(struct server *s, struct conn *c)
 	if (c->state == CONN_READS)
 		c->since_ms = loop_of(s)->now_ms;
 	queue(loop_of(s), c);
-}
-
-static void
-on_conn(struct loop *l, struct conn *c, uint32_t events)
-{
-	if (events & (EPOLLERR | EPOLLHUP))
-		c->broken = true;
-	else if (events & EPOLLIN)
-		(void)conn_fill(c, l->now_ms);
-	if (c->eof && c->job)
-		stream_hurry(c, l->now_ms);
-	queue(l, c);
 }
 
 /* --- time --- */
@@ -576,10 +598,13 @@ prepare(struct loop *l, const struct serve_options *o, struct listener *listener
 		return -1;
 	if (o->cert && !(l->tls = tls_context(o->cert, o->key, o->client_ca, why)))
 		return -1;
-	if (verbs_open(&s->verbs, o->ledger, &l->store) < 0 || !(s->streams = streams_new(s)) || !(s->work = work_new(o->ledger, watch_child, l)))
+	if (verbs_open(&s->verbs, o->ledger, &l->store) < 0 || !(s->streams = streams_new(s)) || !(s->work = work_new(o->ledger, watch_child, l)) ||
+	    !(l->flusher = flusher_new()))
 		return why_set(why, ERR_IO, "out of memory");
 	s->verbs.open = l->open;
-	s->verbs.open_most = OPEN_MOST;
+	s->verbs.open_most = VERBS_MOST;
+	s->verbs.flush_all = flusher_sync;
+	s->verbs.flush_arg = l->flusher;
 	s->verbs.remote = true;
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
@@ -617,6 +642,7 @@ finish(struct loop *l)
 	streams_free(l->s.streams);
 	sweep_end(&l->sweep);
 	verbs_close(&l->s.verbs);
+	flusher_free(l->flusher);
 	tls_context_free(l->tls);
 	guard_free(&l->s.guard);
 	buf_free(&l->s.reply);

@@ -1,5 +1,5 @@
 /* loop: the server — one thread that waits for all of its connections (epoll), answers what has come, and flushes once for all
- * the changes of a round before it sends their answers. */
+ * the changes of a round before it sends their answers: of those too that came while it carried out the others. */
 #ifndef DPL_LOOP_H
 #define DPL_LOOP_H
 

@@ -2,6 +2,7 @@
  *
  *	latency abort [-n rounds] [-p participants] BIN LEDGER TOLD
  *		An operation in which that many supervisors run `told wait` is aborted; until the last of these has its SIGTERM.
+ *		LEDGER may be the URL of a server, which then stands between the one who aborts and the supervisors (`served-abort-…`).
  *	latency death [-n rounds] [-p participants] BIN LEDGER TOLD
  *		One more supervisor is killed (SIGKILL); until its crash.detected is in the journal, until the last of the
  *		others' commands has its SIGTERM (`NAME-told`), and until operation.failed is in the journal (`NAME-failed`).
@@ -35,7 +36,7 @@
 #include "dpl.h"
 #include "told.h"
 
-enum { ROUNDS_MAX = 10000, READY_MS = 5000, LATE_MS = 3000, LOOK_US = 300, SETTLE_MS = 30, TRIES = 5, QUIET_TICKS = 5,
+enum { ROUNDS_MAX = 10000, READY_MS = 5000, LATE_MS = 3000, LOOK_US = 300, SETTLE_MS = 30, AWAY_MS = 300, TRIES = 5, QUIET_TICKS = 5,
 	REST_MS = 20 /* twice that between two lines: dpl-watch lets more that come together pile up */ };
 
 extern char **environ;
@@ -43,6 +44,7 @@ extern char **environ;
 static const char *bin, *ledger, *told;
 static struct slot *slots;
 static int shared;
+static bool away; /* the ledger is a server's */
 static pid_t pids[SLOTS];
 static int noisy; /* rounds that began while others computed */
 static int patience = 10; /* how often a round is put off for that, 50 ms each */
@@ -194,7 +196,8 @@ wait_ready(int n, int least)
 			go_on();
 			usleep(1000);
 		}
-	usleep(SETTLE_MS * 1000);
+	/* Whether one waits at a server can be seen from nowhere. */
+	usleep((away ? AWAY_MS : SETTLE_MS) * 1000);
 	wait_quiet();
 	return true;
 }
@@ -257,7 +260,7 @@ try_supervisors(int n)
 		char *argv[] = {call, "-q", "-C", (char *)(uintptr_t)ledger, "-o", operation, "-p", name, "--", (char *)(uintptr_t)told, "wait", fd, number, NULL};
 		pids[i] = start(argv, -1);
 	}
-	return wait_ready(n, 2);
+	return wait_ready(n, away ? 0 : 2);
 }
 
 static void
@@ -278,8 +281,9 @@ measure_abort(int rounds, int n)
 {
 	static struct series until, after;
 	char names[2][40];
-	snprintf(names[0], sizeof names[0], "abort-%d", n);
-	snprintf(names[1], sizeof names[1], "abort-%d-after", n);
+	const char *way = away ? "served-" : "";
+	snprintf(names[0], sizeof names[0], "%sabort-%d", way, n);
+	snprintf(names[1], sizeof names[1], "%sabort-%d-after", way, n);
 	until.name = names[0];
 	after.name = names[1];
 	for (int i = 0; i < rounds; i++) {
@@ -488,6 +492,7 @@ main(int argc, char **argv)
 	bin = argv[0];
 	ledger = argv[1];
 	told = argv[2];
+	away = strstr(ledger, "://");
 	setenv("DPL_SYNC", "off", 1);
 	if (!(dpl = dpl_open(ledger, error, sizeof error)))
 		die("%s", error);
