@@ -336,8 +336,8 @@ append_start(struct change *c, struct start *s)
 	if (s->fallback_command) {
 		json_put(b, "fallbackCommand", s->fallback_command);
 		json_put(b, "folder", s->folder);
-		if (hold)
-			json_put(b, "machineId", hold->id.machine);
+		if (hold || (!r->v->remote && !request_has(r, "machineId")))
+			json_put(b, "machineId", beat_here().machine);
 		if (*s->seal)
 			json_put(b, "seal", s->seal);
 	}
