@@ -189,6 +189,26 @@ state_of_call(struct journal *j, const char *call)
 	return state;
 }
 
+/* The process that a keeper keeps, or is asked about, in id->watched: as it says. */
+static void
+read_kept(struct request *r, struct beat_id *id)
+{
+	(void)json_integer(r->json, json_get(r->json, r->body, "keptPid"), 1, INT32_MAX, &id->watched);
+	(void)json_integer(r->json, json_get(r->json, r->body, "keptStart"), 0, JSON_INT_MAX, &id->watched_start);
+}
+
+/* Whether a keeper on that host holds the name for that process. */
+static bool
+is_kept(struct request *r, struct journal *j, const struct heartbeat *h)
+{
+	struct beat b;
+	struct beat_id id = request_far(r);
+	const struct op_person *p = op_person(&j->op, h->by);
+	read_kept(r, &id);
+	return p && look_person(j, p, h->awake_ms, &b).life == LIFE_ALIVE && (b.locked || b.id.mode == BEAT_REMOTE) &&
+		b.id.watched == id.watched && b.id.watched_start == id.watched_start && strcmp(b.id.host, id.host) == 0;
+}
+
 /* unrecorded: why what was found could not be recorded, or NULL. */
 static void
 put_reply(struct request *r, struct journal *j, const struct heartbeat *h, const struct why *unrecorded)
@@ -213,6 +233,8 @@ put_reply(struct request *r, struct journal *j, const struct heartbeat *h, const
 		json_put(r->reply, "lookCode", err_info(unrecorded->code)->name);
 		json_put(r->reply, "lookError", unrecorded->text);
 	}
+	if (h->asks && r->v->remote && request_has(r, "keptPid"))
+		json_put_bool(r->reply, "kept", is_kept(r, j, h));
 	if (h->whole)
 		put_whole(r, j, h);
 }
@@ -233,6 +255,7 @@ touch_far(struct request *r, struct journal *j, struct heartbeat *h, const char 
 	char file[BEAT_FILE_MAX];
 	struct beat b, other;
 	struct beat_id id = request_far(r);
+	read_kept(r, &id);
 	if (*h->call)
 		beat_call_file(h->call, file);
 	else

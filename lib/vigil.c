@@ -200,7 +200,7 @@ ask(struct vigil *v, bool beat, const char *member, const char *value)
 	if (!beat)
 		json_put_bool(&body, "beat", false);
 	else if (v->promises && v->client->remote)
-		client_put_holder(&body, true);
+		client_put_holder(&body, true, v->kept, v->kept_start);
 	bool at = member && strcmp(member, "lookAt") == 0;
 	json_put_bool(&body, "settle", false);
 	if (v->whole)

@@ -33,19 +33,52 @@ fresh_ledger() {
 	background=()
 	cd "$BATS_TEST_TMPDIR" || return
 	export DPL_LEDGER=$ledger DPL_PARTICIPANT=me DPL_SYNC=off
-	[ "${BACKEND:-}" != http ] || serve_ledger
+	! by_server || serve_ledger
 }
 
 # With BACKEND=http the same tests go through dpl-serve and dpl-remote-http; $ledger is the folder behind them.
 serve_ledger() {
 	in_background dpl-serve -q -C "$ledger" --unix "$BATS_TEST_TMPDIR/socket"
+	server=$pid
 	export DPL_LEDGER=unix:$BATS_TEST_TMPDIR/socket
 	wait_for '[ -S "$BATS_TEST_TMPDIR/socket" ]'
 }
 
+# by_server: whether the commands go through a server.
+by_server() {
+	[ "${BACKEND:-}" = http ]
+}
+
+# folder: where the ledger of $DPL_LEDGER lies.
+folder() {
+	case $DPL_LEDGER in
+	unix:*) echo "$ledger" ;;
+	*) echo "$DPL_LEDGER" ;;
+	esac
+}
+
+# mortal: options of dpl-create.  Of one that beats by a server a death shows as silence, which is to be noticed in two seconds; on a folder a
+# lock falls at once.
+mortal() {
+	! by_server || echo '--beat 200ms --jitter 20ms --stale 2s'
+}
+
+# fallen: what the evidence of such a death says.
+fallen() {
+	by_server && echo 'there was no beat for' || echo 'lock has fallen'
+}
+
+# waits PID: wait until it waits for the next entry, so that it has looked at what there was before; by a server, until that waits for
+# somebody.
+waits() {
+	local waiter=$1
+	! by_server || waiter=$server
+	wait_for "cat /proc/$waiter/fdinfo/* 2>/dev/null | grep -q '^inotify wd'"
+}
+
 # What is about the folder itself, or about what a server has done already.
 local_only() {
-	[ "${BACKEND:-}" != http ] || skip "${1:-of a folder}"
+	! by_server || skip "${1:-of a folder}"
 }
 
 # End what a test started.

@@ -56,7 +56,7 @@ entry() {
 # supervised COMMAND...: in the background until it runs; $pid is the supervisor, $child the command.
 supervised() {
 	local before file
-	file=$DPL_LEDGER/$DPL_OPERATION/journal.jsonl
+	file=$(folder)/$DPL_OPERATION/journal.jsonl
 	before=$(grep -c '"call.started"' "$file" || true)
 	in_background "$@"
 	wait_for "[ \"\$(grep -c '\"call.started\"' \"$file\")\" -gt $before ]"

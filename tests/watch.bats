@@ -18,11 +18,6 @@ watching() {
 	watcher=$pid
 }
 
-# waits PID: wait until it has a watch on a journal, so that it has looked at what there was before.
-waits() {
-	wait_for "cat /proc/$1/fdinfo/* 2>/dev/null | grep -q '^inotify wd'"
-}
-
 # finished STATUS: wait for the watcher.
 finished() {
 	ended "$watcher"
@@ -270,7 +265,7 @@ crash() {
 		in_background bash -c "exec dpl-watch --lines $what >fifo 2>said"
 		watcher=$pid
 		exec 4<fifo
-		wait_for "cat /proc/$watcher/fdinfo/* 2>/dev/null | grep -q '^inotify wd'"
+		waits "$watcher"
 		exec 4<&-
 		ended "$watcher"
 		is "$what $status $(cat said)" "$what 0 "
