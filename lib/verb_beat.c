@@ -71,6 +71,7 @@ struct heartbeat {
 	bool asks;               /* … only that: it is no beat */
 	bool settle;             /* what is found is cleaned up, as far as that goes quickly */
 	bool holds, lets_go;     /* it comes by a server, from a keeper or supervisor that promises to beat; that ends to do so */
+	bool suspended;          /* … and is about to stop itself */
 	bool nameless;           /* … or from a client of the old protocol, which names nobody */
 	bool watchdog;           /* it comes from below a call that must beat by itself */
 	int64_t awake_ms;
@@ -268,6 +269,8 @@ touch_far(struct request *r, struct journal *j, struct heartbeat *h, const char 
 		id.mode = BEAT_LEASED;
 		return mine ? beat_lease(j->dir, file, &id) : 0;
 	}
+	if (mine && (h->suspended || b.state == BEAT_SUSPENDED))
+		(void)beat_set_file_state(j->dir, file, h->suspended ? BEAT_SUSPENDED : BEAT_RUNNING); /* which the beats say again */
 	if (mine)
 		return beat_touch_file(j->dir, file);
 	if (p && (b.locked || (b.id.mode == BEAT_REMOTE && look_person(j, p, h->awake_ms, &other).life == LIFE_ALIVE))) {
@@ -333,7 +336,7 @@ read_heartbeat(struct request *r, struct heartbeat *h, struct progress *p, bool 
 	*p = (struct progress){.done = -1, .total = -1};
 	if (request_operation(r, h->id) < 0 || request_participant(r, false, h->by) < 0 || request_call(r, "callId", false, h->call) < 0 ||
 	    request_bool(r, "whole", &h->whole) < 0 || request_bool(r, "look", look) < 0 || request_bool(r, "watchdog", &h->watchdog) < 0 ||
-	    request_bool(r, "beat", &beats) < 0 || request_bool(r, "settle", &h->settle) < 0 || request_bool(r, "holds", &h->holds) < 0 ||
+	    request_bool(r, "beat", &beats) < 0 || request_bool(r, "settle", &h->settle) < 0 || request_bool(r, "holds", &h->holds) < 0 || request_bool(r, "suspended", &h->suspended) < 0 ||
 	    request_int(r, "awakeMs", 0, JSON_INT_MAX, &h->awake_ms) < 0 ||
 	    request_int(r, "done", 0, JSON_INT_MAX, &p->done) < 0 || request_int(r, "total", 1, JSON_INT_MAX, &p->total) < 0)
 		return -1;

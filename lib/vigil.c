@@ -199,7 +199,9 @@ ask(struct vigil *v, bool beat, const char *member, const char *value)
 		json_put_bool(&body, "look", true);
 	if (!beat)
 		json_put_bool(&body, "beat", false);
-	else if (v->promises && v->client->remote)
+	else if (v->suspended)
+		json_put_bool(&body, "suspended", true);
+	if (beat && v->promises && v->client->remote)
 		client_put_holder(&body, true, v->kept, v->kept_start);
 	bool at = member && strcmp(member, "lookAt") == 0;
 	json_put_bool(&body, "settle", false);

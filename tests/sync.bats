@@ -209,7 +209,8 @@ supervisor_of() {
 	# The two that run at a time may be swapped.
 	is "$(sort -n order | tr '\n' ' ')" '1 2 3 4 5 6 7 8 9 '
 	is "$(jq -r 'select(.event == "call.started").callId' "$(journal "$op")" | cut -d_ -f3 | tr '\n' ' ')" '1 2 3 4 5 6 7 8 9 '
-	is "$(count '.event == "call.queued"')" 7
+	# By a server the first may have ended before the third is there.
+	by_server || is "$(count '.event == "call.queued"')" 7
 	is "$(dpl-show --json | jq -c '[.callCounts.running, .callCounts.ended]')" '[0,9]'
 }
 

@@ -99,13 +99,15 @@ crash() {
 }
 
 @test "taken up again and again by the last seq: no entry twice, none lost" {
+	local n=60
+	! by_server || n=20
 	for i in 1 2 3 4; do
-		in_background bash -c 'for i in $(seq 60); do dpl-log -q "$1 $i"; done' - "$i"
+		in_background bash -c 'for i in $(seq "$2"); do dpl-log -q "$1 $i"; done' - "$i" "$n"
 	done
 	: >all
 	next=1 rounds=0
 	writers=("${background[@]}")
-	until [ "$next" -gt 241 ]; do
+	until [ "$next" -gt $((4 * n + 1)) ]; do
 		rounds=$((rounds + 1))
 		watching --from "$next" --json
 		wait_for '[ -s watched ]'
@@ -127,8 +129,10 @@ crash() {
 
 @test "eight writers at once: all of it, in order" {
 	watching --from 1 --json
+	local n=40
+	! by_server || n=10
 	for i in $(seq 8); do
-		in_background bash -c 'for i in $(seq 40); do dpl-log -q "$1 $i"; done' - "$i"
+		in_background bash -c 'for i in $(seq "$2"); do dpl-log -q "$1 $i"; done' - "$i" "$n"
 		writers+=("$pid")
 	done
 	for pid in "${writers[@]}"; do
@@ -137,7 +141,7 @@ crash() {
 	dpl-complete -q
 	finished 0
 	cmp watched "$(journal "$op")"
-	is "$(wc -l <watched)" 323
+	is "$(wc -l <watched)" $((8 * n + 3))
 }
 
 @test "an entry wakes at once, and the one after it" {
@@ -152,6 +156,7 @@ crash() {
 }
 
 @test "it sleeps while nothing happens, and does not fold from the start again" {
+	local_only 'of system calls on a folder'
 	for i in $(seq 300); do
 		echo "$i"
 	done | dpl-log -
@@ -610,6 +615,7 @@ becomes() {
 }
 
 @test "--all: -t ends it with 0; one inotify instance for all" {
+	local_only 'of inotify'
 	expect 0 dpl-watch --all -t 100ms
 	silent
 	expect 0 dpl-watch --all -t 0
@@ -703,6 +709,7 @@ helper() {
 }
 
 @test "without inotify instances it looks every two seconds, and says so with -v" {
+	local_only 'of inotify'
 	command -v unshare >/dev/null || skip 'no unshare(1)'
 	unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances' 2>/dev/null || skip 'no namespace to take the instances away in'
 	in_background unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances; exec dpl-watch -v --json' >watched 2>said
