@@ -446,6 +446,7 @@ client_put_holder(struct buf *body, bool holds, int64_t kept, int64_t kept_start
 	json_put_int(body, "supervisorPid", getpid());
 	json_put_int(body, "supervisorStart", proc_start(getpid()));
 	json_put(body, "host", here.host);
+	json_put(body, "bootId", here.boot);
 	put_kept(body, kept, kept_start);
 }
 
@@ -458,7 +459,7 @@ beat_by_server(struct client *c, const char *operation, const char *participant,
 	json_open(&body, NULL, '{');
 	json_put(&body, "operationId", operation);
 	json_put(&body, "participantId", participant);
-	client_put_holder(&body, holds, id ? id->watched : 0, id ? id->watched_start : 0);
+	client_put_holder(&body, holds, id->watched, id->watched_start);
 	json_put_bool(&body, "settle", false);
 	json_close(&body, '}');
 	int status = client_call_text(c, "/operation/heartbeat", &body, NULL, &reply);
@@ -488,11 +489,11 @@ client_hold_person(struct client *c, const char *operation, const char *particip
 }
 
 void
-client_let_go_person(struct client *c, const char *operation, const char *participant)
+client_let_go_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id)
 {
 	struct why ignored;
 	if (c->remote)
-		(void)beat_by_server(c, operation, participant, false, NULL, &ignored); /* else it is silent, and its time runs out */
+		(void)beat_by_server(c, operation, participant, false, id, &ignored); /* else it is silent, and its time runs out */
 }
 
 /* The server knows by what the keeper's beats say. */

@@ -84,7 +84,7 @@ let_go(struct watchman *w)
 	struct beat_id id = beat_here();
 	if (w->v.held < 0) {
 		if (w->k->pid > 0)
-			client_let_go_person(w->k->client, w->k->operation, w->k->participant);
+			client_let_go_person(w->k->client, w->k->operation, w->k->participant, &id);
 		return;
 	}
 	id.mode = BEAT_LEASED;

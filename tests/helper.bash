@@ -30,7 +30,7 @@ export BUILD PATH ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS LC_ALL
 fresh_ledger() {
 	unset "${!DPL_@}" NO_COLOR CLICOLOR_FORCE MAKEFLAGS MFLAGS MAKELEVEL
 	ledger=$BATS_TEST_TMPDIR/ledger
-	background=()
+	background=() server_behind=
 	cd "$BATS_TEST_TMPDIR" || return
 	export DPL_LEDGER=$ledger DPL_PARTICIPANT=me DPL_SYNC=off
 	! by_server || serve_ledger
@@ -38,10 +38,18 @@ fresh_ledger() {
 
 # With BACKEND=http the same tests go through dpl-serve and dpl-remote-http; $ledger is the folder behind them.
 serve_ledger() {
-	in_background dpl-serve -q -C "$ledger" --unix "$BATS_TEST_TMPDIR/socket"
-	server=$pid
+	dpl-serve -q -C "$ledger" --unix "$BATS_TEST_TMPDIR/socket" <&0 3>&- &
+	server_behind=$!
 	export DPL_LEDGER=unix:$BATS_TEST_TMPDIR/socket
 	wait_for '[ -S "$BATS_TEST_TMPDIR/socket" ]'
+}
+
+# serve_again: another server instead of the one that there is, which is killed.
+serve_again() {
+	kill -KILL "$server_behind"
+	wait "$server_behind" 2>/dev/null || true
+	rm "$BATS_TEST_TMPDIR/socket"
+	serve_ledger
 }
 
 # by_server: whether the commands go through a server.
@@ -72,7 +80,7 @@ fallen() {
 # somebody.
 waits() {
 	local waiter=$1
-	! by_server || waiter=$server
+	! by_server || waiter=$server_behind
 	wait_for "cat /proc/$waiter/fdinfo/* 2>/dev/null | grep -q '^inotify wd'"
 }
 
@@ -81,8 +89,15 @@ local_only() {
 	! by_server || skip "${1:-of a folder}"
 }
 
-# End what a test started.
+# End what a test started, and the server behind it.
 end_background() {
+	end_started
+	[ -z "$server_behind" ] || background=("$server_behind")
+	server_behind=
+	end_started
+}
+
+end_started() {
 	local pid
 	for pid in "${background[@]}"; do
 		kill -CONT "$pid" 2>/dev/null && kill -KILL "$pid" 2>/dev/null
