@@ -81,7 +81,7 @@ hold(struct watchman *w, struct why *why)
 static void
 let_go(struct watchman *w)
 {
-	struct beat_id id = beat_here();
+	struct beat_id id = identity(w->k);
 	if (w->v.held < 0) {
 		if (w->k->pid > 0)
 			client_let_go_person(w->k->client, w->k->operation, w->k->participant, &id);

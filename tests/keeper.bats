@@ -139,9 +139,9 @@ kept() {
 @test "a beat that would hang is refused" {
 	idler
 	dpl-join -qp w --pid "$pid"
-	expect 2 dpl-beat --keep --pid "$pid" -p w --every 500ms
+	expect 2 dpl-beat --keep --pid "$pid" -p w --every "${stale}ms"
 	refused dpl-beat
-	expect 2 dpl-beat --keep --pid "$pid" -p w --every 300ms --jitter 200ms
+	expect 2 dpl-beat --keep --pid "$pid" -p w --every 300ms --jitter "$((stale - 300))ms"
 	keeper=$(dpl-beat --keep --pid "$pid" -p w --every 300ms)
 	keepers+=("$keeper")
 	is_keeper "$keeper"
@@ -150,7 +150,7 @@ kept() {
 @test "a keeper's own jitter counts, also without a pace of its own" {
 	idler
 	dpl-join -qp w --pid "$pid"
-	expect 2 dpl-beat --keep --pid "$pid" -p w --jitter 400ms
+	expect 2 dpl-beat --keep --pid "$pid" -p w --jitter "$((stale - 100))ms"
 	refused dpl-beat
 	[ "$(life w)" = alive ]
 }

@@ -1355,7 +1355,9 @@ running() {
 }
 
 @test "Ctrl-Z with job control: suspended, never hung; fg goes on" {
-	op=$(dpl-create --beat 50ms --jitter 0 --stale 200ms)
+	local stale=200
+	! by_server || stale=2000 # after which it would be dead
+	op=$(dpl-create --beat 50ms --jitter 0 --stale "${stale}ms")
 	DPL_OPERATION=$op
 	terminal 'PS1="% " exec bash --norc --noprofile -i'
 	type 'dpl-call --timeout 60s -- sleep 60\n'
@@ -1364,7 +1366,7 @@ running() {
 	type '\032'
 	wait_for '[ "$(state $pid)$(state $child)" = TT ]'
 	is "$(liveness)" suspended
-	wait_for '[ "$(dpl-show --json | jq ".calls[-1].beatAgeMs")" -gt 400 ]'
+	wait_for "[ \"\$(dpl-show --json | jq .calls[-1].beatAgeMs)\" -gt $((2 * stale)) ]"
 	is "$(liveness)" suspended
 	expect 0 dpl-beat -v
 	lacks "$output" hung
