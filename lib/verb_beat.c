@@ -283,15 +283,17 @@ touch_far(struct request *r, struct journal *j, struct heartbeat *h, const char 
 			id.pid_ns = beat_here().pid_ns;
 		return mine ? beat_lease(j->dir, file, &id) : 0;
 	}
-	if (mine && (h->suspended || b.state == BEAT_SUSPENDED))
-		(void)beat_set_file_state(j->dir, file, h->suspended ? BEAT_SUSPENDED : BEAT_RUNNING); /* which the beats say again */
-	if (mine)
-		return beat_touch_file(j->dir, file);
-	if (other_has_it || (p && (b.locked || (b.id.mode == BEAT_REMOTE && look_person(j, p, h->awake_ms, &other).life == LIFE_ALIVE)))) {
+	if (!mine && (other_has_it || (p && (b.locked || (b.id.mode == BEAT_REMOTE && look_person(j, p, h->awake_ms, &other).life == LIFE_ALIVE))))) {
 		errno = 0;
 		return request_held(j, h->by, &b, &r->why);
 	}
-	return b.locked ? 0 : beat_lease(j->dir, file, &id);
+	if (!mine && b.locked)
+		return 0;
+	if ((mine ? beat_touch_file(j->dir, file) : beat_lease(j->dir, file, &id)) < 0)
+		return -1;
+	if (h->suspended || b.state == BEAT_SUSPENDED)
+		(void)beat_set_file_state(j->dir, file, h->suspended ? BEAT_SUSPENDED : BEAT_RUNNING);
+	return 0;
 }
 
 /* Touch the participant's file: 0, or -1 with errno. */
