@@ -68,7 +68,7 @@ folder() {
 # mortal: options of dpl-create.  Of one that beats by a server a death shows as silence, which is to be noticed in two seconds; on a folder a
 # lock falls at once.
 mortal() {
-	! by_server || echo '--beat 200ms --jitter 20ms --stale 2s'
+	! by_server || echo "--beat 200ms --jitter 20ms --stale $([ -n "${SANITIZED:-}" ] && echo 6s || echo 2s)"
 }
 
 # fallen: what the evidence of such a death says.

@@ -9,7 +9,7 @@ PATH=$PATH:$BUILD/tools # behind: one of them is called rm
 quick_operation() {
 	local shell=$BASHPID
 	stale=500
-	! by_server || stale=2000
+	! by_server || stale=$([ -n "${SANITIZED:-}" ] && echo 6000 || echo 2000)
 	op=$(dpl-create --beat 100ms --jitter 20ms --stale "${stale}ms" --pid "$shell" "$@") || return
 	export DPL_OPERATION=$op
 	ops=$ledger/$op
