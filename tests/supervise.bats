@@ -1014,7 +1014,10 @@ witness() {
 
 @test "a hundred supervisors at once: one abort ends them all" {
 	local i n=100
-	[ -z "${SANITIZED:-}" ] || n=30
+	[ -z "${SANITIZED:-}" ] && ! by_server || n=30
+	# With the usual time before silence is death: none is to die here, however busy the machine is.
+	op=$(dpl-create)
+	DPL_OPERATION=$op
 	for ((i = 0; i < n; i++)); do
 		in_background dpl-call --id "c$i" -- sleep 60
 	done
