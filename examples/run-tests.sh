@@ -53,7 +53,7 @@ while read -r what call why; do
 	failed)
 		failed=$((failed + 1))
 		echo "FAIL ${name[$call]}: $why"
-		{ dpl-call output --tail 2000 "$call" && dpl-call output --err --tail 2000 "$call"; } | sed 's/^/     /'
+		{ dpl-call output --tail 2000 "$call" && dpl-call output --err --tail 2000 "$call"; } 2>&1 | sed 's/^/     /' || true # a server keeps none
 		;;
 	*)
 		stopped=$((stopped + 1))

@@ -73,6 +73,8 @@ beat_describe(const struct beat_id *id, char *text, size_t size)
 	if (id->pid_ns == here.pid_ns && strcmp(id->boot, here.boot) == 0) {
 		proc_command(id->pid, command, sizeof command);
 		snprintf(text, size, "pid %lld (%s)", (long long)id->pid, command);
+	} else if (id->mode == BEAT_REMOTE) {
+		snprintf(text, size, "pid %lld on %s", (long long)id->pid, id->host);
 	} else {
 		snprintf(text, size, "pid %lld of another PID namespace or host, %s", (long long)id->pid, id->host);
 	}
@@ -187,6 +189,14 @@ beat_touch_file(int dir, const char *file)
 	struct timespec t[2];
 	now(t);
 	return utimensat(dir, file, t, AT_SYMLINK_NOFOLLOW);
+}
+
+int
+beat_touch_watchdog(const char *path)
+{
+	struct timespec t[2];
+	now(t);
+	return utimensat(AT_FDCWD, path, t, 0);
 }
 
 static mode_t

@@ -78,6 +78,9 @@ int beat_rewrite(int fd, const struct beat_id *id);
 int beat_touch(int fd);
 int beat_touch_file(int dir, const char *file);
 
+/* Beat for a supervisor of this host whose ledger is remote, by what its DPL_WATCHDOG says, /proc/PID/fd/N.  0 or -1 with errno. */
+int beat_touch_watchdog(const char *path);
+
 /* Set what the mode says. */
 int beat_set_state(int fd, enum beat_state state);
 int beat_set_file_state(int dir, const char *file, enum beat_state state);

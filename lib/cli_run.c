@@ -165,8 +165,6 @@ prepare(struct cli *c, struct supervise *s)
 		s->call.session = cli_inherited(c, "DPL_SESSION");
 	if (s->call.session)
 		(void)cli_number(c, "the session", s->call.session, 1, JSON_INT_MAX);
-	if (s->watchdog_ms && c->client.remote)
-		cli_misuse(c, "--watchdog needs a ledger that is a folder");
 	s->duties.umask = c->umask;
 	/* By whoever runs it when the supervisor has died, it is run where it would have been. */
 	if (s->call.fallback_command && !(s->call.folder = getcwd(NULL, 0))) {

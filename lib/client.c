@@ -189,12 +189,6 @@ client_hold(struct client *c, struct verbs_hold *hold)
 	return true;
 }
 
-bool
-client_keeps(struct client *c, const char *operation, const char *participant, int64_t pid)
-{
-	return !c->remote && verbs_keeps(&c->verbs, operation, participant, pid);
-}
-
 int
 client_watch(struct client *c, const char *operation, struct watch *w, int *bell, int *beats)
 {
@@ -455,18 +449,29 @@ client_call_text(struct client *c, const char *path, const struct buf *body, con
 
 /* --- a name that is held --- */
 
+static void
+put_kept(struct buf *body, int64_t kept, int64_t kept_start)
+{
+	if (kept <= 0)
+		return;
+	json_put_int(body, "keptPid", kept);
+	json_put_int(body, "keptStart", kept_start);
+}
+
 void
-client_put_holder(struct buf *body, bool holds)
+client_put_holder(struct buf *body, bool holds, int64_t kept, int64_t kept_start)
 {
 	struct beat_id here = beat_here();
 	json_put_bool(body, "holds", holds);
 	json_put_int(body, "supervisorPid", getpid());
 	json_put_int(body, "supervisorStart", proc_start(getpid()));
 	json_put(body, "host", here.host);
+	json_put(body, "bootId", here.boot);
+	put_kept(body, kept, kept_start);
 }
 
 static int
-beat_by_server(struct client *c, const char *operation, const char *participant, bool holds, struct why *why)
+beat_by_server(struct client *c, const char *operation, const char *participant, bool holds, const struct beat_id *id, struct why *why)
 {
 	struct buf body = {0}, reply = {0}, text = {0}, hint = {0};
 	struct json j;
@@ -474,7 +479,7 @@ beat_by_server(struct client *c, const char *operation, const char *participant,
 	json_open(&body, NULL, '{');
 	json_put(&body, "operationId", operation);
 	json_put(&body, "participantId", participant);
-	client_put_holder(&body, holds);
+	client_put_holder(&body, holds, id->watched, id->watched_start);
 	json_put_bool(&body, "settle", false);
 	json_close(&body, '}');
 	int status = client_call_text(c, "/operation/heartbeat", &body, NULL, &reply);
@@ -499,14 +504,45 @@ client_hold_person(struct client *c, const char *operation, const char *particip
 {
 	*fd = -1;
 	if (c->remote)
-		return beat_by_server(c, operation, participant, true, why);
+		return beat_by_server(c, operation, participant, true, id, why);
 	return verbs_hold_person(&c->verbs, operation, participant, id, newest, fd, why);
 }
 
 void
-client_let_go_person(struct client *c, const char *operation, const char *participant)
+client_let_go_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id)
 {
 	struct why ignored;
 	if (c->remote)
-		(void)beat_by_server(c, operation, participant, false, &ignored); /* else it is silent, and its time runs out */
+		(void)beat_by_server(c, operation, participant, false, id, &ignored); /* else it is silent, and its time runs out */
+}
+
+/* The server knows by what the keeper's beats say. */
+static bool
+server_keeps(struct client *c, const char *operation, const char *participant, int64_t pid)
+{
+	struct buf body = {0}, reply = {0};
+	struct json j;
+	struct why ignored;
+	bool kept = false;
+	json_open(&body, NULL, '{');
+	json_put(&body, "operationId", operation);
+	json_put(&body, "participantId", participant);
+	json_put_bool(&body, "beat", false);
+	json_put_bool(&body, "settle", false);
+	json_put(&body, "host", beat_here().host);
+	put_kept(&body, pid, proc_start(pid));
+	json_close(&body, '}');
+	if (client_call_text(c, "/operation/heartbeat", &body, NULL, &reply) == 200 && json_parse(&j, reply.p, reply.n, &ignored) == 0) {
+		kept = json_true(&j, 0, "kept");
+		json_free(&j);
+	}
+	buf_free(&body);
+	buf_free(&reply);
+	return kept;
+}
+
+bool
+client_keeps(struct client *c, const char *operation, const char *participant, int64_t pid)
+{
+	return c->remote ? server_keeps(c, operation, participant, pid) : verbs_keeps(&c->verbs, operation, participant, pid);
 }

@@ -54,13 +54,14 @@ bool client_hold(struct client *c, struct verbs_hold *hold);
  * remote: it is held there, as long as it beats, see client_put_holder), or -1 with `why`. */
 int client_hold_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id, uint64_t *newest, int *fd, struct why *why);
 
-/* The name is a lease again, where the ledger is remote; else closing the descriptor does that. */
-void client_let_go_person(struct client *c, const char *operation, const char *participant);
+/* The name is a lease again, of the process that id->watched says, where the ledger is remote; else closing the descriptor does that. */
+void client_let_go_person(struct client *c, const char *operation, const char *participant, const struct beat_id *id);
 
-/* Who beats for a name or a call that is held on a remote ledger: members of a heartbeat. */
-void client_put_holder(struct buf *body, bool holds);
+/* Who beats for a name or a call that is held on a remote ledger: members of a heartbeat.  Of a keeper also the process that it keeps, with
+ * its start (proc_start); 0: none. */
+void client_put_holder(struct buf *body, bool holds, int64_t kept, int64_t kept_start);
 
-/* Whether a keeper holds that name for process `pid`; false for a remote ledger. */
+/* Whether a keeper holds that name for process `pid` of this host. */
 bool client_keeps(struct client *c, const char *operation, const char *participant, int64_t pid);
 
 /* Watch the bell and the beats of a live operation of a local ledger.  0 with what watch_add returned for each, or -1: there is no

@@ -81,10 +81,10 @@ hold(struct watchman *w, struct why *why)
 static void
 let_go(struct watchman *w)
 {
-	struct beat_id id = beat_here();
+	struct beat_id id = identity(w->k);
 	if (w->v.held < 0) {
 		if (w->k->pid > 0)
-			client_let_go_person(w->k->client, w->k->operation, w->k->participant);
+			client_let_go_person(w->k->client, w->k->operation, w->k->participant, &id);
 		return;
 	}
 	id.mode = BEAT_LEASED;
@@ -429,7 +429,7 @@ keeper_run(struct keeper *k, int ready, enum keeper_end *end, int *sig, struct w
 	if (!w)
 		return why_set(why, ERR_IO, "out of memory");
 	*w = (struct watchman){.k = k};
-	w->v = (struct vigil){.client = k->client, .operation = k->operation, .participant = k->participant, .verbose = k->verbose, .promises = k->pid > 0,
+	w->v = (struct vigil){.client = k->client, .operation = k->operation, .participant = k->participant, .verbose = k->verbose, .promises = k->pid > 0, .kept = k->pid, .kept_start = k->start,
 		.held = -1, .signals = -1, .own_pace = k->every_ms > 0, .beat_ms = k->every_ms ? k->every_ms : 4500,
 		.own_jitter = k->every_ms > 0 || k->jitter_ms >= 0, .jitter_ms = k->jitter_ms > 0 ? k->jitter_ms : 0,
 		.whole = k->on_success || k->on_error || k->beaten};

@@ -97,6 +97,10 @@ judge_remote(const struct evidence *e, const struct observer *now, struct verdic
 			silent(v, LIFE_STALE, "no server runs that it could beat by, and there was no sign of it", e->ttl_ms, "");
 	if (e->served_ms > 0 && now->mono_ms - e->served_ms >= 0 && v.age_ms > now->mono_ms - e->served_ms)
 		v.age_ms = now->mono_ms - e->served_ms;
+	/* Whether it still is cannot be seen from here. */
+	if (e->suspended)
+		return v.age_ms <= e->ttl_ms ? say(v, LIFE_SUSPENDED, "it said that it is suspended") :
+			silent(v, LIFE_STALE, "it said that it is suspended, and there was no sign of it", e->ttl_ms, "");
 	if (v.age_ms <= now->stale_ms)
 		return say(v, LIFE_ALIVE, "it beats by a server");
 	return silent(v, LIFE_STALE, "it beats by a server, and there was no beat", now->stale_ms, "");

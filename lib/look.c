@@ -138,7 +138,10 @@ is_attended(struct journal *j, const struct op_call *c)
 	beat_call_file(c->key.name, file);
 	if (beat_look(j->dir, file, &b) < 0)
 		return errno != ENOENT;
-	return b.locked || (b.id.mode == BEAT_REMOTE && look_call(j, c, 0, &b).life == LIFE_ALIVE);
+	if (b.locked || b.id.mode != BEAT_REMOTE)
+		return b.locked;
+	enum life life = look_call(j, c, 0, &b).life;
+	return life == LIFE_ALIVE || life == LIFE_SUSPENDED;
 }
 
 static bool

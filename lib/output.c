@@ -12,12 +12,12 @@
 enum { COLLECT_MAX = 1 << 20 }; /* more than a pipe holds */
 
 void
-output_begin(struct output *o, int out)
+output_begin(struct output *o, int out, bool passes)
 {
 	struct stat st;
-	*o = (struct output){.out = out, .to = -1};
+	*o = (struct output){.out = out, .to = -1, .keeps_only = !passes};
 	/* A description of our own: what is set on the inherited one would be set for others too. */
-	if (out >= 0 && fstat(1, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
+	if (out >= 0 && passes && fstat(1, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
 		o->to = fsx_open(AT_FDCWD, "/proc/self/fd/1", O_WRONLY | O_NONBLOCK, 0);
 }
 
@@ -73,7 +73,8 @@ take_some(struct output *o)
 		buf_add(&o->kept, bytes, (size_t)n);
 	else
 		o->too_long = true;
-	buf_add(&o->late, bytes, (size_t)n);
+	if (!o->keeps_only)
+		buf_add(&o->late, bytes, (size_t)n);
 	return true;
 }
 

@@ -17,12 +17,13 @@ struct output {
 	size_t passed;
 	int error;               /* errno of passing on, 0 */
 	int unread;              /* errno of taking it, 0 */
+	bool keeps_only;         /* nothing is passed on */
 	struct buf kept;         /* the first of it, as much as a result may have … */
 	bool too_long;           /* … and there is more */
 };
 
-/* Begin with the read end of the command's stdout (-1: there is none to capture). */
-void output_begin(struct output *o, int out);
+/* Begin with the read end of the command's stdout (-1: there is none to capture).  `passes`: it is passed on; else kept only. */
+void output_begin(struct output *o, int out, bool passes);
 
 /* What to wait for: room to pass on what was taken, or more of it. */
 struct pollfd output_poll(const struct output *o);

@@ -28,6 +28,7 @@ struct run {
 	bool reaped, watching;
 	struct frame_end how;    /* how the command ended, once reaped */
 	int exec_errno;
+	int dog;                 /* a file without a name whose time is the command's own last beat, where its ledger is remote; -1 */
 	int64_t begun_ms, kill_ms;
 	int64_t tree_ms;         /* when the rest of the tree gets its SIGTERM, 0: not due */
 	int64_t paused_ms, resumed_ms; /* suspended for so long in all, and until then last */

@@ -162,6 +162,10 @@ suspend(struct run *r, int pass)
 	if (r->frame.hold.fd >= 0) {
 		(void)beat_touch(r->frame.hold.fd);
 		(void)beat_set_state(r->frame.hold.fd, BEAT_SUSPENDED);
+	} else if (r->c->remote) {
+		r->v.suspended = true;
+		(void)vigil_ask(&r->v);
+		r->v.suspended = false;
 	}
 	frame_log(&r->frame, "info", "suspended");
 	raise(SIGSTOP);

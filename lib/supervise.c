@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,7 +55,8 @@ static int64_t
 watchdog_deadline(const struct run *r)
 {
 	int64_t last;
-	if (!r->s->watchdog_ms || r->stop || r->frame.hold.dog < 0 || beat_when_open(r->frame.hold.dog, &last) < 0)
+	int dog = r->dog >= 0 ? r->dog : r->frame.hold.dog;
+	if (!r->s->watchdog_ms || r->stop || dog < 0 || beat_when_open(dog, &last) < 0)
 		return INT64_MAX;
 	if (last < r->resumed_ms) /* it could not while it was suspended */
 		last = r->resumed_ms;
@@ -271,6 +273,8 @@ attend(struct run *r)
 	r->v.late = r->frame.late;
 	r->begun_ms = clock_mono_ms();
 	r->v.next_ms = r->begun_ms + r->v.beat_ms; /* the start was a beat */
+	if (r->dog >= 0)
+		(void)beat_touch(r->dog);
 	(void)stopping_signals(r); /* those of the time in which the lock was waited for: the child has them before it runs */
 	let_go(r);
 	run_command(r);
@@ -325,8 +329,11 @@ set_variables(const struct run *r)
 	setenv("DPL_OPERATION", r->s->call.operation, 1);
 	setenv("DPL_PARTICIPANT", r->s->call.participant, 1);
 	unsetenv("DPL_RESOURCE"); /* what it runs is a call's, also below an undo command */
+	char dog[40] = "1";
+	if (r->dog >= 0)
+		snprintf(dog, sizeof dog, "/proc/%d/fd/%d", (int)getpid(), r->dog);
 	if (r->s->watchdog_ms)
-		setenv("DPL_WATCHDOG", "1", 1);
+		setenv("DPL_WATCHDOG", dog, 1);
 	else
 		unsetenv("DPL_WATCHDOG");
 }
@@ -420,6 +427,10 @@ start(struct run *r, const char *path)
 {
 	struct command *command = &r->command;
 	const struct supervise *s = r->s;
+	/* Its own beats are its supervisor's affair, and that of its host: there they are seen whether a server is there or not.  What has no name
+	 * is never left behind. */
+	if (s->watchdog_ms && r->c->remote && (r->dog = memfd_create("dpl-watchdog", MFD_CLOEXEC)) < 0)
+		return why_errno(r->why, "make the watchdog's file");
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (has_children())
 		tree_find_children(&r->before, getpid());
@@ -429,7 +440,7 @@ start(struct run *r, const char *path)
 		result_look(&s->result, &r->before_result);
 		if (command_start(command, path, r->why) < 0)
 			return -1;
-		output_begin(&r->output, s->call.captures ? -1 : command->out);
+		output_begin(&r->output, s->call.captures ? -1 : command->out, !s->call.spawned);
 		capture_begin(&r->out, s->call.captures ? command->out : -1, false, s->output_max);
 		capture_begin(&r->err, command->err, true, s->output_max);
 		bool was_queued = r->frame.queued;
@@ -464,9 +475,9 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 	why->text[0] = why->hint[0] = '\0';
 	if (!r)
 		return why_set(why, ERR_IO, "out of memory");
-	*r = (struct run){.s = s, .c = c, .end = end, .why = why, .output = {.out = -1, .to = -1}, .frame.hold = {.fd = -1, .dog = -1, .place = -1}, .out = {.in = -1, .place = -1, .to = -1}, .err = {.in = -1, .place = -1, .to = -1}};
+	*r = (struct run){.s = s, .c = c, .end = end, .why = why, .output = {.out = -1, .to = -1}, .dog = -1, .frame.hold = {.fd = -1, .dog = -1, .place = -1}, .out = {.in = -1, .place = -1, .to = -1}, .err = {.in = -1, .place = -1, .to = -1}};
 	r->command = (struct command){.argv = s->argv, .origin = s->origin, .out = -1, .err = -1, .go = -1, .failed = -1,
-		.capture = s->call.captures || result_is_stdout(&s->result), .capture_err = s->call.captures, .own_group = !has_terminal()};
+		.capture = s->call.spawned || result_is_stdout(&s->result), .capture_err = s->call.spawned, .own_group = !has_terminal()};
 	r->duties = s->duties;
 	r->v = (struct vigil){.client = c, .operation = s->call.operation, .participant = s->call.participant, .outer = s->call.parent,
 		.verbose = s->verbose, .promises = true, .held = -1, .signals = -1, .beat_ms = 4500, .jitter_ms = 500};
@@ -485,6 +496,7 @@ supervise(struct client *c, const struct supervise *s, struct supervised *end, s
 	capture_close(&r->out);
 	capture_close(&r->err);
 	frame_close(&r->frame);
+	fsx_close(&r->dog);
 	command_close(&r->command);
 	output_free(&r->output);
 	buf_free(&r->result);

@@ -17,7 +17,7 @@
 struct one {
 	struct proc p;
 	bool member;   /* has one of the marks */
-	bool apart;    /* a supervisor or keeper of dpl's */
+	bool apart;    /* a supervisor or keeper of dpl's, or a helper of one */
 };
 
 struct all {
@@ -82,6 +82,15 @@ static bool
 is_dpl(const struct proc *p)
 {
 	return is_supervisor(p) || (strcmp(p->name, "dpl-beat") == 0 && p->session == p->pid);
+}
+
+/* What speaks to a remote ledger for a supervisor or keeper: without it that could not say how its command ended. */
+static bool
+is_helper(const struct all *a, const struct proc *p)
+{
+	static const char name[] = "dpl-remote-";
+	const struct one *parent = strncmp(p->name, name, sizeof name - 1) == 0 ? find(a, p->parent) : NULL;
+	return parent && is_dpl(&parent->p);
 }
 
 /* The steps up are bounded: what is read while processes come and go might hold a circle. */
@@ -152,7 +161,7 @@ mark(const struct tree *t, struct all *a)
 	snprintf(operation, sizeof operation, "DPL_OPERATION=%s", t->operation ? t->operation : "");
 	for (size_t i = 0; i < a->n; i++) {
 		struct one *o = &a->one[i];
-		o->apart = (is_dpl(&o->p) && o->p.pid != t->supervisor) || works_for(t, o->p.pid) ||
+		o->apart = (is_dpl(&o->p) && o->p.pid != t->supervisor) || works_for(t, o->p.pid) || is_helper(a, &o->p) ||
 			(t->before && has(t->before, &o->p));
 		o->member = (t->root > 1 && o->p.pid == t->root && o->p.start == t->root_start) ||
 			(group && o->p.group == t->group && (t->session <= 0 || o->p.session == t->session)) ||

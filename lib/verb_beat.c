@@ -71,8 +71,10 @@ struct heartbeat {
 	bool asks;               /* … only that: it is no beat */
 	bool settle;             /* what is found is cleaned up, as far as that goes quickly */
 	bool holds, lets_go;     /* it comes by a server, from a keeper or supervisor that promises to beat; that ends to do so */
+	bool suspended;          /* … and is about to stop itself */
 	bool nameless;           /* … or from a client of the old protocol, which names nobody */
 	bool watchdog;           /* it comes from below a call that must beat by itself */
+	int64_t newest;          /* … and knew of this session as the participant's last, 0 */
 	int64_t awake_ms;
 	int64_t before_age, before_wall; /* the participant's last beat before this one; -1 */
 	char look_at[ID_FILE_MAX + 8]; /* a beat file that was closed: look at that one */
@@ -189,6 +191,26 @@ state_of_call(struct journal *j, const char *call)
 	return state;
 }
 
+/* The process that a keeper keeps, or is asked about, in id->watched: as it says. */
+static void
+read_kept(struct request *r, struct beat_id *id)
+{
+	(void)json_integer(r->json, json_get(r->json, r->body, "keptPid"), 1, INT32_MAX, &id->watched);
+	(void)json_integer(r->json, json_get(r->json, r->body, "keptStart"), 0, JSON_INT_MAX, &id->watched_start);
+}
+
+/* Whether a keeper on that host holds the name for that process. */
+static bool
+is_kept(struct request *r, struct journal *j, const struct heartbeat *h)
+{
+	struct beat b;
+	struct beat_id id = request_far(r);
+	const struct op_person *p = op_person(&j->op, h->by);
+	read_kept(r, &id);
+	return p && look_person(j, p, h->awake_ms, &b).life == LIFE_ALIVE && (b.locked || b.id.mode == BEAT_REMOTE) &&
+		b.id.watched == id.watched && b.id.watched_start == id.watched_start && strcmp(b.id.host, id.host) == 0;
+}
+
 /* unrecorded: why what was found could not be recorded, or NULL. */
 static void
 put_reply(struct request *r, struct journal *j, const struct heartbeat *h, const struct why *unrecorded)
@@ -213,6 +235,11 @@ put_reply(struct request *r, struct journal *j, const struct heartbeat *h, const
 		json_put(r->reply, "lookCode", err_info(unrecorded->code)->name);
 		json_put(r->reply, "lookError", unrecorded->text);
 	}
+	const struct op_person *p = h->holds && !*h->call ? op_person(&j->op, h->by) : NULL;
+	if (p && p->sessions)
+		json_put_int(r->reply, "newestSession", (int64_t)op_newest_session(&j->op, p)->id);
+	if (h->asks && r->v->remote && request_has(r, "keptPid"))
+		json_put_bool(r->reply, "kept", is_kept(r, j, h));
 	if (h->whole)
 		put_whole(r, j, h);
 }
@@ -233,6 +260,7 @@ touch_far(struct request *r, struct journal *j, struct heartbeat *h, const char 
 	char file[BEAT_FILE_MAX];
 	struct beat b, other;
 	struct beat_id id = request_far(r);
+	read_kept(r, &id);
 	if (*h->call)
 		beat_call_file(h->call, file);
 	else
@@ -241,17 +269,31 @@ touch_far(struct request *r, struct journal *j, struct heartbeat *h, const char 
 		return errno == ENOENT ? 0 : -1; /* it has ended, or left; what follows says so */
 	bool mine = b.id.mode == BEAT_REMOTE && is_same(&b.id, &id);
 	const struct op_person *p = *h->call ? NULL : op_person(&j->op, h->by);
+	/* It has left and joined again meanwhile: that must have been by the process that is kept. */
+	bool other_has_it = p && p->sessions && h->newest && !mine && (int64_t)op_newest_session(&j->op, p)->id != h->newest &&
+		(b.id.pid != id.watched || b.id.start != id.watched_start);
 	if (h->lets_go) {
+		char boot[sizeof id.boot];
 		id.mode = BEAT_LEASED;
+		id.pid = id.watched;
+		id.start = id.watched_start;
+		id.watched = id.watched_start = -1;
+		/* What comes from this machine can be looked for here. */
+		if (r->v->near && json_copy(r->json, json_get(r->json, r->body, "bootId"), boot, sizeof boot) == 0 && strcmp(boot, id.boot) == 0)
+			id.pid_ns = beat_here().pid_ns;
 		return mine ? beat_lease(j->dir, file, &id) : 0;
 	}
-	if (mine)
-		return beat_touch_file(j->dir, file);
-	if (p && (b.locked || (b.id.mode == BEAT_REMOTE && look_person(j, p, h->awake_ms, &other).life == LIFE_ALIVE))) {
+	if (!mine && (other_has_it || (p && (b.locked || (b.id.mode == BEAT_REMOTE && look_person(j, p, h->awake_ms, &other).life == LIFE_ALIVE))))) {
 		errno = 0;
 		return request_held(j, h->by, &b, &r->why);
 	}
-	return b.locked ? 0 : beat_lease(j->dir, file, &id);
+	if (!mine && b.locked)
+		return 0;
+	if ((mine ? beat_touch_file(j->dir, file) : beat_lease(j->dir, file, &id)) < 0)
+		return -1;
+	if (h->suspended || b.state == BEAT_SUSPENDED)
+		(void)beat_set_file_state(j->dir, file, h->suspended ? BEAT_SUSPENDED : BEAT_RUNNING);
+	return 0;
 }
 
 /* Touch the participant's file: 0, or -1 with errno. */
@@ -310,8 +352,8 @@ read_heartbeat(struct request *r, struct heartbeat *h, struct progress *p, bool 
 	*p = (struct progress){.done = -1, .total = -1};
 	if (request_operation(r, h->id) < 0 || request_participant(r, false, h->by) < 0 || request_call(r, "callId", false, h->call) < 0 ||
 	    request_bool(r, "whole", &h->whole) < 0 || request_bool(r, "look", look) < 0 || request_bool(r, "watchdog", &h->watchdog) < 0 ||
-	    request_bool(r, "beat", &beats) < 0 || request_bool(r, "settle", &h->settle) < 0 || request_bool(r, "holds", &h->holds) < 0 ||
-	    request_int(r, "awakeMs", 0, JSON_INT_MAX, &h->awake_ms) < 0 ||
+	    request_bool(r, "beat", &beats) < 0 || request_bool(r, "settle", &h->settle) < 0 || request_bool(r, "holds", &h->holds) < 0 || request_bool(r, "suspended", &h->suspended) < 0 ||
+	    request_int(r, "awakeMs", 0, JSON_INT_MAX, &h->awake_ms) < 0 || request_int(r, "newestSession", 1, JSON_INT_MAX, &h->newest) < 0 ||
 	    request_int(r, "done", 0, JSON_INT_MAX, &p->done) < 0 || request_int(r, "total", 1, JSON_INT_MAX, &p->total) < 0)
 		return -1;
 	int at = json_get(r->json, r->body, "lookAt");

@@ -11,6 +11,7 @@
 #include "settle.h"
 #include "hash.h"
 #include "id.h"
+#include "look.h"
 
 /* Who asked, as the entry keeps it: the process and the boot that it lives in. */
 static int
@@ -267,6 +268,20 @@ mint(struct request *r, struct op *op, char name[ID_NAME_MAX + 1])
 	return 0;
 }
 
+/* Whether a keeper holds the name: by its lock, or by beating by a server. */
+static bool
+is_kept(struct journal *j, const char *by, struct beat *b)
+{
+	char file[BEAT_FILE_MAX];
+	const struct op_person *p = op_person(&j->op, by);
+	beat_person_file(by, file);
+	if (!p || !p->sessions || beat_look(j->dir, file, b) < 0)
+		return false;
+	if (b->locked || b->id.mode != BEAT_REMOTE)
+		return b->locked && b->id.mode == BEAT_HELD;
+	return !b->id.nameless && look_person(j, p, 0, b).life == LIFE_ALIVE;
+}
+
 /* Before the entry, under the lock: one who looks finds a live session with its file.  On a full disk it joins without one: its
  * entries are its beats then. */
 static int
@@ -274,7 +289,10 @@ make_lease(struct request *r, struct journal *j, const char *by, int64_t ttl)
 {
 	char file[BEAT_FILE_MAX];
 	struct beat_id lease = lease_of(r, ttl >= 0 ? ttl : j->op.h.ttl_ms, ttl >= 0 || j->op.h.ttl_given);
+	struct beat b;
 	beat_person_file(by, file);
+	if (is_kept(j, by, &b))
+		return 0;
 	if (beat_lease(j->dir, file, &lease) < 0 && errno != ENOSPC && errno != EDQUOT)
 		return why_errno(&r->why, "write %s of %s", file, j->op.h.id);
 	return 0;
@@ -284,12 +302,8 @@ make_lease(struct request *r, struct journal *j, const char *by, int64_t ttl)
 static int
 refuse_held(struct request *r, struct journal *j, const char *by)
 {
-	char file[BEAT_FILE_MAX];
 	struct beat b;
-	beat_person_file(by, file);
-	if (beat_look(j->dir, file, &b) < 0 || !b.locked || b.id.mode != BEAT_HELD)
-		return 0;
-	return request_held(j, by, &b, &r->why);
+	return is_kept(j, by, &b) ? request_held(j, by, &b, &r->why) : 0;
 }
 
 int
@@ -358,8 +372,9 @@ static void
 end_beats(struct journal *j, const char *name)
 {
 	char file[BEAT_FILE_MAX];
+	struct beat b;
 	beat_person_file(name, file);
-	j->ring |= beat_is_held(j->dir, file);
+	j->ring |= beat_look(j->dir, file, &b) == 0 && (b.locked || b.id.mode == BEAT_REMOTE);
 	memcpy(j->drop, file, sizeof file);
 }
 

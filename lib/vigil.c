@@ -149,6 +149,7 @@ take_reply(struct vigil *v, struct json *j)
 	if (!v->own_jitter)
 		v->jitter_ms = number(j, "jitterMs", v->jitter_ms);
 	v->stale_ms = number(j, "staleMs", 0);
+	v->newest = number(j, "newestSession", v->newest);
 	v->window_ms = number(j, "windowMs", v->window_ms);
 	v->ending = (int)number(j, "endingProcesses", 0);
 	v->running = number(j, "callFrameCount", 0);
@@ -199,8 +200,12 @@ ask(struct vigil *v, bool beat, const char *member, const char *value)
 		json_put_bool(&body, "look", true);
 	if (!beat)
 		json_put_bool(&body, "beat", false);
-	else if (v->promises && v->client->remote)
-		client_put_holder(&body, true);
+	else if (v->suspended)
+		json_put_bool(&body, "suspended", true);
+	if (beat && v->promises && v->client->remote)
+		client_put_holder(&body, true, v->kept, v->kept_start);
+	if (beat && v->newest)
+		json_put_int(&body, "newestSession", v->newest);
 	bool at = member && strcmp(member, "lookAt") == 0;
 	json_put_bool(&body, "settle", false);
 	if (v->whole)

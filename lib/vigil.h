@@ -25,6 +25,9 @@ struct vigil {
 	int held;                /* the beat file, -1 for none */
 	bool late;               /* it began when somebody had died already: what follows that does not wait for it, nor it for that */
 	bool promises;           /* it supervises, or keeps somebody: where nothing can be held it promises to beat */
+	bool suspended;          /* … and says with its next beat that it is about to stop itself */
+	int64_t kept, kept_start; /* the process that a keeper keeps; 0: it is none … */
+	int64_t newest;          /* … and the last session under its name that a server told of */
 	int signals;             /* signalfd */
 	struct watch watch;
 	int bell, beats;         /* -1: not watched */

@@ -141,6 +141,7 @@ setup() {
 }
 
 @test "beat -v while the operation is failing" {
+	local_only 'who is stopped is dead by a server, and holds nothing up'
 	quick_operation --window 1h
 	hold_up
 	dpl-join -qp w --ttl 20s
@@ -251,6 +252,7 @@ setup() {
 }
 
 @test "a beat and a progress are not flushed" {
+	local_only 'of the system calls on a folder'
 	command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null || skip 'strace cannot trace here'
 	[ -z "${SANITIZED:-}" ] || skip 'the same system calls'
 	export DPL_SYNC=on
@@ -262,6 +264,7 @@ setup() {
 }
 
 @test "a beat while the operation ends: its end is said, and no file is made anew" {
+	local_only 'of the system calls on a folder'
 	command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null || skip 'strace cannot trace here'
 	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
 	# It has read the journal, and looked at its file; before it touches that, the operation ends.
@@ -277,6 +280,7 @@ setup() {
 # --- what counts as a beat ---
 
 @test "any command of a participant counts as its beat, also one that is refused" {
+	local_only 'a server sets the time of a client that sends much once in a while'
 	local command
 	dpl-join -qp w
 	call=$(dpl-call start)
@@ -342,6 +346,7 @@ setup() {
 }
 
 @test "clients of the old protocol name nobody: the initiator's beat, and the whole answer" {
+	local_only 'by a server such a beat is of all its old clients: see wire.bats'
 	expect 0 dpl-batch <<<"{\"path\":\"/operation/heartbeat\",\"body\":{\"operationId\":\"$op\"}}"
 	holds '.status == 200 and (.body | .success and .abortFlag == false and .callFrameCount == 0 and .participants == ["me"])'
 	aged me 60000
@@ -510,6 +515,7 @@ setup() {
 }
 
 @test "a call that is held keeps its participant alive, and dies with its supervisor" {
+	local_only 'of the lock'
 	dpl-join -qp w --ttl 20s
 	in_background dpl-call -p w -- sleep 1000
 	supervisor=$pid
@@ -538,6 +544,7 @@ setup() {
 }
 
 @test "what a dead supervisor left is seen to its end, and the answer is that of the beat" {
+	local_only 'what a dead supervisor left is ended by who sees its processes'
 	in_background dpl-call -- sh -c 'trap "" TERM; touch ready; while :; do sleep 0.05; done'
 	wait_for '[ -e ready ]'
 	command=$(dpl-show --json | jq '.calls[0].pid')
@@ -552,6 +559,7 @@ setup() {
 }
 
 @test "one that was declared dead is told so: 5 and why; nobody joins an operation that is failing" {
+	local_only 'who is stopped is dead by a server, and holds nothing up'
 	quick_operation --window 1h
 	dpl-join -qp w --ttl 20s
 	hold_up
@@ -596,6 +604,7 @@ setup() {
 }
 
 @test "what undoes something is started while it is failing, and after the window no more" {
+	local_only 'who is stopped is dead by a server, and holds nothing up'
 	quick_operation --window 1200ms
 	dpl-join -qp w --ttl 20s
 	hold_up
@@ -659,10 +668,10 @@ setup() {
 # --- who looks ---
 
 @test "whoever beats looks at all, once in a beat interval" {
-	dpl-join -qp w --ttl 20s
-	sed -i '1s/"beatMs":100,/"beatMs":600000,/' "$ops/journal.jsonl"
+	quick_operation --beat 10m --stale 20m
+	dpl-join -qp w --ttl 20m
 	expect 0 dpl-beat
-	over w
+	aged w 1500000
 	expect 0 dpl-beat
 	expect 0 dpl-beat
 	is "$(deaths)" 0
@@ -673,6 +682,7 @@ setup() {
 }
 
 @test "who takes no part does not take the turn to look" {
+	local_only 'who is stopped is dead by a server, and holds nothing up'
 	quick_operation --window 1h
 	hold_up
 	dpl-join -qp w --ttl 20s

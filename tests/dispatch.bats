@@ -52,7 +52,7 @@ tools='dpl-abort dpl-batch dpl-beat dpl-call dpl-cleanup dpl-complete dpl-create
 	PATH=$BATS_TEST_TMPDIR/bin:$PATH
 	expect 5 dpl mine a 'b c'
 	is "$output" 'mine a b c'
-	mkdir "$ledger"
+	mkdir -p "$ledger"
 	expect 0 dpl show
 	is "$output" ''
 	expect 0 env PATH=/nonexistent "$BUILD/bin/dpl" show
@@ -142,7 +142,7 @@ tools='dpl-abort dpl-batch dpl-beat dpl-call dpl-cleanup dpl-complete dpl-create
 		expect "$([ "$tool" = dpl-call ] && echo 125 || echo 2)" "$tool" --nonsense -- --json
 		is "$output" ''
 	done
-	[ ! -e "$ledger" ]
+	by_server || [ ! -e "$ledger" ] # a server makes it
 }
 
 @test "options: long forms, =, values that look like options, -- and bundles" {
@@ -189,7 +189,7 @@ tools='dpl-abort dpl-batch dpl-beat dpl-call dpl-cleanup dpl-complete dpl-create
 	silent
 	printf '{"seq":4,"torn' >>"$(journal "$op")"
 	expect 0 dpl-log -o "$op" x
-	has "$stderr" 'dpl-log: ' 'cut 14 torn bytes'
+	by_server || has "$stderr" 'dpl-log: ' 'cut 14 torn bytes' # a server says it itself
 	is "$output" ''
 	whole "$op"
 }

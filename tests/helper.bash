@@ -30,30 +30,72 @@ export BUILD PATH ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS LC_ALL
 fresh_ledger() {
 	unset "${!DPL_@}" NO_COLOR CLICOLOR_FORCE MAKEFLAGS MFLAGS MAKELEVEL
 	ledger=$BATS_TEST_TMPDIR/ledger
-	background=()
+	background=() server_behind=
 	cd "$BATS_TEST_TMPDIR" || return
 	export DPL_LEDGER=$ledger DPL_PARTICIPANT=me DPL_SYNC=off XDG_STATE_HOME=$BATS_TEST_TMPDIR/state
-	[ -z "${BACKEND:-}" ] || serve_ledger
+	! by_server || serve_ledger
 }
 
 # With BACKEND=http the same tests go through dpl-serve and dpl-remote-http; $ledger is the folder behind them.  With BACKEND=far the server is
 # another user's, as it were: it removes nothing that is ours.
 serve_ledger() {
 	if [ "$BACKEND" = far ]; then
-		in_background env XDG_STATE_HOME="$BATS_TEST_TMPDIR/its" dpl-serve -C "$ledger" -P 0 >server.url
-		wait_for '[ -s server.url ]'
-		DPL_LEDGER=$(<server.url)
+		XDG_STATE_HOME="$BATS_TEST_TMPDIR/its" dpl-serve -C "$ledger" -P 0 >"$BATS_TEST_TMPDIR/server.url" <&0 3>&- &
+		server_behind=$!
+		wait_for '[ -s "$BATS_TEST_TMPDIR/server.url" ]'
+		DPL_LEDGER=$(<"$BATS_TEST_TMPDIR/server.url")
 		export DPL_LEDGER
 		return
 	fi
-	in_background dpl-serve -q -C "$ledger" --unix "$BATS_TEST_TMPDIR/socket"
+	dpl-serve -q -C "$ledger" --unix "$BATS_TEST_TMPDIR/socket" <&0 3>&- &
+	server_behind=$!
 	export DPL_LEDGER=unix:$BATS_TEST_TMPDIR/socket
 	wait_for '[ -S "$BATS_TEST_TMPDIR/socket" ]'
 }
 
+# serve_again: another server instead of the one that there is, which is killed.
+serve_again() {
+	kill -KILL "$server_behind"
+	wait "$server_behind" 2>/dev/null || true
+	rm "$BATS_TEST_TMPDIR/socket"
+	serve_ledger
+}
+
+# by_server: whether the commands go through a server.
+by_server() {
+	[ -n "${BACKEND:-}" ]
+}
+
+# folder: where the ledger of $DPL_LEDGER lies.
+folder() {
+	case $DPL_LEDGER in
+	unix:* | http:*) echo "$ledger" ;;
+	*) echo "$DPL_LEDGER" ;;
+	esac
+}
+
+# mortal: options of dpl-create.  Of one that beats by a server a death shows as silence, which is to be noticed in two seconds; on a folder a
+# lock falls at once.
+mortal() {
+	! by_server || echo "--beat 200ms --jitter 20ms --stale $([ -n "${SANITIZED:-}" ] && echo 6s || echo 2s)"
+}
+
+# fallen: what the evidence of such a death says.
+fallen() {
+	by_server && echo 'there was no beat for' || echo 'lock has fallen'
+}
+
+# waits PID: wait until it waits for the next entry, so that it has looked at what there was before; by a server, until that waits for
+# somebody.
+waits() {
+	local waiter=$1
+	! by_server || waiter=$server_behind
+	wait_for "cat /proc/$waiter/fdinfo/* 2>/dev/null | grep -q '^inotify wd'"
+}
+
 # What is about the folder itself, or about what a server has done already.
 local_only() {
-	[ -z "${BACKEND:-}" ] || skip "${1:-of a folder}"
+	! by_server || skip "${1:-of a folder}"
 }
 
 # What asks for things without a seal, which by TCP is refused.
@@ -61,8 +103,15 @@ by_owner() {
 	[ "${BACKEND:-}" != far ] || skip 'requests of the ledger'\''s owner'
 }
 
-# End what a test started.
+# End what a test started, and the server behind it.
 end_background() {
+	end_started
+	[ -z "$server_behind" ] || background=("$server_behind")
+	server_behind=
+	end_started
+}
+
+end_started() {
 	local pid
 	for pid in "${background[@]}"; do
 		kill -CONT "$pid" 2>/dev/null && kill -KILL "$pid" 2>/dev/null

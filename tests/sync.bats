@@ -8,7 +8,8 @@ load helper
 setup() {
 	fresh_ledger
 	export MARK=$BATS_TEST_TMPDIR
-	op=$(dpl-create --window 2s)
+	# shellcheck disable=SC2046 # words
+	op=$(dpl-create --window 2s $(mortal))
 	export DPL_OPERATION=$op
 }
 
@@ -141,7 +142,7 @@ supervisor_of() {
 @test "sync ends when the operation is aborted, fails, or ends" {
 	one=$(dpl-call spawn --aborted-ok -- sleep 60)
 	in_background bash -c 'exec dpl-call sync >out.sync'
-	wait_for '[ "$(ls -l "/proc/$pid/fd" 2>/dev/null | grep -c inotify)" -gt 0 ]' || true
+	waits "$pid"
 	dpl-abort -q -m stop
 	ended "$pid"
 	is "$status" 4
@@ -149,12 +150,13 @@ supervisor_of() {
 	dpl-call kill -s KILL "$one"
 	dpl-complete -q --force 2>/dev/null || dpl-complete -q || true
 
-	op=$(dpl-create --window 2s)
+	# shellcheck disable=SC2046 # words
+	op=$(dpl-create --window 2s $(mortal))
 	DPL_OPERATION=$op
 	one=$(dpl-call spawn -- sh -c 'trap "" TERM; sleep 60')
 	two=$(dpl-call spawn -- sleep 60)
 	in_background bash -c 'exec dpl-call sync'
-	wait_for '[ "$(ls -l "/proc/$pid/fd" 2>/dev/null | grep -c inotify)" -gt 0 ]' || true
+	waits "$pid"
 	kill -KILL "$(supervisor_of "$two")"
 	ended "$pid"
 	is "$status" 5
@@ -166,7 +168,7 @@ supervisor_of() {
 	kill -KILL "$(supervisor_of "$one")"
 	ended "$pid"
 	is "$status" 5
-	has "$(<out.sync)" "failed    $one" 'lock has fallen'
+	has "$(<out.sync)" "failed    $one" "$(fallen)"
 }
 
 @test "sync by session and by group; a session of its own sees its own" {
@@ -207,7 +209,8 @@ supervisor_of() {
 	# The two that run at a time may be swapped.
 	is "$(sort -n order | tr '\n' ' ')" '1 2 3 4 5 6 7 8 9 '
 	is "$(jq -r 'select(.event == "call.started").callId' "$(journal "$op")" | cut -d_ -f3 | tr '\n' ' ')" '1 2 3 4 5 6 7 8 9 '
-	is "$(count '.event == "call.queued"')" 7
+	# By a server the first may have ended before the third is there.
+	by_server || is "$(count '.event == "call.queued"')" 7
 	is "$(dpl-show --json | jq -c '[.callCounts.running, .callCounts.ended]')" '[0,9]'
 }
 

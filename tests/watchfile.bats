@@ -47,6 +47,7 @@ over_looks() {
 }
 
 @test "files that are there: in the order in which they are named, without a ledger or a wait" {
+	local_only 'no ledger in it'
 	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which does not go with ptrace
 	echo 1 >one
 	echo 2 >two
@@ -55,12 +56,13 @@ over_looks() {
 ./one
 $PWD/two"
 	is "$stderr" ''
-	[ ! -e "$ledger" ]
+	by_server || [ ! -e "$ledger" ]
 	strace -o trace dpl-watch --file two -C nowhere >out
 	is "$(grep -c 'inotify\|POLLIN\|^\(open\|stat\|mkdir\|access\).*nowhere' trace)" 0
 }
 
 @test "files that come: moved in, closed, in the order in which they come" {
+	local_only 'no ledger in it'
 	echo 2 >two
 	watching --file one --file two --file three --file four
 	is "$(cat watched)" two
@@ -76,6 +78,7 @@ $PWD/two"
 }
 
 @test "one that is being written is not taken, neither when it is told nor at looks" {
+	local_only 'no ledger in it'
 	watching --file one --file mark1 --file mark2 --count 3
 	exec 7>one
 	echo half >&7
@@ -88,6 +91,7 @@ $PWD/two"
 }
 
 @test "one that is empty at first, and written then" {
+	local_only 'no ledger in it'
 	: >one
 	watching --file one --file mark1 --file mark2
 	exec 7>>one
@@ -100,6 +104,7 @@ $PWD/two"
 }
 
 @test "renamed or closed by one while another has it open: the last close counts" {
+	local_only 'no ledger in it'
 	watching --file one --file mark1 --file two --file mark2
 	exec 7>new 8>two
 	echo half >&7
@@ -116,6 +121,7 @@ $PWD/two"
 }
 
 @test "made by one, written by another: what has been closed empty is not taken half written" {
+	local_only 'no ledger in it'
 	for i in $(seq 30); do
 		watching --file "one$i" --file mark
 		mkfifo "fifo$i"
@@ -133,6 +139,7 @@ $PWD/two"
 }
 
 @test "hard links and symbolic links are taken at once, also a link whose file is elsewhere and late" {
+	local_only 'no ledger in it'
 	mkdir elsewhere
 	echo 1 >elsewhere/one
 	watching --file hard --file soft --file dangling -t 20
@@ -157,6 +164,7 @@ $PWD/two"
 }
 
 @test "empty files: not, but with --empty-ok, and then not one that has just been made" {
+	local_only 'no ledger in it'
 	: >one
 	expect 124 dpl-watch --file one -t 0
 	is "$output$stderr" 'dpl-watch: one is empty'
@@ -177,6 +185,7 @@ $PWD/two"
 }
 
 @test "folders that do not exist yet, one by one and all at once" {
+	local_only 'no ledger in it'
 	for i in $(seq 20); do
 		watching --file "a$i/b/c/one" --file "$PWD/a$i//b/./two"
 		mkdir -p "a$i/b/c"
@@ -192,6 +201,7 @@ $PWD/two"
 }
 
 @test "the folder is removed, or moved away, while it is waited, and made again" {
+	local_only 'no ledger in it'
 	for i in 1 2 3; do
 		mkdir -p a/b
 		watching --file a/b/one -t 20
@@ -228,6 +238,7 @@ $PWD/two"
 }
 
 @test "a folder, a pipe, a device at the path: said once, and waited" {
+	local_only 'no ledger in it'
 	mkdir one
 	mkfifo two
 	for i in 1 2; do
@@ -250,6 +261,7 @@ dpl-watch: /dev/null is no regular file'
 }
 
 @test "permission denied: 8" {
+	local_only 'no ledger in it'
 	public_folder
 	mkdir -m 700 "$public/closed"
 	mkdir -m 755 "$public/open"
@@ -266,6 +278,7 @@ dpl-watch: /dev/null is no regular file'
 }
 
 @test "what another user writes, and what cannot be read: taken when it is closed, not before" {
+	local_only 'no ledger in it'
 	public_folder
 	mkdir -m 755 "$public/open"
 	cd "$public/open"
@@ -282,6 +295,7 @@ dpl-watch: /dev/null is no regular file'
 }
 
 @test "-t: 124, and each that is missing is named" {
+	local_only 'no ledger in it'
 	echo 1 >one
 	begun=$SECONDS
 	expect 124 dpl-watch --file one --file a/two --file three -t 200ms
@@ -303,6 +317,7 @@ dpl-watch: /dev/null is no regular file'
 }
 
 @test "--count: so many suffice, and no more are printed" {
+	local_only 'no ledger in it'
 	for f in one two three; do
 		echo 1 >$f
 	done
@@ -323,6 +338,7 @@ dpl-watch: /dev/null is no regular file'
 }
 
 @test "--json: an object a file, as they come; a failure is the last line" {
+	local_only 'no ledger in it'
 	printf 12345 >one
 	touch -d '10 seconds ago' one
 	touch -d '1 hour' two
@@ -348,7 +364,8 @@ dpl-watch: /dev/null is no regular file'
 @test "the operation ends, fails, is aborted, or somebody crashes: so does the wait" {
 	echo 1 >one
 	for how in 'dpl-complete -q' 'dpl-complete -q --failed' 'dpl-abort -q -m why' crash; do
-		op=$(dpl-create)
+		# shellcheck disable=SC2046 # words
+		op=$(dpl-create $(mortal))
 		watching -o "$op" --file one --file two
 		case $how in
 		crash)
@@ -425,6 +442,7 @@ dpl-watch: /dev/null is no regular file'
 }
 
 @test "an abort and an end are heard at once, by the bell" {
+	local_only 'by a server it asks every two seconds'
 	for end in dpl-abort dpl-complete; do
 		for i in 1 2 3; do
 			op=$(dpl-create)
@@ -465,6 +483,7 @@ dpl-watch: /dev/null is no regular file'
 # --- the waiting itself ---
 
 @test "it sleeps while nothing happens, and other files do not wake it for long" {
+	local_only 'of system calls on a folder'
 	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which does not go with ptrace
 	op=$(dpl-create)
 	mkdir full
@@ -478,13 +497,14 @@ dpl-watch: /dev/null is no regular file'
 	done
 	echo 1 >full/one
 	wait_for 'grep -q "write(1, .full/one" trace'
-	end_background
+	end_started
 	# No look at what nobody waits for.
 	is "$(grep -c 'other' trace)" "$(grep -c 'read(.*other' trace)"
 	[ $(($(wc -l <trace) - before)) -lt 260 ]
 }
 
 @test "without inotify: found at looks, not before it has been closed" {
+	local_only 'no ledger in it'
 	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which does not go with ptrace
 	[ -x "$BUILD/tools/faultat" ]
 	"$BUILD/tools/faultat" -l calls true >/dev/null 2>&1 || skip 'ptrace is not allowed here'
@@ -503,6 +523,7 @@ dpl-watch: /dev/null is no regular file'
 }
 
 @test "without inotify, the file of another user: taken when it has not changed for two seconds" {
+	local_only 'no ledger in it'
 	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which does not go with ptrace
 	public_folder
 	[ -x "$BUILD/tools/faultat" ]
@@ -525,6 +546,7 @@ dpl-watch: /dev/null is no regular file'
 }
 
 @test "a reader that goes is noticed; signals end it" {
+	local_only 'no ledger in it'
 	mkfifo fifo
 	in_background bash -c 'exec dpl-watch --file one >fifo 2>said'
 	watcher=$pid
@@ -544,6 +566,7 @@ dpl-watch: /dev/null is no regular file'
 }
 
 @test "a writer that comes while the lease is held waits for a moment, and nobody is hurt" {
+	local_only 'no ledger in it'
 	ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which does not go with ptrace
 	: >watched
 	# Each fcntl(2) lasts: the writer comes in between.

@@ -54,7 +54,7 @@ set(struct beat_id *id, char *word)
 	if (strcmp(word, "age") == 0 || strcmp(word, "wall") == 0 || strcmp(word, "mono") == 0)
 		return 0;
 	if (strcmp(word, "mode") == 0)
-		id->mode = strcmp(value, "held") == 0 ? BEAT_HELD : BEAT_LEASED;
+		id->mode = strcmp(value, "held") == 0 ? BEAT_HELD : strcmp(value, "remote") == 0 ? BEAT_REMOTE : BEAT_LEASED;
 	else if (strcmp(word, "ttlGiven") == 0)
 		id->ttl_given = strcmp(value, "true") == 0;
 	else if (strcmp(word, "bootId") == 0)
@@ -74,7 +74,7 @@ print(const struct beat *b)
 	const struct beat_id *id = &b->id;
 	printf("known=%d locked=%d state=%d wallAge=%" PRId64 " monoAge=%" PRId64 " mode=%s pid=%" PRId64 " pidStart=%" PRId64 " watchedPid=%" PRId64
 	       " watchedStart=%" PRId64 " bootId=%s machineId=%s pidNs=%" PRIu64 " timeNs=%" PRIu64 " host=%s uid=%" PRId64 " ttlMs=%" PRId64 " ttlGiven=%s\n",
-		b->known, b->locked, (int)b->state, clock_wall_ms() - b->wall_ms, clock_mono_ms() - b->mono_ms, id->mode == BEAT_HELD ? "held" : "leased", id->pid,
+		b->known, b->locked, (int)b->state, clock_wall_ms() - b->wall_ms, clock_mono_ms() - b->mono_ms, beat_mode_name(id->mode), id->pid,
 		id->start, id->watched, id->watched_start, id->boot, id->machine, id->pid_ns, id->time_ns, id->host, id->uid, id->ttl_ms,
 		id->ttl_given ? "true" : "false");
 }

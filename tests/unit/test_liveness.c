@@ -476,6 +476,25 @@ the_evidence_says_how_it_is_known(void)
 	CHECK_TEXT(liveness_judge(&e, &now).why, "its machine has booted since");
 }
 
+static void
+one_that_is_suspended_has_the_time_of_a_lease_by_a_server_too(void)
+{
+	struct evidence e = silent_for(STALE + 1);
+	e.remote = true;
+	CHECK(life_of(e) == LIFE_STALE);
+	e.suspended = true;
+	CHECK(life_of(e) == LIFE_SUSPENDED);
+	e = silent_for(TTL);
+	e.remote = e.suspended = true;
+	CHECK(life_of(e) == LIFE_SUSPENDED);
+	e = silent_for(TTL + 1);
+	e.remote = e.suspended = true;
+	CHECK(life_of(e) == LIFE_STALE);
+	e = silent_for(0);
+	e.remote = e.suspended = true;
+	CHECK(life_of(e) == LIFE_SUSPENDED);
+}
+
 int
 main(void)
 {
@@ -498,6 +517,7 @@ main(void)
 	RUN(everything_against_the_rules);
 	RUN(anything_against_the_rules);
 	RUN(no_living_one_is_ever_over);
+	RUN(one_that_is_suspended_has_the_time_of_a_lease_by_a_server_too);
 	RUN(the_evidence_says_how_it_is_known);
 	return unit_end();
 }
