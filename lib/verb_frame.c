@@ -15,23 +15,21 @@ state_of(const struct op_call *call)
 	return call->state == CALL_CRASHED ? "crashed" : call->cancelling ? "cleaningUp" : "active";
 }
 
-/* A text of the entry at `at`: its member is chosen by the caller. */
-static void
-put_text(struct buf *b, const char *name, struct journal *j, struct line at, size_t member)
+/* The entry at `at`, whose text goes to `text`; one without members where it cannot be read. */
+static struct entry
+read_entry(struct journal *j, struct line at, struct buf *text)
 {
-	struct buf text = {0};
 	struct entry e;
-	if (at.len && journal_line(j, at, &text) == 0 && !entry_parse(text.p, text.n, &e))
-		slice_put(b, name, *(const struct slice *)(const void *)((const char *)&e + member));
-	else
-		json_put(b, name, NULL);
-	buf_free(&text);
+	if (!at.len || journal_line(j, at, text) < 0 || entry_parse(text->p, text->n, &e))
+		e = entry_absent;
+	return e;
 }
 
 static void
 put_frame(struct buf *b, struct journal *j, const struct op_call *call)
 {
 	const struct op_person *p = op_person_no(&j->op, call->person);
+	struct buf text = {0};
 	json_open(b, NULL, '{');
 	json_put(b, "participantId", p ? p->key.name : j->op.h.initiator);
 	json_put(b, "callId", call->key.name);
@@ -39,21 +37,24 @@ put_frame(struct buf *b, struct journal *j, const struct op_call *call)
 	json_put_time(b, "startTime", call->started_ms);
 	json_put_time(b, "lastHeartbeat", p && p->seen_ms > call->started_ms ? p->seen_ms : call->started_ms);
 	json_put(b, "state", state_of(call));
-	put_text(b, "description", j, call->start, offsetof(struct entry, description));
+	slice_put(b, "description", read_entry(j, call->start, &text).description);
 	json_open(b, "resources", '[');
 	json_close(b, ']');
 	json_put_bool(b, "failOnCrash", call->fail_on_crash);
 	json_close(b, '}');
+	buf_free(&text);
 }
 
 static void
 put_resource(struct buf *b, struct journal *j, const struct op_resource *r)
 {
+	struct buf text = {0};
 	json_open(b, NULL, '{');
-	put_text(b, "path", j, r->added, offsetof(struct entry, path));
+	slice_put(b, "path", read_entry(j, r->added, &text).path);
 	json_put_int(b, "owner", -1);
 	json_put_time(b, "registeredAt", r->added_ms);
 	json_close(b, '}');
+	buf_free(&text);
 }
 
 /* The member `data`. */

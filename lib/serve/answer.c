@@ -132,9 +132,8 @@ hide_path(const struct server *s, const char *text, struct buf *to)
 	buf_str(to, text);
 }
 
-/* A failure as the wire has it: its words are those of the old protocol where that has some, and ours are the detail then. */
-static void
-put_in_words(const struct server *s, const struct conn *c, int status, const char *reply, size_t n, struct buf *to)
+void
+answer_words(const struct server *s, const struct conn *c, int status, const char *reply, size_t n, struct buf *to)
 {
 	struct json j;
 	struct why why;
@@ -178,7 +177,7 @@ answer_reply(const struct server *s, struct conn *c, int status, const char *rep
 	if (status == 200)
 		buf_add(&body, reply, n);
 	else
-		put_in_words(s, c, status, reply, n, &body);
+		answer_words(s, c, status, reply, n, &body);
 	answer(c, status, &body);
 	buf_free(&body);
 }

@@ -17,6 +17,10 @@ void answer_stream(struct conn *c);
 /* A failure: {"error":…,"code":…,"hint":…}. */
 void answer_why(struct conn *c, const struct why *why);
 
+/* The reply of a verb that failed, in the words of the wire: those of the old protocol where that has some, and ours are the detail then.  It goes to
+ * `to`, which is empty. */
+void answer_words(const struct server *s, const struct conn *c, int status, const char *reply, size_t n, struct buf *to);
+
 /* The reply of a verb: as it is, or, where it failed, in the words of the wire. */
 void answer_reply(const struct server *s, struct conn *c, int status, const char *reply, size_t n);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -24,7 +25,7 @@
 #include "stream.h"
 #include "sweep.h"
 
-enum { EVENTS = 256, DRAIN_MS = 10000, ROUNDS = 64, SPARE = 2, LOCK_WAIT_MS = 5, GAP_MS = 2000, EACH_MOST = 64, GATHER_US = 1000 };
+enum { EVENTS = 256, DRAIN_MS = 10000, ROUNDS = 64, SPARE = 2, LOCK_WAIT_MS = 5, GAP_MS = 2000, EACH_MOST = 64, GATHER_US = 1000, DESCRIPTORS = 8192 };
 
 /* What epoll tells of. */
 enum kind { KIND_CONN, KIND_LISTENER, KIND_SIGNALS, KIND_CHILD, KIND_STREAM };
@@ -574,6 +575,17 @@ watch_streams(struct loop *l)
 		}
 }
 
+/* The usual soft limit is 1024, and that of the connections alone is as many. */
+static void
+raise_limit(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= DESCRIPTORS)
+		return;
+	r.rlim_cur = r.rlim_max < DESCRIPTORS ? r.rlim_max : DESCRIPTORS;
+	(void)setrlimit(RLIMIT_NOFILE, &r);
+}
+
 static int
 prepare(struct loop *l, const struct serve_options *o, struct listener *listeners, size_t n, struct why *why)
 {
@@ -584,6 +596,7 @@ prepare(struct loop *l, const struct serve_options *o, struct listener *listener
 	s->started_ms = clock_wall_ms();
 	s->port = o->port;
 	s->guard = (struct guard){.hosts = o->hosts, .hosts_n = o->hosts_n, .origins = o->origins, .origins_n = o->origins_n};
+	raise_limit();
 	l->epoll = l->signals.fd = -1;
 	for (int i = 0; i < SPARE; i++)
 		l->spare[i] = -1;

@@ -352,9 +352,13 @@ go_on_with_stream(struct streams *t, struct wait *w, int64_t now_ms)
 	struct why ignored;
 	bool more = !w->full, ended = false;
 	while (more && !ended && !w->full) {
-		if (ask(t, w, STREAM_BATCH) != 200 || json_parse(&j, t->reply.p, t->reply.n, &ignored) < 0) {
+		int status = ask(t, w, STREAM_BATCH);
+		if (status != 200 || json_parse(&j, t->reply.p, t->reply.n, &ignored) < 0) {
+			struct buf words = {0};
 			ended = true;
-			buf_fmt(&c->out, "event: error\ndata: %s\n\n", t->reply.p ? t->reply.p : "{}");
+			answer_words(t->s, c, status, t->reply.p ? t->reply.p : "", t->reply.n, &words);
+			buf_fmt(&c->out, "event: error\ndata: %s\n\n", words.p ? words.p : "{}");
+			buf_free(&words);
 			break;
 		}
 		put_events(c, &j, json_get(&j, 0, "entries"));
