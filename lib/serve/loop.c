@@ -17,9 +17,11 @@
 #include "clock.h"
 #include "flush.h"
 #include "fsx.h"
+#include "log.h"
 #include "loop.h"
 #include "metrics.h"
 #include "notify.h"
+#include "peer.h"
 #include "route.h"
 #include "served.h"
 #include "stream.h"
@@ -131,33 +133,6 @@ watch_conn(struct loop *l, struct conn *c)
 	(void)watch(l, EPOLL_CTL_MOD, c->fd, events, c);
 }
 
-static bool
-is_near(const struct sockaddr_storage *a)
-{
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
-	if (a->ss_family == AF_INET)
-		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
-	if (a->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
-		return v6->sin6_addr.s6_addr[12] == 127;
-	return a->ss_family != AF_INET6 || IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
-}
-
-/* An address as one of IPv6. */
-static void
-copy_address(const struct sockaddr_storage *a, char to[16])
-{
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
-	memset(to, 0, 16);
-	if (a->ss_family == AF_INET6) {
-		memcpy(to, &v6->sin6_addr, 16);
-	} else if (a->ss_family == AF_INET) {
-		memset(to + 10, 0xff, 2);
-		memcpy(to + 12, &v4->sin_addr, 4);
-	}
-}
-
 /* Whether one other machine has as many connections as one may have. */
 static bool
 has_too_many(const struct loop *l, const struct conn *c)
@@ -218,7 +193,7 @@ accept_all(struct loop *l, const struct source *source)
 			return;
 		}
 		l->s.counts.connections++;
-		struct conn *c = l->s.open < l->s.o->connections_most ? conn_new(fd, from->by_path || is_near(&peer), l->s.o->body_most, l->now_ms) : NULL;
+		struct conn *c = l->s.open < l->s.o->connections_most ? conn_new(fd, from->by_path || peer_is_near(&peer), l->s.o->body_most, l->now_ms) : NULL;
 		if (!c) {
 			close(fd);
 			l->s.counts.refused++;
@@ -235,7 +210,7 @@ accept_all(struct loop *l, const struct source *source)
 			conn_free(c);
 			continue;
 		}
-		copy_address(&peer, c->peer);
+		peer_address(&peer, c->peer);
 		if (has_too_many(l, c))
 			refuse_one_more(l, c);
 		c->next = l->conns;
@@ -248,32 +223,13 @@ accept_all(struct loop *l, const struct source *source)
 
 /* --- requests --- */
 
-/* One line for each, with every byte of the client's escaped; a token is in no line. */
-static void
-log_request(struct loop *l, const struct conn *c, const char *path, size_t n, int64_t us)
-{
-	struct buf b = {0};
-	if (!l->s.o->log)
-		return;
-	json_open(&b, NULL, '{');
-	json_put_time(&b, "at", clock_wall_ms());
-	json_put_int(&b, "connection", (int64_t)c->number);
-	json_put_n(&b, "path", path, n < 200 ? n : 200);
-	json_put_int(&b, "status", c->status);
-	json_put_int(&b, "us", us);
-	json_close(&b, '}');
-	buf_char(&b, '\n');
-	if (!b.failed)
-		(void)fsx_write(2, b.p, b.n);
-	buf_free(&b);
-}
-
 static void
 count(struct loop *l, const struct conn *c, const char *path, size_t n, int64_t begun_us)
 {
 	int64_t took = now_us() - begun_us;
 	metrics_count(&l->s, c->status, took);
-	log_request(l, c, path, n, took);
+	if (l->s.o->log)
+		log_request(c, path, n, took);
 }
 
 /* Take the next request of one connection.  Whether there was one, and more may follow. */
