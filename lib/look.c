@@ -265,6 +265,8 @@ put_orphans(struct journal *j, const char *by, const struct op_call *c, const st
 	json_put_int(b, "pid", e->pid);
 	if (e->pid_start >= 0)
 		json_put_int(b, "pidStart", e->pid_start);
+	if (e->supervisor_pid > 0)
+		json_put_int(b, "supervisorPid", e->supervisor_pid);
 	json_put(b, "callId", c->key.name);
 	if (p)
 		json_put(b, "participantId", p->key.name);

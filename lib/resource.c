@@ -91,6 +91,7 @@ take_added(struct resource *out, const struct entry *e)
 	text(&out->evidence, e->evidence);
 	out->is_fallback = e->is_fallback;
 	out->orphans = e->orphans;
+	out->supervisor = e->supervisor_pid;
 	text(&out->folder, e->folder);
 	text(&out->what, out->kind == RESOURCE_COMMAND ? e->command : e->path);
 	if (out->kind == RESOURCE_PROCESS)
@@ -218,7 +219,7 @@ await_end(int fd, int64_t ms)
 	return false;
 }
 
-/* What the dead supervisor of a call left running here. */
+/* What the dead supervisor of a call left running here.  One that was only cut off from its server ends it by itself. */
 static enum resource_result
 end_orphans(const struct resource *r, const struct resource_home *home, bool look, char *reason, size_t size)
 {
@@ -228,7 +229,11 @@ end_orphans(const struct resource *r, const struct resource_home *home, bool loo
 		snprintf(reason, size, "nothing of it runs");
 		return RESOURCE_GONE;
 	}
-	int64_t begun = clock_mono_ms(), end = begun + RESOURCE_GRACE_MS;
+	if (r->supervisor > 0 && tree_is_supervisor(r->supervisor)) {
+		snprintf(reason, size, "its supervisor, process %lld, lives", (long long)r->supervisor);
+		return RESOURCE_FAILED;
+	}
+	int64_t end = clock_mono_ms() + RESOURCE_GRACE_MS;
 	for (; n != 0 && !look && clock_mono_ms() < end + RESOURCE_GRACE_MS; sig = clock_mono_ms() < end ? 0 : SIGKILL) {
 		n = tree_signal(&t, sig, -1, NULL);
 		if (n != 0)

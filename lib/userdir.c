@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +18,8 @@ base(char path[PATH_MAX])
 	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
 	if (state && *state == '/')
 		return snprintf(path, PATH_MAX, "%s", state) < PATH_MAX ? 0 : -1;
-	if (!home || *home != '/') {
-		const struct passwd *user = getpwuid(geteuid());
-		home = user ? user->pw_dir : NULL;
-	}
+	if ((!home || *home != '/') && geteuid() == 0) /* as a service of systemd: that leaves it out */
+		home = "/root";
 	return home && *home == '/' && snprintf(path, PATH_MAX, "%s/.local/state", home) < PATH_MAX ? 0 : -1;
 }
 

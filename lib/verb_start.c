@@ -336,7 +336,7 @@ append_start(struct change *c, struct start *s)
 	if (s->fallback_command) {
 		json_put(b, "fallbackCommand", s->fallback_command);
 		json_put(b, "folder", s->folder);
-		if (hold || (!r->v->remote && !request_has(r, "machineId")))
+		if (hold || ((!r->v->remote || r->v->owner) && !request_has(r, "machineId")))
 			json_put(b, "machineId", beat_here().machine);
 		if (*s->seal)
 			json_put(b, "seal", s->seal);

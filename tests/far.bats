@@ -227,7 +227,7 @@ dpl-temp: ledger $DPL_LEDGER"
 	[ ! -e "$(<file)" ]
 	in_background dpl-call -- sh -c 'dpl-temp make >file2; : >ready; exec sleep 60'
 	wait_for '[ -e ready ]'
-	kill -INT "$pid"
+	kill -TERM "$pid"
 	wait "$pid" || true
 	[ ! -e "$(<file2)" ]
 	id=$(dpl-call start)
