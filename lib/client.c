@@ -358,6 +358,8 @@ ask_ear(struct client *c, const char *operation)
 	json_put(&body, "operationId", operation);
 	json_put_int(&body, "from", c->heard > 0 ? c->heard : 1);
 	json_put_bool(&body, "bell", true);
+	if (*c->queued)
+		json_put(&body, "queued", c->queued);
 	if (c->heard)
 		json_put_int(&body, "waitMs", LISTEN_MS);
 	else
@@ -380,6 +382,12 @@ client_listen(struct client *c, const char *operation)
 		return c->ear.from;
 	end_helper(&c->ear);
 	return -1;
+}
+
+void
+client_listen_for(struct client *c, const char *call)
+{
+	snprintf(c->queued, sizeof c->queued, "%s", call ? call : "");
 }
 
 void

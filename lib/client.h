@@ -28,7 +28,8 @@ struct client {
 	int64_t hurry_ms;        /* how long the next requests may take at most, where they are remote; 0: as long as they do */
 	struct helper helper;    /* for requests … */
 	struct helper ear;       /* … and a second one, which waits for what must be acted on */
-	int64_t heard;           /* the entry that the ear waits for */
+	int64_t heard;           /* the entry that the ear waits for … */
+	char queued[ID_NAME_MAX + 1]; /* … or the turn of that call, "" */
 	char left[ID_OPERATION_MAX + 1]; /* the operation that had something left when it was asked last, perhaps on this machine; "" (reclaim.h) */
 };
 
@@ -71,6 +72,9 @@ int client_watch(struct client *c, const char *operation, struct watch *w, int *
 /* The same where the ledger is remote: a second helper waits for the next entry that must be acted on.  The descriptor that can be
  * read when there is one, or the helper has died; -1: there is no such thing. */
 int client_listen(struct client *c, const char *operation);
+
+/* From its next request on it hears of the turn of a call as well, which waits for a slot; NULL: no longer. */
+void client_listen_for(struct client *c, const char *call);
 
 /* That descriptor can be read: take in what came, and wait for the next.  It is time to ask how things stand; closed is the ear where it can hear
  * nothing more (client_listen may be called again). */

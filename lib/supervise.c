@@ -392,8 +392,11 @@ await_slot(struct run *r)
 	r->v.call = r->frame.call;
 	r->v.held = r->frame.hold.fd;
 	int64_t watch_ms = r->watching || !r->frame.first ? INT64_MAX : clock_mono_ms() + WATCH_AFTER_MS;
-	/* By a server nobody can wake it, and its beats are its life: it asks at each. */
-	if (!r->watching && !r->c->remote) {
+	/* By a server no signal wakes it, and its beats are its life: it is told, or asks at each. */
+	if (r->c->remote) {
+		client_listen_for(r->c, r->frame.call);
+		vigil_watch(&r->v);
+	} else if (!r->watching) {
 		r->v.own_pace = r->v.own_jitter = true;
 		r->v.beat_ms = QUEUE_LOOK_MS;
 		r->v.next_ms = clock_mono_ms() + QUEUE_LOOK_MS;
@@ -448,6 +451,7 @@ start(struct run *r, const char *path)
 		if (rc == 0 && !told && s->started)
 			s->started(s->arg, r->frame.call);
 		if (rc == 0 && !r->frame.queued) {
+			client_listen_for(r->c, NULL);
 			capture_into(&r->out, r->frame.hold.place, r->frame.call);
 			capture_into(&r->err, r->frame.hold.place, r->frame.call);
 			return 0;

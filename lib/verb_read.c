@@ -341,6 +341,7 @@ struct filter {
 	int64_t since_ms, until_ms, limit, tail;
 	int least;               /* level of log entries */
 	bool log_only, bell;     /* entries of the log alone; those that must be acted on */
+	char queued[ID_NAME_MAX + 1]; /* the call that waits for its turn, "" */
 	char by[ID_NAME_MAX + 1];
 };
 
@@ -389,7 +390,7 @@ read_filter(struct request *r, struct filter *f)
 	*f = (struct filter){.since_ms = INT64_MIN, .until_ms = INT64_MAX, .limit = 1000};
 	if (read_time(r, "since", &f->since_ms) < 0 || read_time(r, "until", &f->until_ms) < 0 ||
 	    request_int(r, "limit", 1, 100000, &f->limit) < 0 || request_int(r, "tail", 0, 100000, &f->tail) < 0 ||
-	    request_bool(r, "logOnly", &f->log_only) < 0 || request_bool(r, "bell", &f->bell) < 0)
+	    request_bool(r, "logOnly", &f->log_only) < 0 || request_bool(r, "bell", &f->bell) < 0 || request_call(r, "queued", false, f->queued) < 0)
 		return -1;
 	if (!request_has(r, "tail"))
 		f->tail = -1;
@@ -461,6 +462,14 @@ refresh(struct request *r, struct journal *j, uint64_t from, int64_t wait_ms)
 	return f ? follow_entry(f, j, from, wait_ms, &r->why) : -1;
 }
 
+/* Whether it is the turn of the call that waits. */
+static bool
+is_turn(struct journal *j, const struct filter *f)
+{
+	const struct op_call *c = *f->queued ? op_call(&j->op, f->queued) : NULL;
+	return c && c->state == CALL_RUNNING && c->queued && op_is_next(&j->op, c);
+}
+
 /* Put the entries that are wanted, and where the reader stands then. */
 static int
 put_events(struct request *r, struct journal *j, const struct filter *f, struct place *at)
@@ -486,6 +495,8 @@ put_events(struct request *r, struct journal *j, const struct filter *f, struct 
 	json_put_int(r->reply, "pos", (int64_t)at->pos);
 	json_put_bool(r->reply, "more", at->more && at->pos < h->offset);
 	json_put_bool(r->reply, "ended", op_has_ended(&j->op));
+	if (is_turn(j, f))
+		json_put_bool(r->reply, "turn", true);
 	if (r->v->follow && follow_is_slow(r->v->follow))
 		json_put_bool(r->reply, "slow", true);
 	return rc;
@@ -511,7 +522,7 @@ verb_events(struct request *r)
 	struct place at = {.seq = (uint64_t)from, .pos = pos > 0 ? (uint64_t)pos : 0};
 	if (pos > 0 && !stands_at(j, &at))
 		at.pos = 0;
-	int rc = refresh(r, j, at.seq, f.tail == 0 ? 0 : wait_ms);
+	int rc = refresh(r, j, at.seq, f.tail == 0 || is_turn(j, &f) ? 0 : wait_ms);
 	if (rc == 0)
 		rc = put_events(r, j, &f, &at);
 	if (j == &ended)

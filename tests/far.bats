@@ -289,3 +289,23 @@ dpl-temp: ledger $DPL_LEDGER"
 	expect 0 env -u XDG_STATE_HOME HOME="$PWD/home" dpl-temp add --command true
 	is "$(stat -c %a home/.local/state/dpl home/.local/state/dpl/seal.key | paste -sd ' ')" '700 600'
 }
+
+@test "who waits for a slot by a server is told when it is its turn, and nobody else is" {
+	begin --beat 60s --jitter 0s --stale 200s --window 200s
+	for i in 1 2 3 4 5 6; do
+		dpl-call spawn -q --slots 1 -- sh -c "until [ -e go ]; do sleep 0.05; done; echo $i >>order"
+	done
+	wait_for '[ "$(dpl-call list -j | jq "[.calls[] | select(.state == \"queued\")] | length")" = 5 ]'
+	: >go
+	# No beat comes in that time.
+	wait_for '[ "$(wc -l <order)" = 6 ]'
+	is "$(paste -sd ' ' order)" '1 2 3 4 5 6'
+	expect 0 dpl-call sync
+	# An abort reaches one that waits, too.
+	rm go
+	dpl-call spawn -q --slots 1 -- sh -c 'until [ -e go ]; do sleep 0.05; done'
+	dpl-call spawn -q --slots 1 -- true
+	wait_for '[ "$(dpl-call list -j | jq "[.calls[] | select(.state == \"queued\")] | length")" = 1 ]'
+	expect 0 dpl-abort -q
+	wait_for '[ "$(dpl-call list -j | jq ".calls | length")" = 0 ]'
+}

@@ -247,7 +247,7 @@ has_nothing(struct wait *w, const struct json *j, bool first)
 		return json_first(j, json_get(j, 0, "operations")) < 0 && json_first(j, json_get(j, 0, "ended")) < 0;
 	bool aborted = json_true(j, 0, "aborted");
 	int64_t next = json_number(j, 0, "next");
-	bool nothing = json_first(j, entries) < 0 && !json_true(j, 0, "ended") && (w->bell || next <= w->from) && (first || aborted == w->aborted);
+	bool nothing = json_first(j, entries) < 0 && !json_true(j, 0, "ended") && !json_true(j, 0, "turn") && (w->bell || next <= w->from) && (first || aborted == w->aborted);
 	w->aborted = aborted;
 	if (nothing && next > w->from) {
 		w->from = next;
