@@ -18,6 +18,42 @@
 #include "remove.h"
 #include "wire.h"
 
+/* A paper while it is written: it has no name, so that whoever is killed then leaves nothing behind; where the filesystem has no such files it has
+ * one, which drop_leftovers knows. */
+struct paper {
+	int fd;                  /* -1 with errno */
+	char aside[48];          /* "" for none */
+};
+
+static struct paper
+begin_paper(struct journal *j, const char *name)
+{
+	struct paper p = {.fd = fsx_open(j->dir, ".", O_WRONLY | O_TMPFILE, 0600)};
+	if (p.fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL && errno != ENOENT))
+		return p;
+	snprintf(p.aside, sizeof p.aside, ".%s.%ld", name, (long)getpid());
+	(void)unlinkat(j->dir, p.aside, 0);
+	p.fd = fsx_open(j->dir, p.aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	return p;
+}
+
+/* It gets its name, unless writing it failed (`rc`), or another was first: that has written the same. */
+static void
+end_paper(struct store *s, struct journal *j, struct paper *p, const char *name, int rc)
+{
+	char link[40];
+	if (p->fd < 0)
+		return;
+	if (rc == 0 && s->o.sync)
+		rc = fdatasync(p->fd);
+	snprintf(link, sizeof link, "/proc/self/fd/%d", p->fd);
+	if (rc == 0 && !*p->aside)
+		(void)linkat(AT_FDCWD, link, j->dir, name, AT_SYMLINK_FOLLOW);
+	if (*p->aside && (rc < 0 || renameat(j->dir, p->aside, j->dir, name) < 0))
+		(void)unlinkat(j->dir, p->aside, 0);
+	close(p->fd);
+}
+
 static void
 write_state(struct store *s, struct journal *j)
 {
@@ -30,8 +66,8 @@ write_state(struct store *s, struct journal *j)
 	wire_resources(&b, &j->op, false, &from, j->op.h.ended_ms);
 	json_close(&b, '}');
 	buf_char(&b, '\n');
-	if (!b.failed)
-		(void)fsx_replace(j->dir, "operation.json", b.p, b.n, s->o.sync);
+	struct paper p = begin_paper(j, "operation.json");
+	end_paper(s, j, &p, "operation.json", p.fd < 0 || b.failed ? -1 : fsx_write(p.fd, b.p, b.n));
 	buf_free(&b);
 }
 
@@ -41,12 +77,9 @@ write_log(struct store *s, struct journal *j)
 	struct buf text = {0}, out = {0};
 	struct why ignored;
 	uint64_t pos = 0;
-	char aside[40];
-	snprintf(aside, sizeof aside, ".operation.log.%ld", (long)getpid());
-	(void)unlinkat(j->dir, aside, 0);
+	struct paper paper = begin_paper(j, "operation.log");
+	int rc = paper.fd < 0 ? -1 : 0;
 	/* In pieces: a long history is not held in memory. */
-	int fd = fsx_open(j->dir, aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-	int rc = fd < 0 ? -1 : 0;
 	while (rc == 0 && (rc = journal_read(j, pos, &text, 1 << 16, &ignored)) == 0 && text.n) {
 		pos += text.n;
 		buf_clear(&out);
@@ -55,16 +88,9 @@ write_log(struct store *s, struct journal *j)
 			if (!entry_parse(p, (size_t)(newline - p), &e))
 				wire_log_line(&out, &e);
 		}
-		rc = out.failed ? -1 : fsx_write(fd, out.p, out.n);
+		rc = out.failed ? -1 : fsx_write(paper.fd, out.p, out.n);
 	}
-	if (rc == 0 && s->o.sync)
-		rc = fdatasync(fd);
-	if (fd >= 0)
-		close(fd);
-	if (rc == 0)
-		rc = renameat(j->dir, aside, j->dir, "operation.log");
-	if (rc < 0 && fd >= 0)
-		(void)unlinkat(j->dir, aside, 0);
+	end_paper(s, j, &paper, "operation.log", rc);
 	buf_free(&text);
 	buf_free(&out);
 }
