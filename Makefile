@@ -52,8 +52,8 @@ LIB_SRC  = $(filter-out $(FACE:%=lib/%.c) lib/heap.c,$(wildcard lib/*.c))
 CLI_SRC  = $(filter-out lib/dpl.c lib/heap.c,$(wildcard lib/*.c)) $(CMD_HEAP)
 # Commands that speak HTTP need libraries: ordinary programs of $(CC), left out where these are not installed.
 have     = $(shell pkg-config --exists '$(1)' 2>/dev/null && echo yes)
-NET_ALL  = dpl-remote-http dpl-serve
-NET      = $(if $(call have,libcurl >= 7.87),dpl-remote-http) $(if $(call have,openssl >= 3),dpl-serve)
+NET_ALL  = dpl-discover dpl-remote-http dpl-serve
+NET      = $(if $(call have,libcurl >= 7.87),dpl-discover dpl-remote-http) $(if $(call have,openssl >= 3),dpl-serve)
 FILE_TOOLS = $(filter-out $(NET_ALL),$(patsubst cmd/%.c,%,$(wildcard cmd/*.c)))
 TOOLS    = $(sort $(FILE_TOOLS) $(NET))
 UNITS    = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
@@ -66,7 +66,7 @@ LIB_OBJ  = $(LIB_SRC:lib/%.c=$(BUILD)/lib/%.o)
 SERVE_SRC = $(wildcard lib/serve/*.c)
 SERVE_OBJ = $(SERVE_SRC:lib/serve/%.c=$(BUILD)/serve/%.o)
 # What commands that speak HTTP need of the library: all but what is public, and the face that they have.
-NET_OBJ  = $(filter-out $(BUILD)/lib/dpl.o,$(LIB_OBJ)) $(BUILD)/lib/cli.o
+NET_OBJ  = $(filter-out $(BUILD)/lib/dpl.o,$(LIB_OBJ)) $(BUILD)/lib/cli.o $(BUILD)/lib/render.o
 
 REMOTE_OBJ = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/remote/*.c))
 NET_LDFLAGS ?= -s -Wl,--gc-sections
@@ -83,7 +83,7 @@ $(BUILD)/bin/dpl-serve: $(BUILD)/net/dpl-serve.o $(SERVE_OBJ) $(NET_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(NET_LDFLAGS) -pthread -o $@ $^ $(shell pkg-config --libs openssl)
 
-$(BUILD)/bin/dpl-remote-http: $(BUILD)/net/dpl-remote-http.o $(REMOTE_OBJ) $(NET_OBJ)
+$(BUILD)/bin/dpl-remote-http $(BUILD)/bin/dpl-discover: $(BUILD)/bin/%: $(BUILD)/net/%.o $(REMOTE_OBJ) $(NET_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(NET_LDFLAGS) -o $@ $^ $(shell pkg-config --libs libcurl)
 

@@ -48,17 +48,44 @@ ancestor_with(const char *here, const char *what)
 	}
 }
 
-/* The ledger `auto`: the server that the environment names, or the one of this machine; NULL where there is none, and the default
- * folder is meant. */
-static const char *
-any_server(bool *found)
+/* The first line that dpl-discover prints, which has asked the networks of this machine; nothing where it found none. */
+static void
+scan(char *url, size_t size)
 {
-	static char url[40];
+	static char name[] = "dpl-discover", scans[] = "--scan", quiet[] = "-q";
+	char *argv[] = {name, scans, quiet, NULL};
+	int out[2] = {-1, -1};
+	pid_t pid = 0;
+	size_t n = 0;
+	ssize_t got = 0;
+	if (pipe2(out, O_CLOEXEC) == 0 && helper_start(argv, environ, -1, out[1], &pid) == 0) {
+		fsx_close(&out[1]);
+		while (n < size - 1 && ((got = read(out[0], url + n, size - 1 - n)) > 0 || (got < 0 && errno == EINTR)))
+			n += got > 0 ? (size_t)got : 0;
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	url[n] = '\0';
+	url[strcspn(url, "\n")] = '\0';
+	fsx_close(&out[0]);
+	fsx_close(&out[1]);
+}
+
+/* The ledgers `auto` and `auto:scan`: the server that the environment names, or the one of this machine, or one in its networks; NULL
+ * where there is none, and the default folder is meant. */
+static const char *
+any_server(bool scans, bool *found)
+{
+	static char url[300];
 	const char *named = getenv("DPL_SERVER");
 	if (named && *named)
 		return named;
 	snprintf(url, sizeof url, "http://127.0.0.1:%d", NEARBY_PORT);
 	*found = nearby_is_served();
+	if (!*found && scans) {
+		scan(url, sizeof url);
+		*found = *url;
+	}
 	return *found ? url : NULL;
 }
 
@@ -118,8 +145,8 @@ client_open(struct client *c, const char *name, const struct store_options *o, s
 		return why_set(why, ERR_USAGE, "the name of the ledger is empty");
 	if (name && strlen(name) >= PATH_MAX)
 		return why_set(why, ERR_USAGE, "the name of the ledger is too long");
-	if (name && strcmp(name, "auto") == 0)
-		name = any_server(&c->found);
+	if (name && (strcmp(name, "auto") == 0 || strcmp(name, "auto:scan") == 0))
+		name = any_server(name[4] == ':', &c->found);
 	c->remote = name && scheme_length(name) > 0;
 	if (c->remote)
 		buf_str(&b, name);

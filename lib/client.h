@@ -34,7 +34,7 @@ struct client {
 };
 
 /* Name the ledger: `name` as given by the user; NULL: the default folder; "auto": the server that DPL_SERVER names, or that of this machine,
- * else that folder.  Nothing is opened yet.  0, or -1 with `why`. */
+ * else that folder; "auto:scan" looks for one in the networks of this machine as well (dpl-discover).  Nothing is opened yet.  0, or -1 with `why`. */
 int client_open(struct client *c, const char *name, const struct store_options *o, struct why *why);
 void client_close(struct client *c);
 

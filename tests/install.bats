@@ -106,7 +106,7 @@ package() {
 		[[ ${tool##*/} != dpl-serve ]] || most=500000
 		[ "$size" -lt "$most" ] || { echo "$tool: $size bytes"; return 1; }
 		# A static program names no interpreter.
-		[[ ${tool##*/} == dpl-remote-* || ${tool##*/} == dpl-serve ]] || ! command -v musl-gcc >/dev/null || lacks "$(readelf -lW "$tool")" INTERP
+		[[ ${tool##*/} == dpl-remote-* || ${tool##*/} == dpl-serve || ${tool##*/} == dpl-discover ]] || ! command -v musl-gcc >/dev/null || lacks "$(readelf -lW "$tool")" INTERP
 	done
 }
 
