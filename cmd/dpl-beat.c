@@ -185,7 +185,11 @@ beats_for_watchdog(struct cli *c, const char *call)
 	const char *watchdog = getenv("DPL_WATCHDOG"), *own = cli_inherited(c, "DPL_CALL");
 	if (!watchdog || !*watchdog)
 		return false;
-	if (strncmp(watchdog, "/proc/", 6) == 0 && own && strcmp(own, call) == 0)
+	/* Its pid and descriptor may be another's by now. */
+	char file[40] = "";
+	static const char dog[] = "/memfd:dpl-watchdog";
+	if (strncmp(watchdog, "/proc/", 6) == 0 && own && strcmp(own, call) == 0 && readlink(watchdog, file, sizeof file - 1) > 0 &&
+	    strncmp(file, dog, sizeof dog - 1) == 0)
 		(void)beat_touch_watchdog(watchdog);
 	return true;
 }

@@ -200,12 +200,15 @@ do_here(struct cli *c, struct wanted *w)
 	struct cli_left left = {0};
 	struct reclaim here = {.limit_ms = REMOVAL_LIMIT_MS, .retry = true, .look = w->dry,
 		.all = w->dry && json_first(&c->answer, json_get(&c->answer, 0, "dead")) >= 0};
-	int done = *c->client.left ? cli_reclaim(c, &here, &left) : 0;
-	bool again = c->client.remote && !w->dry && (done || w->forget), known = true;
-	if (again) {
+	bool some = *c->client.left;
+	int done = some ? cli_reclaim(c, &here, &left) : 0;
+	/* What could not be tried here is not given up. */
+	bool forget = w->forget && done >= 0 && !here.busy, known = true;
+	if (c->client.remote && !w->dry && done >= 0 && (some || forget)) {
 		cli_again(c);
 		json_put(&c->body, "operationId", c->id);
-		known = request(c, w, w->forget);
+		known = request(c, w, forget);
+		left.gone = 0;
 		c->client.left[0] = '\0';
 	}
 	if (known)

@@ -123,7 +123,9 @@ put_seal(struct cli *c, struct sealed s)
 	cli_open(c);
 	if (!c->client.remote)
 		return;
+	struct beat_id here = beat_here();
 	s.operation = c->id;
+	s.machine = strcmp(s.kind, "process") == 0 ? here.boot : here.machine;
 	if (seal_make(&s, seal, &why) < 0)
 		cli_die(c, &why);
 	json_put(&c->body, "seal", seal);

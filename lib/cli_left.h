@@ -8,10 +8,11 @@
 /* What became of those of this machine: an object each, and their numbers. */
 struct cli_left {
 	struct buf objects, numbers;
+	int gone;                /* since the answer that these are put into */
 };
 
 /* Where the ledger is behind a server, do away with what c->id has left on this machine: `r` says how (by, limit_ms, retry, look, all).  What cannot
- * be done, or told to the server, is said.  How many are no more; `left` is for cli_put_left. */
+ * be done, or told to the server, is said.  How many are no more, -1 where that failed; `left` is for cli_put_left. */
 int cli_reclaim(struct cli *c, struct reclaim *r, struct cli_left *left);
 
 /* Put what became of them into the `resources` of the answer, as if the ledger were a folder; its other members stay.  Frees `left`. */

@@ -178,6 +178,7 @@ static const struct member {
 	MEMBER(TEXT, "type", type),
 	MEMBER(TEXT, "birth", birth),
 	MEMBER(TEXT, "seal", seal),
+	MEMBER(TEXT, "orphanSeal", orphan_seal),
 	MEMBER(TEXT, "fallback", fallback),
 	MEMBER(TEXT, "fallbackCommand", fallback_command),
 	MEMBER(TEXT, "callResult", call_result),
@@ -188,6 +189,7 @@ static const struct member {
 	MEMBER(NUMBER, "processGroup", process_group),
 	MEMBER(NUMBER, "processSession", process_session),
 	MEMBER(NUMBER, "supervisorPid", supervisor_pid),
+	MEMBER(NUMBER, "supervisorStart", supervisor_start),
 	MEMBER(NUMBER, "slots", slots),
 	MEMBER(NUMBER, "exitStatus", exit_status),
 	MEMBER(NUMBER, "signal", signal),
@@ -329,7 +331,7 @@ parse_flat(const char *p, const char *end, struct entry *e, const char **wrong)
 }
 
 const struct entry entry_absent = {.format = -1, .session_id = -1, .pid = -1, .pid_start = -1, .process_group = -1,
-	.process_session = -1, .supervisor_pid = -1, .slots = -1, .exit_status = -1, .signal = -1, .status = -1, .user_ms = -1, .system_ms = -1,
+	.process_session = -1, .supervisor_pid = -1, .supervisor_start = -1, .slots = -1, .exit_status = -1, .signal = -1, .status = -1, .user_ms = -1, .system_ms = -1,
 	.max_rss_kib = -1, .done = -1, .total = -1, .duration_ms = -1,
 	.cancelled_calls = -1, .beat_ms = -1, .jitter_ms = -1, .stale_ms = -1, .ttl_ms = -1, .window_ms = -1,
 	.resource_id = -1, .device = -1, .inode = -1, .mount_ns = -1, .pid_ns = -1, .entries = -1, .left_resources = -1, .epoch = -1, .mono_ms = -1,

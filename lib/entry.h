@@ -94,11 +94,11 @@ struct entry {
 	struct slice boot_id, machine_id, host, cgroup;
 	struct slice resource_kind, path, command, folder, type, birth, fallback; /* of resource.* and call.started */
 	struct slice fallback_command, call_result; /* of call.started; of the removal of such a one */
-	struct slice seal; /* of resource.added, and of call.started with a fallback command: see seal.h */
+	struct slice seal, orphan_seal; /* of resource.added, and of call.started: see seal.h */
 	struct slice group;
 	int64_t format;
 	int64_t session_id;
-	int64_t pid, pid_start, process_group, process_session, supervisor_pid;
+	int64_t pid, pid_start, process_group, process_session, supervisor_pid, supervisor_start;
 	int64_t slots; /* of the group: so many run at a time */
 	int64_t exit_status, signal, status, user_ms, system_ms, max_rss_kib;
 	int64_t done, total;

@@ -125,9 +125,18 @@ put_far(const struct frame *f, struct buf *body, struct why *why)
 	json_put(body, "bootId", f->hold.id.boot);
 	json_put(body, "machineId", f->hold.id.machine);
 	json_put(body, "host", f->hold.id.host);
+	json_put_int(body, "pidNs", (int64_t)f->hold.id.pid_ns);
+	json_put_int(body, "supervisorStart", f->hold.id.start);
+	char pid[24];
+	snprintf(pid, sizeof pid, "%lld", (long long)f->hold.id.pid);
+	struct sealed orphans = {.operation = a->operation, .machine = f->hold.id.boot, .kind = "orphans", .what = pid, .start = f->hold.id.start};
+	/* Without it nobody ends what this one leaves, should it be killed; it can do without. */
+	if (seal_make(&orphans, seal, why) == 0)
+		json_put(body, "orphanSeal", seal);
+	why->code = ERR_NONE;
 	if (!a->fallback_command)
 		return 0;
-	struct sealed s = {.operation = a->operation, .kind = resource_kind_name(RESOURCE_COMMAND), .what = a->fallback_command, .folder = a->folder, .start = -1};
+	struct sealed s = {.operation = a->operation, .machine = f->hold.id.machine, .kind = resource_kind_name(RESOURCE_COMMAND), .what = a->fallback_command, .folder = a->folder, .start = -1};
 	if (seal_make(&s, seal, why) < 0)
 		return -1;
 	json_put(body, "seal", seal);
@@ -240,7 +249,7 @@ reclaim_frame(struct frame *f, const struct notice *say)
 	struct why why;
 	struct reclaim r = {.operation = f->asked->operation, .by = f->asked->participant, .limit_ms = REMOVAL_LIMIT_MS, .told = say_stays,
 		.arg = (void *)(uintptr_t)say};
-	if (*f->client->left && reclaim(f->client, &r, clock_mono_ms() + REMOVAL_LIMIT_MS, &why) < 0)
+	if (*f->client->left && reclaim(f->client, &r, clock_mono_ms() + REMOVAL_QUICK_MS, &why) < 0)
 		notice(say, "what the call has left: %s", why.text);
 	f->client->left[0] = '\0';
 }

@@ -265,8 +265,10 @@ put_orphans(struct journal *j, const char *by, const struct op_call *c, const st
 	json_put_int(b, "pid", e->pid);
 	if (e->pid_start >= 0)
 		json_put_int(b, "pidStart", e->pid_start);
-	if (e->supervisor_pid > 0)
-		json_put_int(b, "supervisorPid", e->supervisor_pid);
+	json_put_int(b, "supervisorPid", e->supervisor_pid);
+	json_put_int(b, "supervisorStart", e->supervisor_start);
+	json_put_int(b, "pidNs", e->pid_ns);
+	slice_put(b, "seal", e->orphan_seal);
 	json_put(b, "callId", c->key.name);
 	if (p)
 		json_put(b, "participantId", p->key.name);
@@ -296,7 +298,7 @@ put_call_crashed(struct journal *j, const char *by, const struct op_call *c, con
 	/* Removed newest first: what it runs ends before the fallback command stands in for it. */
 	if (known && e.fallback_command.p)
 		put_fallback_command(j, by, c, &e, evidence);
-	if (known && far && e.pid > 0 && e.boot_id.n)
+	if (known && far && e.pid > 0 && e.boot_id.n && e.orphan_seal.n)
 		put_orphans(j, by, c, &e);
 	const struct op_person *p = op_person_no(&j->op, c->person);
 	int64_t duration = j->now_ms - c->started_ms;

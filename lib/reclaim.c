@@ -14,9 +14,14 @@
 
 static const char *const lock_file = "removing";
 
+enum { BATCH = 200, BATCH_MS = 1000 };
+
 struct work {
 	struct client *c;
 	struct reclaim *r;
+	struct buf results;      /* objects that are still to be told … */
+	int n, gone;             /* … how many, and of them those that are no more … */
+	int64_t since_ms;        /* … and since when the first of them waits */
 	struct resource_home home;
 	struct resource_order order;
 };
@@ -32,13 +37,15 @@ lock(const struct reclaim *r, int64_t end_ms, struct why *why)
 	int dir = userdir_open(false, why);
 	if (dir < 0)
 		return why->code == ERR_NO_FILE ? -3 : -1;
+	if (r->look)
+		return dir; /* which changes nothing, and may look at what another does just now */
 	int fd = fsx_open(dir, lock_file, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 	int e = errno;
 	close(dir);
 	errno = e;
 	if (fd < 0)
 		return why_errno(why, "open %s in the folder of this user's state", lock_file);
-	while (!r->look && removal_lock_byte(fd, byte) < 0) {
+	while (removal_lock_byte(fd, byte) < 0) {
 		if (errno != EAGAIN || clock_mono_ms() >= end_ms || removal_is_below(r->operation)) {
 			e = errno;
 			close(fd);
@@ -97,31 +104,55 @@ ask_due(struct work *w, struct buf *reply, struct json *j, struct why *why)
 	return ask(w, "/temp/due", &body, reply, j, why);
 }
 
+/* Tell what has become of those since the last time.  0, or -1 with `why`. */
 static int
-report(struct work *w, const struct resource *resource, enum resource_result result, const char *reason, uint64_t entries, const char *printed, struct why *why)
+report(struct work *w, struct why *why)
 {
 	struct buf body = {0}, reply = {0};
 	struct json j;
+	if (!w->n)
+		return 0;
 	json_open(&body, NULL, '{');
 	json_put(&body, "operationId", w->r->operation);
 	if (w->r->by)
 		json_put(&body, "participantId", w->r->by);
 	put_machine(&body);
-	json_put_int(&body, "resourceId", (int64_t)resource->id);
-	json_put(&body, "result", resource_result_name(result));
-	if (*reason)
-		json_put(&body, "reason", reason);
-	if (entries)
-		json_put_int(&body, "entries", (int64_t)entries);
-	if (resource->is_fallback && printed)
-		json_put(&body, "callResult", printed);
-	int rc = ask(w, "/temp/removed", &body, &reply, &j, why);
+	json_open(&body, "results", '[');
+	json_put_raw(&body, NULL, w->results.p, w->results.n);
+	json_close(&body, ']');
+	int rc = w->results.failed ? why_set(why, ERR_IO, "out of memory") : ask(w, "/temp/removed", &body, &reply, &j, why);
 	if (rc == 0) {
 		w->r->archived |= json_true(&j, 0, "archived");
+		w->r->done += w->gone;
 		json_free(&j);
 	}
+	buf_free(&body);
 	buf_free(&reply);
+	buf_clear(&w->results);
+	w->n = w->gone = 0;
 	return rc;
+}
+
+/* Add what became of one.  Of what was run it is told at once; many paths are told together. */
+static int
+add_result(struct work *w, const struct resource *resource, enum resource_result result, const char *reason, uint64_t entries, const char *printed, struct why *why)
+{
+	struct buf *b = &w->results;
+	json_open(b, NULL, '{');
+	json_put_int(b, "resourceId", (int64_t)resource->id);
+	json_put(b, "result", resource_result_name(result));
+	if (*reason)
+		json_put(b, "reason", reason);
+	if (entries)
+		json_put_int(b, "entries", (int64_t)entries);
+	if (resource->is_fallback && printed)
+		json_put(b, "callResult", printed);
+	json_close(b, '}');
+	if (!w->n++)
+		w->since_ms = clock_mono_ms();
+	w->gone += result != RESOURCE_FAILED;
+	bool waits = resource->kind == RESOURCE_PATH && w->n < BATCH && clock_mono_ms() - w->since_ms < BATCH_MS;
+	return waits ? 0 : report(w, why);
 }
 
 /* --- one of them --- */
@@ -142,6 +173,9 @@ remove_it(struct work *w, const struct resource *resource, struct why *why)
 	struct buf printed = {0};
 	sigset_t before;
 	int rc = 0;
+	/* What is newer than an undo command has its entry before that is run. */
+	if (resource->kind != RESOURCE_PATH && !w->r->look && report(w, why) < 0)
+		return -1;
 	removal_shield(resource->kind, &before);
 	enum resource_result result = resource_remove(resource, &w->order, &entries, &printed, reason, sizeof reason);
 	bool stays = result == RESOURCE_HERE || result == RESOURCE_FAILED;
@@ -152,10 +186,9 @@ remove_it(struct work *w, const struct resource *resource, struct why *why)
 	if (!w->r->look && result != RESOURCE_HERE) {
 		if (resource->kind == RESOURCE_PATH && !stays && w->c->o.sync)
 			remove_flush(resource->what.p);
-		rc = report(w, resource, result, reason, entries, printed.p, why);
+		rc = add_result(w, resource, result, reason, entries, printed.p, why);
 	}
 	w->r->left_over += stays;
-	w->r->done += !stays && rc == 0;
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	buf_free(&printed);
 	return rc;
@@ -211,11 +244,21 @@ reclaim(struct client *c, struct reclaim *r, int64_t end_ms, struct why *why)
 	int rc = ask_due(&w, &reply, &j, why);
 	if (rc == 0) {
 		int list = json_get(&j, 0, "resources");
-		for (int i = json_first(&j, list); i >= 0 && rc == 0; i = json_next(&j, list, i))
-			rc = go_about(&w, &j, i, why);
+		/* What is refused of one is no reason to leave the others; but where nobody can be told, nothing more is done. */
+		struct why one;
+		for (int i = json_first(&j, list); i >= 0 && (rc == 0 || why->code != ERR_UNREACHABLE); i = json_next(&j, list, i))
+			if (go_about(&w, &j, i, &one) < 0) {
+				*why = one;
+				rc = -1;
+			}
+		if (report(&w, &one) < 0) {
+			*why = one;
+			rc = -1;
+		}
 		json_free(&j);
 	}
 	close(fd);
+	buf_free(&w.results);
 	buf_free(&reply);
 	return rc;
 }
@@ -226,10 +269,10 @@ reclaim_left(struct client *c)
 	struct why why;
 	char operation[sizeof c->left];
 	memcpy(operation, c->left, sizeof operation);
-	struct reclaim r = {.operation = operation, .limit_ms = REMOVAL_LIMIT_MS};
+	struct reclaim r = {.operation = operation, .limit_ms = REMOVAL_QUICK_MS};
 	if (!c->remote || !*operation)
 		return;
-	if (reclaim(c, &r, clock_mono_ms() + REMOVAL_QUICK_MS, &why) < 0)
+	if (reclaim(c, &r, 0, &why) < 0)
 		notice(c->o.notice, "what operation %s has left here: %s", operation, why.text);
 	c->left[0] = '\0';
 }

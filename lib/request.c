@@ -435,12 +435,20 @@ request_refuse_stranger(struct request *r, const char *what)
 }
 
 int
-request_seal(struct request *r, const char *what, char seal[SEAL_TEXT])
+request_seal(struct request *r, const char *member, char seal[SEAL_TEXT])
 {
-	int at = json_get(r->json, r->body, "seal");
+	int at = json_get(r->json, r->body, member);
 	seal[0] = '\0';
-	if (request_has(r, "seal") && (json_copy(r->json, at, seal, SEAL_TEXT) < 0 || strlen(seal) != SEAL_TEXT - 1 || strspn(seal, "0123456789abcdef") != SEAL_TEXT - 1))
-		return why_set(&r->why, ERR_REQUEST, "seal is not 16 hex digits");
+	if (request_has(r, member) && (json_copy(r->json, at, seal, SEAL_TEXT) < 0 || strlen(seal) != SEAL_TEXT - 1 || strspn(seal, "0123456789abcdef") != SEAL_TEXT - 1))
+		return why_set(&r->why, ERR_REQUEST, "%s is not 16 hex digits", member);
+	return 0;
+}
+
+int
+request_sealed(struct request *r, const char *what, char seal[SEAL_TEXT])
+{
+	if (request_seal(r, "seal", seal) < 0)
+		return -1;
 	if (!request_is_placed_here(r))
 		return 0;
 	/* Of one who may write to the folder it proves nothing that is not known; else the user who has sealed it does it. */

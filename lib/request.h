@@ -153,8 +153,11 @@ bool request_is_placed_here(struct request *r);
  * certain.  -1 with r->why, which calls it `what`. */
 int request_refuse_stranger(struct request *r, const char *what);
 
-/* The seal of what is to be done one day (seal.h), "" for none; what is placed on this machine and has none is refused likewise. */
-int request_seal(struct request *r, const char *what, char seal[SEAL_TEXT]);
+/* A member that is a seal (seal.h), "" where it is absent; or what is wrong with it. */
+int request_seal(struct request *r, const char *member, char seal[SEAL_TEXT]);
+
+/* The seal of what is to be done one day, "" for none; what is placed on this machine and has none is refused likewise. */
+int request_sealed(struct request *r, const char *what, char seal[SEAL_TEXT]);
 
 /* Clients of the old protocol name nobody: whatever one of them does is a sign of life of all of them in that operation.  `promises`: it
  * is a beat, and more of them are expected from now on. */

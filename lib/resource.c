@@ -90,8 +90,9 @@ take_added(struct resource *out, const struct entry *e)
 	text(&out->owner, e->participant_id.n ? e->participant_id : e->by);
 	text(&out->evidence, e->evidence);
 	out->is_fallback = e->is_fallback;
-	out->orphans = e->orphans;
+	out->orphans = e->orphans && out->kind == RESOURCE_PROCESS;
 	out->supervisor = e->supervisor_pid;
+	out->supervisor_start = e->supervisor_start;
 	text(&out->folder, e->folder);
 	text(&out->what, out->kind == RESOURCE_COMMAND ? e->command : e->path);
 	if (out->kind == RESOURCE_PROCESS)
@@ -166,15 +167,19 @@ resource_home(const struct journal *j, struct resource_home *home)
 	return 0;
 }
 
-/* By whoever may write to the folder, or by this user.  The processes of a call are known by what they carry, and not by what the ledger
- * says. */
+/* By whoever may write to the folder, or by this user.  Of what a supervisor by a server has left it must have been this user's. */
 static bool
 is_ours(const struct resource *r, const struct resource_home *home)
 {
-	if (r->orphans || (!*r->seal && !home->foreign))
+	char supervisor[24];
+	if (!r->orphans && !*r->seal && !home->foreign)
 		return true;
-	struct sealed s = {.operation = home->operation, .kind = resource_kind_name(r->kind), .what = r->what.p, .folder = r->folder.n ? r->folder.p : NULL,
-		.start = r->kind == RESOURCE_PROCESS ? r->start : -1, .made = r->made, .by_name = r->by_name};
+	struct sealed s = {.operation = home->operation, .machine = r->kind == RESOURCE_PROCESS ? r->boot : r->machine, .kind = resource_kind_name(r->kind),
+		.what = r->what.p, .folder = r->folder.n ? r->folder.p : NULL, .start = r->kind == RESOURCE_PROCESS ? r->start : -1, .made = r->made, .by_name = r->by_name};
+	if (r->orphans) {
+		snprintf(supervisor, sizeof supervisor, "%lld", (long long)r->supervisor);
+		s = (struct sealed){.operation = home->operation, .machine = r->boot, .kind = "orphans", .what = supervisor, .start = r->supervisor_start};
+	}
 	return seal_fits(&s, r->seal);
 }
 
@@ -200,7 +205,7 @@ resource_is_here(const struct resource *r, const struct resource_home *home, cha
 		}
 	}
 	if (!is_ours(r, home)) {
-		snprintf(reason, size, *r->seal ? "another user of %s has registered it, through a server" : "nobody of %s has registered it: it has no seal", here.host);
+		snprintf(reason, size, *r->seal ? "another user of %s has registered it by a server, or one with another key" : "nobody of %s has registered it: it has no seal", here.host);
 		return false;
 	}
 	return true;
@@ -229,7 +234,7 @@ end_orphans(const struct resource *r, const struct resource_home *home, bool loo
 		snprintf(reason, size, "nothing of it runs");
 		return RESOURCE_GONE;
 	}
-	if (r->supervisor > 0 && tree_is_supervisor(r->supervisor)) {
+	if (proc_start(r->supervisor) == r->supervisor_start && tree_is_supervisor(r->supervisor)) {
 		snprintf(reason, size, "its supervisor, process %lld, lives", (long long)r->supervisor);
 		return RESOURCE_FAILED;
 	}

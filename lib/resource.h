@@ -27,7 +27,7 @@ struct resource {
 	struct buf call;         /* the call it is tied to, empty for none */
 	struct buf owner;        /* the participant who registered it, or whose call it belongs to */
 	struct buf evidence;     /* of a fallback command: of the crash that it is run for */
-	int64_t supervisor;      /* of orphans: the one that is said to have died; -1 */
+	int64_t supervisor, supervisor_start; /* of orphans: the one that is said to have died */
 	int64_t pid, start;      /* the process; of a path, the one that is about to make it; -1 */
 	struct remove_identity identity;
 	bool made, by_name;

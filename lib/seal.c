@@ -89,29 +89,27 @@ read_key(int dir, uint8_t key[KEY_BYTES])
 	return -1;
 }
 
-/* It is there as a whole or not at all, also after a power cut; of two who make it one wins. */
+/* It is there as a whole or not at all, also after a power cut; of two who make it one wins.  It has no name before, which somebody with the same
+ * pid in another namespace or on another machine could use as well. */
 static int
 make_key(int dir)
 {
 	uint8_t key[KEY_BYTES];
-	char name[40];
+	char link[40];
 	if (getrandom(key, sizeof key, 0) != sizeof key)
 		return -1;
-	snprintf(name, sizeof name, ".seal.%lld", (long long)getpid());
-	(void)unlinkat(dir, name, 0);
-	int fd = fsx_open(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	int fd = fsx_open(dir, ".", O_WRONLY | O_TMPFILE, 0600);
 	if (fd < 0)
 		return -1;
-	int rc = write(fd, key, sizeof key) == sizeof key && fsync(fd) == 0 ? 0 : -1;
-	if (rc == 0 && linkat(dir, name, dir, key_file, 0) < 0 && errno != EEXIST)
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	int rc = fsx_write(fd, key, sizeof key) == 0 && fsync(fd) == 0 ? 0 : -1;
+	if (rc == 0 && linkat(AT_FDCWD, link, dir, key_file, AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST)
 		rc = -1;
 	int e = errno;
 	close(fd);
-	(void)unlinkat(dir, name, 0);
 	if (rc == 0)
-		rc = fsync(dir);
-	else
-		errno = e;
+		return fsync(dir);
+	errno = e;
 	return rc;
 }
 
@@ -121,7 +119,7 @@ static int
 hash_of(const struct sealed *s, const uint8_t key[KEY_BYTES], char text[SEAL_TEXT])
 {
 	struct buf b = {0};
-	const char *texts[] = {"dpl 1", s->operation, s->kind, s->what, s->folder ? s->folder : ""};
+	const char *texts[] = {"dpl 1", s->operation, s->machine, s->kind, s->what, s->folder ? s->folder : ""};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		buf_add(&b, texts[i], strlen(texts[i]) + 1);
 	buf_fmt(&b, "%lld %d %d", (long long)s->start, s->made, s->by_name);

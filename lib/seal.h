@@ -2,7 +2,7 @@
  *
  * A ledger behind a server may be written by whoever has its token.  What is registered there is done away with by the host that has it;
  * that host must not remove whatever somebody wrote there, nor run their commands.  So who registers something adds a seal: a keyed hash
- * (SipHash-2-4, J.-P. Aumasson and D. J. Bernstein, 2012) of what is to be done, under a key of this user's that leaves the machine never:
+ * (SipHash-2-4, J.-P. Aumasson and D. J. Bernstein, 2012) of what is to be done, under a key of this user's:
  * `seal.key` in userdir.h, 16 random bytes that are made with the first seal. */
 #ifndef DPL_SEAL_H
 #define DPL_SEAL_H
@@ -17,10 +17,11 @@ enum { SEAL_TEXT = 17 };     /* 16 hex digits and a NUL */
 /* What is sealed. */
 struct sealed {
 	const char *operation;
-	const char *kind;        /* "path", "process", "command" */
-	const char *what;        /* the path, the command, or the pid as text */
+	const char *machine;     /* its machine id; for processes its boot id */
+	const char *kind;        /* "path", "process", "command"; "orphans" for those of a call */
+	const char *what;        /* the path, the command, or the pid as text; for orphans that of the supervisor */
 	const char *folder;      /* of a command; NULL */
-	int64_t start;           /* of a process; else -1 */
+	int64_t start;           /* of a process, or of the supervisor; else -1 */
 	bool made, by_name;      /* of a path */
 };
 

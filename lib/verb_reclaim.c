@@ -113,76 +113,109 @@ verb_temp_due(struct request *r)
 	return rc;
 }
 
-/* --- what became of one --- */
+/* --- what became of some --- */
 
+enum { REPORTS_MOST = 1000 };
+
+/* Of one; its texts belong to the reader. */
 struct report {
-	char by[ID_NAME_MAX + 1];
 	int64_t number, entries;
 	struct buf reason, printed;
 	struct removal_report r;
 };
 
+/* Read that object of the request. */
 static int
-read_report(struct request *r, struct report *p)
+read_report(struct request *r, int at, struct report *p)
 {
 	char result[16] = "";
 	const char *reason, *printed;
-	if (request_participant(r, false, p->by) < 0 || request_int(r, "resourceId", 1, JSON_INT_MAX, &p->number) < 0 ||
-	    request_int(r, "entries", 0, JSON_INT_MAX, &p->entries) < 0 || request_text(r, "reason", false, &p->reason, &reason) < 0 ||
-	    request_text(r, "callResult", false, &p->printed, &printed) < 0)
-		return -1;
-	if (p->number < 0)
-		return why_set(&r->why, ERR_REQUEST, "Missing resourceId");
-	(void)json_copy(r->json, json_get(r->json, r->body, "result"), result, sizeof result);
+	int body = r->body, rc = 0;
+	p->number = p->entries = -1;
+	buf_clear(&p->reason);
+	buf_clear(&p->printed);
+	r->body = at;
+	if (request_int(r, "resourceId", 1, JSON_INT_MAX, &p->number) < 0 || request_int(r, "entries", 0, JSON_INT_MAX, &p->entries) < 0 ||
+	    request_text(r, "reason", false, &p->reason, &reason) < 0 || request_text(r, "callResult", false, &p->printed, &printed) < 0)
+		rc = -1;
+	else if (p->number < 0)
+		rc = why_set(&r->why, ERR_REQUEST, "Missing resourceId");
+	(void)json_copy(r->json, json_get(r->json, at, "result"), result, sizeof result);
+	r->body = body;
 	enum resource_result became = resource_result_by_name(result, strlen(result));
-	if (!*result || strcmp(resource_result_name(became), result) != 0 ||
-	    (became != RESOURCE_REMOVED && became != RESOURCE_GONE && became != RESOURCE_LEFT && became != RESOURCE_FAILED))
-		return why_set(&r->why, ERR_REQUEST, "result is not removed, gone, left or failed");
-	p->r = (struct removal_report){became, reason ? reason : "", p->entries > 0 ? (uint64_t)p->entries : 0, printed};
-	return 0;
+	if (rc == 0 && (!*result || strcmp(resource_result_name(became), result) != 0 ||
+	    (became != RESOURCE_REMOVED && became != RESOURCE_GONE && became != RESOURCE_LEFT && became != RESOURCE_FAILED)))
+		rc = why_set(&r->why, ERR_REQUEST, "result is not removed, gone, left or failed");
+	if (rc == 0)
+		p->r = (struct removal_report){became, reason ? reason : "", p->entries > 0 ? (uint64_t)p->entries : 0, printed};
+	return rc;
 }
 
-/* Only the machine that has it can know. */
+/* Only the machine that has it can know; and of what was registered here without a seal only this one. */
 static int
 check_machine(struct request *r, struct journal *j, const struct wanted *w, int64_t number)
 {
 	const struct op_resource *res = op_resource(&j->op, (uint64_t)number);
 	struct buf b = {0};
 	struct entry e;
-	bool bad = res && (read_entry(j, res->added, &b, &e) != NULL || !is_on(w, &e));
+	int rc = 0;
+	if (res && (read_entry(j, res->added, &b, &e) != NULL || !is_on(w, &e)))
+		rc = why_set(&r->why, ERR_ELSEWHERE, "resource %lld of %s is on another machine", (long long)number, j->op.h.id);
+	else if (res && !e.seal.n && request_is_placed_here(r))
+		rc = request_refuse_stranger(r, "what was registered");
 	buf_free(&b);
-	return bad ? why_set(&r->why, ERR_ELSEWHERE, "resource %lld of %s is on another machine", (long long)number, j->op.h.id) : 0;
+	return rc;
+}
+
+/* All of them: what is wrong with one is found before any is recorded. */
+static int
+record_all(struct request *r, struct journal *j, const struct wanted *w, const char *by, int list, bool own, int64_t *recorded)
+{
+	struct report p = {.number = -1};
+	int rc = 0, n = 0;
+	for (int pass = 0; pass <= 1 && rc == 0; pass++)
+		for (int at = list < 0 ? r->body : json_first(r->json, list); at >= 0 && rc == 0; at = list < 0 ? -1 : json_next(r->json, list, at)) {
+			bool done = false;
+			rc = read_report(r, at, &p);
+			if (rc == 0 && !pass)
+				rc = ++n > REPORTS_MOST ? why_set(&r->why, ERR_TOO_LARGE, "more than %d results", REPORTS_MOST) : check_machine(r, j, w, p.number);
+			else if (rc == 0)
+				rc = removal_report(j, by, (uint64_t)p.number, &p.r, !own, &done, &r->why);
+			*recorded += done;
+		}
+	buf_free(&p.reason);
+	buf_free(&p.printed);
+	return rc;
 }
 
 int
 verb_temp_removed(struct request *r)
 {
-	char id[ID_OPERATION_MAX + 1];
+	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1];
 	struct wanted w = {.number = -1};
-	struct report p = {.number = -1, .entries = -1};
 	struct journal *own = NULL, *j = NULL;
-	bool recorded = false;
-	int rc = -1;
-	if (request_operation(r, id) == 0 && read_machine(r, &w) == 0 && read_report(r, &p) == 0) {
+	int64_t recorded = 0;
+	int rc = -1, list = -1;
+	if (request_operation(r, id) == 0 && read_machine(r, &w) == 0 && request_participant(r, false, by) == 0) {
+		list = json_get(r->json, r->body, "results");
 		verbs_unlock(r->v, NULL);
 		j = request_any(r, id, &own);
 	}
-	if (j && check_machine(r, j, &w, p.number) == 0) {
-		if (!own)
-			request_beat(r, j);
-		rc = removal_report(j, *p.by ? p.by : j->op.h.initiator, (uint64_t)p.number, &p.r, &recorded, &r->why);
-	}
+	if (j && !own)
+		request_beat(r, j);
+	if (j)
+		rc = record_all(r, j, &w, *by ? by : j->op.h.initiator, list, own != NULL, &recorded);
 	if (rc == 0) {
+		/* With the last of them it is archived; what else is due is for others, who have the time. */
+		if (op_has_ended(&j->op) && !op_resources(&j->op))
+			settle_briefly(r, j, j->op.h.initiator);
 		request_common(r, j, j->op.h.seq);
 		json_put_bool(r->reply, "success", true);
-		json_put_bool(r->reply, "recorded", recorded);
-		if (cleanup_is_due(&j->op) || op_has_ended(&j->op))
-			settle_and_tell(r, j, j->op.h.initiator);
+		json_put_int(r->reply, "recorded", recorded);
+		json_put_int(r->reply, "leftOver", (int64_t)op_due(&j->op));
 		json_put_bool(r->reply, "archived", j->op.h.archived);
 	}
 	if (j)
 		request_close_own(r, j, own);
-	buf_free(&p.reason);
-	buf_free(&p.printed);
 	return rc;
 }

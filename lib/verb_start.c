@@ -44,14 +44,16 @@ struct start {
 	struct buf text[4];
 	bool fail_on_crash, unless_aborted, parent_must_exist, spawned;
 	bool held;                 /* it comes by a server, and its supervisor promises to beat */
-	char seal[SEAL_TEXT];      /* of the fallback command */
+	char seal[SEAL_TEXT];      /* of the fallback command … */
+	char orphan_seal[SEAL_TEXT]; /* … and of what it leaves, should its supervisor die */
+	int64_t supervisor_start, pid_ns;
 	bool queued;               /* it is there, and waits for a slot: whether its command may start now is asked */
 };
 
 static int
 read_start(struct request *r, struct start *s)
 {
-	*s = (struct start){.pid = -1, .fail_on_crash = true, .marks = {-1, -1, -1, -1}};
+	*s = (struct start){.pid = -1, .fail_on_crash = true, .marks = {-1, -1, -1, -1}, .supervisor_start = -1, .pid_ns = -1};
 	struct process_marks *m = &s->marks;
 	if (request_int(r, "participantPidStart", -1, JSON_INT_MAX, &m->start) < 0 || request_int(r, "processGroup", -1, INT32_MAX, &m->group) < 0 ||
 	    request_int(r, "processSession", -1, INT32_MAX, &m->session) < 0 || request_int(r, "supervisorPid", -1, INT32_MAX, &m->supervisor) < 0)
@@ -61,6 +63,9 @@ read_start(struct request *r, struct start *s)
 	    request_int(r, "participantPid", -1, INT32_MAX, &s->pid) < 0 || request_bool(r, "failOnCrash", &s->fail_on_crash) < 0 ||
 	    request_bool(r, "unlessAborted", &s->unless_aborted) < 0 || request_bool(r, "parentMustExist", &s->parent_must_exist) < 0 ||
 	    request_bool(r, "spawned", &s->spawned) < 0 || request_call(r, "group", false, s->group) < 0 || request_int(r, "slots", 1, INT32_MAX, &s->slots) < 0)
+		return -1;
+	if (r->v->remote && (request_int(r, "supervisorStart", 0, JSON_INT_MAX, &s->supervisor_start) < 0 || request_int(r, "pidNs", 0, JSON_INT_MAX, &s->pid_ns) < 0 ||
+	    request_seal(r, "orphanSeal", s->orphan_seal) < 0))
 		return -1;
 	if (r->v->remote && request_bool(r, "held", &s->held) < 0)
 		return -1;
@@ -357,6 +362,11 @@ append_start(struct change *c, struct start *s)
 	}
 	if (s->held)
 		json_put_bool(b, "held", true);
+	if (s->held && *s->orphan_seal && s->supervisor_start >= 0 && s->pid_ns >= 0) {
+		json_put(b, "orphanSeal", s->orphan_seal);
+		json_put_int(b, "supervisorStart", s->supervisor_start);
+		json_put_int(b, "pidNs", s->pid_ns);
+	}
 	if (!hold && (s->held || s->fallback_command) && put_far(r, b) < 0) {
 		forget_call(c, s);
 		return change_refuse(c);
@@ -379,7 +389,7 @@ verb_call_start(struct request *r)
 		return -1;
 	int rc = read_texts(r, &s);
 	if (rc == 0 && s.fallback_command)
-		rc = request_seal(r, "a command", s.seal);
+		rc = request_sealed(r, "a command", s.seal);
 	if (rc == 0) {
 		/* A crash with something instead of the result is no crash of the operation. */
 		s.fail_on_crash &= !s.fallback && !s.fallback_command;

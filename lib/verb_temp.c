@@ -402,7 +402,7 @@ verb_temp_add(struct request *r)
 	struct change c;
 	if (request_operation(r, id) < 0)
 		return -1;
-	if (read_thing(r, &t) < 0 || request_seal(r, "a temp resource", t.seal) < 0) {
+	if (read_thing(r, &t) < 0 || request_sealed(r, "a temp resource", t.seal) < 0) {
 		thing_free(&t);
 		return -1;
 	}

@@ -57,7 +57,7 @@ static const struct path {
 	{"/temp/list", HEAVY, true},
 	{"/temp/made", LIGHT, false},
 	{"/temp/remove", HEAVY, false},
-	{"/temp/removed", HEAVY, false},
+	{"/temp/removed", LIGHT, false},
 };
 
 static const struct path *

@@ -26,15 +26,15 @@ static char folder[200];
 static void
 what_it_covers(void)
 {
-	const struct sealed all = {.operation = "op", .kind = "command", .what = "rm x", .folder = "/tmp", .start = -1};
+	const struct sealed all = {.operation = "op", .machine = "m", .kind = "command", .what = "rm x", .folder = "/tmp", .start = -1};
 	char text[SEAL_TEXT], again[SEAL_TEXT];
 	struct why why;
 	CHECK(!seal_fits(&all, "0123456789abcdef"));
 	CHECK_INT(seal_make(&all, text, &why), 0);
 	CHECK(seal_fits(&all, text));
 	CHECK(seal_make(&all, again, &why) == 0 && strcmp(text, again) == 0);
-	struct sealed other[8];
-	for (size_t i = 0; i < 8; i++)
+	struct sealed other[9];
+	for (size_t i = 0; i < 9; i++)
 		other[i] = all;
 	other[0].operation = "op2";
 	other[1].kind = "path";
@@ -43,8 +43,9 @@ what_it_covers(void)
 	other[4].start = 1;
 	other[5].made = true;
 	other[6].by_name = true;
-	other[7] = (struct sealed){.operation = "op", .kind = "command", .what = "rm x/tmp", .folder = "", .start = -1};
-	for (size_t i = 0; i < 8; i++)
+	other[8].machine = "n";
+	other[7] = (struct sealed){.operation = "op", .machine = "m", .kind = "command", .what = "rm x/tmp", .folder = "", .start = -1};
+	for (size_t i = 0; i < 9; i++)
 		CHECK(!seal_fits(&other[i], text));
 	text[0] = text[0] == '0' ? '1' : '0';
 	CHECK(!seal_fits(&all, text) && !seal_fits(&all, "") && !seal_fits(&all, "short"));
@@ -53,7 +54,7 @@ what_it_covers(void)
 static void
 a_key_that_others_may_read(void)
 {
-	const struct sealed all = {.operation = "op", .kind = "path", .what = "/x", .start = -1};
+	const struct sealed all = {.operation = "op", .machine = "m", .kind = "path", .what = "/x", .start = -1};
 	char text[SEAL_TEXT], path[600];
 	struct stat st;
 	struct why why;
