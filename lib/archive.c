@@ -18,42 +18,6 @@
 #include "remove.h"
 #include "wire.h"
 
-/* A paper while it is written: it has no name, so that whoever is killed then leaves nothing behind; where the filesystem has no such files it has
- * one, which drop_leftovers knows. */
-struct paper {
-	int fd;                  /* -1 with errno */
-	char aside[48];          /* "" for none */
-};
-
-static struct paper
-begin_paper(struct journal *j, const char *name)
-{
-	struct paper p = {.fd = fsx_open(j->dir, ".", O_WRONLY | O_TMPFILE, 0600)};
-	if (p.fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL && errno != ENOENT))
-		return p;
-	snprintf(p.aside, sizeof p.aside, ".%s.%ld", name, (long)getpid());
-	(void)unlinkat(j->dir, p.aside, 0);
-	p.fd = fsx_open(j->dir, p.aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-	return p;
-}
-
-/* It gets its name, unless writing it failed (`rc`), or another was first: that has written the same. */
-static void
-end_paper(struct store *s, struct journal *j, struct paper *p, const char *name, int rc)
-{
-	char link[40];
-	if (p->fd < 0)
-		return;
-	if (rc == 0 && s->o.sync)
-		rc = fdatasync(p->fd);
-	snprintf(link, sizeof link, "/proc/self/fd/%d", p->fd);
-	if (rc == 0 && !*p->aside)
-		(void)linkat(AT_FDCWD, link, j->dir, name, AT_SYMLINK_FOLLOW);
-	if (*p->aside && (rc < 0 || renameat(j->dir, p->aside, j->dir, name) < 0))
-		(void)unlinkat(j->dir, p->aside, 0);
-	close(p->fd);
-}
-
 static void
 write_state(struct store *s, struct journal *j)
 {
@@ -66,8 +30,10 @@ write_state(struct store *s, struct journal *j)
 	wire_resources(&b, &j->op, false, &from, j->op.h.ended_ms);
 	json_close(&b, '}');
 	buf_char(&b, '\n');
-	struct paper p = begin_paper(j, "operation.json");
-	end_paper(s, j, &p, "operation.json", p.fd < 0 || b.failed ? -1 : fsx_write(p.fd, b.p, b.n));
+	struct fsx_whole paper;
+	/* Where another was first: that has written the same. */
+	if (!b.failed && fsx_whole_begin(&paper, j->dir, "operation.json") == 0)
+		(void)fsx_whole_end(&paper, "operation.json", fsx_write(paper.fd, b.p, b.n), s->o.sync);
 	buf_free(&b);
 }
 
@@ -77,8 +43,10 @@ write_log(struct store *s, struct journal *j)
 	struct buf text = {0}, out = {0};
 	struct why ignored;
 	uint64_t pos = 0;
-	struct paper paper = begin_paper(j, "operation.log");
-	int rc = paper.fd < 0 ? -1 : 0;
+	struct fsx_whole paper;
+	int rc = 0;
+	if (fsx_whole_begin(&paper, j->dir, "operation.log") < 0)
+		return;
 	/* In pieces: a long history is not held in memory. */
 	while (rc == 0 && (rc = journal_read(j, pos, &text, 1 << 16, &ignored)) == 0 && text.n) {
 		pos += text.n;
@@ -90,7 +58,7 @@ write_log(struct store *s, struct journal *j)
 		}
 		rc = out.failed ? -1 : fsx_write(paper.fd, out.p, out.n);
 	}
-	end_paper(s, j, &paper, "operation.log", rc);
+	(void)fsx_whole_end(&paper, "operation.log", rc, s->o.sync);
 	buf_free(&text);
 	buf_free(&out);
 }

@@ -194,7 +194,7 @@ checkpoint_save(int dir, uint64_t inode, const struct op *op, uint64_t line_hash
 		f.sum = sum(&f, b.p + sizeof f, b.n - sizeof f);
 		memcpy(b.p, &f, sizeof f);
 		/* Not flushed: a torn one is refused by its sum. */
-		rc = fsx_replace(dir, "checkpoint", b.p, b.n, false);
+		rc = fsx_replace(dir, "checkpoint", b.p, b.n);
 	}
 	buf_free(&b);
 	return rc;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -127,7 +128,7 @@ fsx_read_file(int dir, const char *name, struct buf *b, size_t max)
 }
 
 int
-fsx_replace(int dir, const char *name, const void *bytes, size_t n, bool sync)
+fsx_replace(int dir, const char *name, const void *bytes, size_t n)
 {
 	char aside[300];
 	snprintf(aside, sizeof aside, ".%s.%ld", name, (long)getpid());
@@ -135,21 +136,53 @@ fsx_replace(int dir, const char *name, const void *bytes, size_t n, bool sync)
 	int fd = fsx_open(dir, aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -1;
-	int rc = fsx_write(fd, bytes, n);
-	if (rc == 0 && sync)
-		rc = fdatasync(fd);
-	int e = errno;
+	int rc = fsx_write(fd, bytes, n), e = errno;
 	if (close(fd) < 0 && rc == 0) {
 		e = errno;
 		rc = -1;
 	}
 	/* A rename over a file makes ext4 write the new one out at once, and the next such rename wait for that (its
-	 * auto_da_alloc).  Without `sync` nobody wants it: swap the two, and delete the old one. */
-	bool swapped = rc == 0 && !sync && syscall(SYS_renameat2, dir, aside, dir, name, RENAME_EXCHANGE_FLAG) == 0;
+	 * auto_da_alloc).  Nobody wants it: swap the two, and delete the old one. */
+	bool swapped = rc == 0 && syscall(SYS_renameat2, dir, aside, dir, name, RENAME_EXCHANGE_FLAG) == 0;
 	if (rc == 0 && !swapped && (rc = renameat(dir, aside, dir, name)) < 0)
 		e = errno;
 	if (rc < 0 || swapped)
 		(void)unlinkat(dir, aside, 0);
+	errno = e;
+	return rc;
+}
+
+int
+fsx_whole_begin(struct fsx_whole *w, int dir, const char *name)
+{
+	unsigned random = 0;
+	*w = (struct fsx_whole){.dir = dir, .fd = fsx_open(dir, ".", O_WRONLY | O_TMPFILE, 0600)};
+	if (w->fd >= 0)
+		return 0;
+	/* What filesystems and kernels without it say. */
+	if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL && errno != ENOENT)
+		return -1;
+	/* Other machines and namespaces have the same pids. */
+	if (getrandom(&random, sizeof random, 0) != sizeof random)
+		return -1;
+	snprintf(w->aside, sizeof w->aside, ".%.60s.%ld.%08x", name, (long)getpid(), random);
+	w->fd = fsx_open(dir, w->aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	return w->fd < 0 ? -1 : 0;
+}
+
+int
+fsx_whole_end(struct fsx_whole *w, const char *name, int rc, bool sync)
+{
+	char link[40];
+	snprintf(link, sizeof link, "/proc/self/fd/%d", w->fd);
+	if (rc == 0 && sync)
+		rc = fdatasync(w->fd);
+	if (rc == 0)
+		rc = *w->aside ? fsx_rename_new(w->dir, w->aside, w->dir, name) : linkat(AT_FDCWD, link, w->dir, name, AT_SYMLINK_FOLLOW);
+	int e = errno;
+	if (rc < 0 && *w->aside)
+		(void)unlinkat(w->dir, w->aside, 0);
+	fsx_close(&w->fd);
 	errno = e;
 	return rc;
 }

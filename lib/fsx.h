@@ -39,8 +39,22 @@ ssize_t fsx_pread(int fd, void *bytes, size_t n, uint64_t pos);
 /* Add a whole file to `b`; EFBIG beyond `max` bytes. */
 int fsx_read_file(int dir, const char *name, struct buf *b, size_t max);
 
-/* Replace `name` by these bytes: written aside, flushed when `sync`, renamed over it. */
-int fsx_replace(int dir, const char *name, const void *bytes, size_t n, bool sync);
+/* Replace `name` by these bytes: written aside, and swapped with it or renamed over it.  Nothing is flushed. */
+int fsx_replace(int dir, const char *name, const void *bytes, size_t n);
+
+/* A new file that has no name until it is whole, so that nothing is left of who is killed while it writes; where the filesystem has no such
+ * files (NFS) it has one in `aside`. */
+struct fsx_whole {
+	int dir, fd;             /* write to fd */
+	char aside[100];         /* ".NAME.PID.…", or "" */
+};
+
+/* Begin one for `name` in `dir`, which stays open.  0 or -1. */
+int fsx_whole_begin(struct fsx_whole *w, int dir, const char *name);
+
+/* Flush it with `sync`, give it its name, close it; where `rc`, what writing it gave, is not 0 it is dropped.  0 or -1: EEXIST where another was
+ * first, whose file stays. */
+int fsx_whole_end(struct fsx_whole *w, const char *name, int rc, bool sync);
 
 /* Make the folder and those above it that are missing, mode 0700; with `sync` each is flushed into the one
  * above it.  0 also when it is there. */

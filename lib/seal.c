@@ -89,28 +89,17 @@ read_key(int dir, uint8_t key[KEY_BYTES])
 	return -1;
 }
 
-/* It is there as a whole or not at all, also after a power cut; of two who make it one wins.  It has no name before, which somebody with the same
- * pid in another namespace or on another machine could use as well. */
+/* It is there as a whole or not at all, also after a power cut; of two who make it one wins. */
 static int
 make_key(int dir)
 {
 	uint8_t key[KEY_BYTES];
-	char link[40];
-	if (getrandom(key, sizeof key, 0) != sizeof key)
+	struct fsx_whole file;
+	if (getrandom(key, sizeof key, 0) != sizeof key || fsx_whole_begin(&file, dir, key_file) < 0)
 		return -1;
-	int fd = fsx_open(dir, ".", O_WRONLY | O_TMPFILE, 0600);
-	if (fd < 0)
+	if (fsx_whole_end(&file, key_file, fsx_write(file.fd, key, sizeof key), true) < 0 && errno != EEXIST)
 		return -1;
-	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	int rc = fsx_write(fd, key, sizeof key) == 0 && fsync(fd) == 0 ? 0 : -1;
-	if (rc == 0 && linkat(AT_FDCWD, link, dir, key_file, AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST)
-		rc = -1;
-	int e = errno;
-	close(fd);
-	if (rc == 0)
-		return fsync(dir);
-	errno = e;
-	return rc;
+	return fsx_sync_dir(dir);
 }
 
 /* --- seals --- */

@@ -23,19 +23,6 @@ base(char path[PATH_MAX])
 	return home && *home == '/' && snprintf(path, PATH_MAX, "%s/.local/state", home) < PATH_MAX ? 0 : -1;
 }
 
-/* Make what is missing of the path. */
-static void
-make_all(char *path)
-{
-	for (char *p = path + 1; *p; p++)
-		if (*p == '/') {
-			*p = '\0';
-			(void)mkdir(path, 0700); /* opening it says what is wrong */
-			*p = '/';
-		}
-	(void)mkdir(path, 0700);
-}
-
 int
 userdir_open(bool make, struct why *why)
 {
@@ -45,9 +32,9 @@ userdir_open(bool make, struct why *why)
 	if (base(path) < 0 || (n = strlen(path)) + sizeof "/dpl" > sizeof path)
 		return why_set(why, ERR_NO_FILE, "where the state of user %lld lies cannot be told: HOME is not set", (long long)geteuid());
 	memcpy(path + n, "/dpl", sizeof "/dpl");
-	if (make)
-		make_all(path);
 	int fd = fsx_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0 && errno == ENOENT && make && fsx_mkdir_all(path, true) == 0)
+		fd = fsx_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0) {
 		int e = errno;
 		why_errno(why, "%.400s", path);

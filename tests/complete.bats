@@ -228,3 +228,21 @@ setup() {
 	is "$output" 'completed, aborted'
 	whole "$op"
 }
+
+@test "its papers are made as well where files without a name cannot be; nothing is left beside them" {
+	need_strace
+	local_only 'system calls of one process'
+	op=$(dpl-create)
+	strace -qq -o trace -e trace=open,openat dpl-complete -q -o "$op"
+	at=$(grep -n O_TMPFILE trace | head -n 1 | cut -d: -f1)
+	name=$(sed -n "${at}s/(.*//p" trace)
+	[ -n "$at" ]
+	at=$(grep -c "^$name(" <(head -n "$at" trace))
+	op=$(dpl-create)
+	expect 0 strace -qq -o trace -e trace=open,openat -e inject="$name:error=EOPNOTSUPP:when=$at" dpl-complete -q -o "$op"
+	grep -q 'O_TMPFILE.*INJECTED' trace
+	grep -q '\.operation\.json\.' trace
+	is "$(jq -r .state "$ledger/backup/$op/operation.json")" completed
+	[ -s "$ledger/backup/$op/operation.log" ]
+	is "$(find "$ledger/backup/$op" -name '.*')" ''
+}

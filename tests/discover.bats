@@ -6,8 +6,7 @@
 load helper
 
 setup() {
-	[ -x "$BUILD/bin/dpl-serve" ] || skip 'the server is not built'
-	[ -x "$BUILD/bin/dpl-discover" ] || skip 'it is not built'
+	need_built dpl-serve dpl-discover
 	[ "$(id -u)" = 0 ] || skip 'only root makes network namespaces'
 	python=$(type -P /usr/bin/python3 || type -P python3)
 	fresh_ledger

@@ -6,8 +6,7 @@
 load helper
 
 setup() {
-	[ -x "$BUILD/bin/dpl-serve" ] || skip 'the server is not built'
-	[ -x "$BUILD/bin/dpl-remote-http" ] || skip 'its helper is not built'
+	need_built dpl-serve dpl-remote-http
 	[ "$(id -u)" = 0 ] || skip 'only root makes a machine of its own'
 	fresh_ledger
 	# A machine of its own, as far as one can tell: other ids, another name, another user's state.
@@ -387,8 +386,7 @@ dpl-temp: ledger $DPL_LEDGER"
 	# By the way nobody waits at all.
 	expect 6 dpl-log x
 	: >go
-	ended_by() { wait "$other"; }
-	ended_by
+	wait "$other"
 	is "$(removed)" removed
 	is "$(ended)" 'operation.completed operation.archived'
 	# Many at once, quickly, and the answer counts what is left.

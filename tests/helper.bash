@@ -98,6 +98,22 @@ local_only() {
 	! by_server || skip "${1:-of a folder}"
 }
 
+# need_strace: where a test makes one system call fail.
+need_strace() {
+	command -v strace >/dev/null || skip 'no strace'
+	strace -o /dev/null true 2>/dev/null || skip 'strace may not trace here'
+	# LeakSanitizer cannot work under ptrace.
+	export ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0
+}
+
+# need_built TOOL ...: those that are left out where their libraries are not installed.
+need_built() {
+	local tool
+	for tool in "$@"; do
+		[ -x "$BUILD/bin/$tool" ] || skip "$tool is not built"
+	done
+}
+
 # What asks for things without a seal, which by TCP is refused.
 by_owner() {
 	[ "${BACKEND:-}" != far ] || skip 'requests of the ledger'\''s owner'

@@ -30,7 +30,7 @@ set_python() {
 }
 
 setup() {
-	[ -x "$BUILD/bin/dpl-serve" ] || skip 'dpl-serve is not built'
+	need_built dpl-serve
 	fresh_ledger
 	set_python
 }

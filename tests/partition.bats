@@ -6,8 +6,7 @@
 load helper
 
 setup() {
-	[ -x "$BUILD/bin/dpl-serve" ] || skip 'the server is not built'
-	[ -x "$BUILD/bin/dpl-remote-http" ] || skip 'its helper is not built'
+	need_built dpl-serve dpl-remote-http
 	[ "$(id -u)" = 0 ] || skip 'only root makes network namespaces'
 	fresh_ledger
 	here=dpl-a-$$ there=dpl-b-$$

@@ -7,7 +7,7 @@ load helper
 
 setup() {
 	fresh_ledger
-	[ -x "$BUILD/bin/dpl-remote-http" ] || skip 'built without libcurl'
+	need_built dpl-remote-http
 	command -v python3 >/dev/null || skip 'no python3'
 	unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY no_proxy NO_PROXY
 	export DPL_RETRY_MS=10

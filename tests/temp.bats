@@ -48,13 +48,6 @@ code() {
 	holds '.body.code == $code' --arg code "$1"
 }
 
-need_strace() {
-	command -v strace >/dev/null || skip 'no strace'
-	strace -o /dev/null true 2>/dev/null || skip 'strace may not trace here'
-	# LeakSanitizer cannot work under ptrace.
-	export ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0
-}
-
 # --- make ---
 
 @test "make: an empty file of its own, registered before it is there, and its path" {

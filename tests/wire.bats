@@ -6,7 +6,7 @@
 load helper
 
 setup() {
-	[ -x "$BUILD/bin/dpl-serve" ] || skip 'dpl-serve is not built'
+	need_built dpl-serve
 	fresh_ledger
 	python=$(type -P /usr/bin/python3 || type -P python3)
 	# A bare time, taken for local time by a client that is elsewhere, would be hours off.
