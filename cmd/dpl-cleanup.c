@@ -38,7 +38,7 @@ static const char usage[] =
 	"  dpl-cleanup --sweep\n"
 	"  dpl-cleanup -n \"$op\"\n";
 
-enum { FORGET = CLI_OWN, KEEP, PRUNE, SWEEP, PATIENCE_MS = 40000, OUTPUT_MOST = 65536 };
+enum { FORGET = CLI_OWN, KEEP, PRUNE, SWEEP, OUTPUT_MOST = 65536 };
 
 struct wanted {
 	bool dry, forget, sweep, prune;
@@ -184,7 +184,7 @@ request(struct cli *c, struct wanted *w, bool forget)
 		json_put_bool(&c->body, "dryRun", true);
 	if (forget)
 		json_put_bool(&c->body, "forget", true);
-	json_put_int(&c->body, "patienceMs", !drives ? 0 : c->timed ? c->wait_ms : PATIENCE_MS);
+	json_put_int(&c->body, "patienceMs", !drives ? 0 : c->timed ? c->wait_ms : CLI_PATIENCE_MS);
 	if (cli_ask(c, "/operation/cleanup", &why) == ERR_NONE)
 		return true;
 	/* In a sweep it may have come to its end meanwhile, by itself or by another sweep. */

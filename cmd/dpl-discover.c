@@ -41,7 +41,7 @@ static const char usage[] =
 	"  export DPL_LEDGER=$(dpl-discover -q --wait 10s)\n"
 	"  dpl-discover --all --scan --json\n";
 
-enum { SCAN = CLI_OWN, WAIT, DEFAULT_MS = 500, AGAIN_MS = 500, BAR = 20, BAR_MS = 100, SPARE_DESCRIPTORS = 64 };
+enum { SCAN = CLI_OWN, WAIT, DEFAULT_MS = 500, AGAIN_MS = 500, BAR = 20, BAR_MS = 100 };
 
 struct wanted {
 	bool all, scan;

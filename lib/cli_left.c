@@ -5,8 +5,6 @@
 #include "clock.h"
 #include "text.h"
 
-enum { PATIENCE_MS = 40000 }; /* with one who removes already: that may be at an undo command */
-
 static void
 take(void *arg, const struct removal_told *t)
 {
@@ -56,11 +54,12 @@ merge(struct cli *c, const struct cli_left *told)
 		if (!has(told, cli_answer_int(c, i, "resourceId")))
 			put_value(&b, NULL, 0, j, i);
 	json_close(&b, ']');
+	int left_at = json_get(j, 0, "leftOver");
 	int64_t left = cli_answer_int(c, 0, "leftOver") - told->gone;
 	for (int k = json_first(j, 0); k >= 0; k = json_next(j, 0, k)) {
 		size_t n;
 		const char *name = json_raw(j, k, &n);
-		if (k + 1 == json_get(j, 0, "leftOver"))
+		if (k + 1 == left_at)
 			json_put_int(&b, "leftOver", left > 0 ? left : 0);
 		else if (k + 1 != list)
 			put_value(&b, name, n, j, k + 1);
@@ -86,7 +85,7 @@ cli_reclaim(struct cli *c, struct reclaim *r, struct cli_left *left)
 	r->told = take;
 	r->arg = left;
 	c->client.left[0] = '\0';
-	if (reclaim(&c->client, r, clock_mono_ms() + (c->timed ? c->wait_ms : PATIENCE_MS), &why) < 0) {
+	if (reclaim(&c->client, r, clock_mono_ms() + (c->timed ? c->wait_ms : CLI_PATIENCE_MS), &why) < 0) {
 		cli_say(c, "what is left on this machine: %s", why.text);
 		return -1;
 	}

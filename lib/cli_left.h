@@ -5,6 +5,8 @@
 #include "cli.h"
 #include "reclaim.h"
 
+enum { CLI_PATIENCE_MS = 40000 }; /* without -t, with one who removes already: that may be at an undo command */
+
 /* What became of those of this machine: an object each, and their numbers. */
 struct cli_left {
 	struct buf objects, numbers;

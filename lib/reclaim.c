@@ -14,7 +14,7 @@
 
 static const char *const lock_file = "removing";
 
-enum { BATCH = 200, BATCH_MS = 1000 };
+enum { BATCH = 200, BATCH_MS = 1000 }; /* results that are told together */
 
 struct work {
 	struct client *c;
@@ -122,7 +122,6 @@ report(struct work *w, struct why *why)
 	json_close(&body, ']');
 	int rc = w->results.failed ? why_set(why, ERR_IO, "out of memory") : ask(w, "/temp/removed", &body, &reply, &j, why);
 	if (rc == 0) {
-		w->r->archived |= json_true(&j, 0, "archived");
 		w->r->done += w->gone;
 		json_free(&j);
 	}
@@ -188,7 +187,6 @@ remove_it(struct work *w, const struct resource *resource, struct why *why)
 			remove_flush(resource->what.p);
 		rc = add_result(w, resource, result, reason, entries, printed.p, why);
 	}
-	w->r->left_over += stays;
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	buf_free(&printed);
 	return rc;
@@ -205,17 +203,18 @@ go_about(struct work *w, const struct json *j, int at, struct why *why)
 	int64_t tries = 0;
 	int rc = 0, made_at = json_get(j, at, "made");
 	const char *added = json_raw(j, json_get(j, at, "added"), &n), *made = made_at < 0 ? NULL : json_raw(j, made_at, &m);
-	if (!added || resource_read(&resource, added, n, made, m) < 0)
+	bool known = added && resource_read(&resource, added, n, made, m) == 0;
+	if (added && !known)
+		resource_free(&resource);
+	if (!known)
 		return why_set(why, ERR_DAMAGED, "%s: it told of a temp resource what cannot be read", w->c->ledger);
 	(void)json_integer(j, json_get(j, at, "tries"), 0, UINT32_MAX, &tries);
 	resource.tries = (uint32_t)tries;
 	w->r->found++;
 	if (!resource_is_here(&resource, &w->home, reason, sizeof reason)) {
 		tell(w, &resource, "elsewhere", reason);
-		w->r->left_over++;
 	} else if (json_true(j, at, "failed") && !w->r->retry) {
 		tell(w, &resource, "waits", json_text(j, at, "reason", &before));
-		w->r->left_over++;
 	} else {
 		rc = remove_it(w, &resource, why);
 	}
@@ -232,8 +231,7 @@ reclaim(struct client *c, struct reclaim *r, int64_t end_ms, struct why *why)
 	struct work w = {.c = c, .r = r, .home = {.operation = r->operation, .name = c->ledger, .uid = geteuid(), .gid = getegid(), .shared = true, .foreign = true}};
 	struct buf reply = {0};
 	struct json j;
-	r->found = r->done = r->left_over = 0;
-	r->busy = r->archived = false;
+	r->found = r->done = 0;
 	w.order = (struct resource_order){.home = &w.home, .limit_ms = r->limit_ms, .look = r->look};
 	why->code = ERR_NONE;
 	int fd = lock(r, end_ms, why);

@@ -23,9 +23,7 @@ struct reclaim {
 	/* out: */
 	int found;               /* resources of this machine that were asked for */
 	int done;                /* … that are no more */
-	int left_over;           /* … that are still there */
 	bool busy;               /* another process does it */
-	bool archived;           /* with the last of them the operation went to backup */
 };
 
 /* Do away with what is due here, newest first, waiting for another who does it until end_ms (monotonic).  0, also where nothing is, or -1 with

@@ -525,7 +525,7 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 }
 
 int
-removal_report(struct journal *j, const char *by, uint64_t id, const struct removal_report *report, bool later, bool *recorded, struct why *why)
+removal_report(struct journal *j, const char *by, uint64_t id, const struct removal_report *report, bool *recorded, struct why *why)
 {
 	struct work m = {.j = j, .epoch = j->op.h.epoch};
 	struct resource r = {0};
@@ -536,7 +536,7 @@ removal_report(struct journal *j, const char *by, uint64_t id, const struct remo
 	int rc = resource_load(j, o, &r, why);
 	if (rc == 0)
 		rc = record(&m, by, &(struct removed){&r, report->result, report->reason, report->entries, r.is_fallback ? report->printed : NULL}, why);
-	if (later && j->o.defer)
+	if (j->o.defer)
 		j->owed |= m.owed && j->o.sync;
 	else
 		rc = pay(&m, rc, why);

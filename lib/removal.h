@@ -60,9 +60,9 @@ struct removal_report {
 	const char *printed;     /* by a fallback command; NULL */
 };
 
-/* Record it; with `later` it is flushed with the next flush of the journal, where those are deferred.  *recorded is false where that one is not
- * registered any more, as when this was reported before.  0, or -1 with `why`. */
-int removal_report(struct journal *j, const char *by, uint64_t id, const struct removal_report *report, bool later, bool *recorded, struct why *why);
+/* Record it; where flushes are deferred it has its with the next of the journal.  *recorded is false where that one is not registered any more, as
+ * when this was reported before.  0, or -1 with `why`. */
+int removal_report(struct journal *j, const char *by, uint64_t id, const struct removal_report *report, bool *recorded, struct why *why);
 
 /* Who runs an undo command ends by a signal only when that is done and recorded: else it would be run again, while it runs.  For other kinds
  * only *before is filled, the mask to be set again. */

@@ -45,7 +45,7 @@ struct resource {
 int resource_load(struct journal *j, const struct op_resource *r, struct resource *out, struct why *why);
 
 /* The same of the entry by which it was registered, and the newest that says what stands there (NULL for none), as they stand in the journal
- * or in a reply.  0, or -1 where one cannot be read. */
+ * or in a reply.  0, or -1 where one cannot be read; free it in either case. */
 int resource_read(struct resource *out, const char *added, size_t added_n, const char *made, size_t made_n);
 void resource_free(struct resource *r);
 

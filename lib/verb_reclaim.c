@@ -169,7 +169,7 @@ check_machine(struct request *r, struct journal *j, const struct wanted *w, int6
 
 /* All of them: what is wrong with one is found before any is recorded. */
 static int
-record_all(struct request *r, struct journal *j, const struct wanted *w, const char *by, int list, bool own, int64_t *recorded)
+record_all(struct request *r, struct journal *j, const struct wanted *w, const char *by, int list, int64_t *recorded)
 {
 	struct report p = {.number = -1};
 	int rc = 0, n = 0;
@@ -180,7 +180,7 @@ record_all(struct request *r, struct journal *j, const struct wanted *w, const c
 			if (rc == 0 && !pass)
 				rc = ++n > REPORTS_MOST ? why_set(&r->why, ERR_TOO_LARGE, "more than %d results", REPORTS_MOST) : check_machine(r, j, w, p.number);
 			else if (rc == 0)
-				rc = removal_report(j, by, (uint64_t)p.number, &p.r, !own, &done, &r->why);
+				rc = removal_report(j, by, (uint64_t)p.number, &p.r, &done, &r->why);
 			*recorded += done;
 		}
 	buf_free(&p.reason);
@@ -204,7 +204,10 @@ verb_temp_removed(struct request *r)
 	if (j && !own)
 		request_beat(r, j);
 	if (j)
-		rc = record_all(r, j, &w, *by ? by : j->op.h.initiator, list, own != NULL, &recorded);
+		rc = record_all(r, j, &w, *by ? by : j->op.h.initiator, list, &recorded);
+	/* One that is opened for this alone is flushed with nobody. */
+	if (rc == 0 && own)
+		rc = journal_flush(own, &r->why);
 	if (rc == 0) {
 		/* With the last of them it is archived; what else is due is for others, who have the time. */
 		if (op_has_ended(&j->op) && !op_resources(&j->op))
