@@ -94,11 +94,15 @@ $(BUILD)/net/%.o: cmd/%.c
 net-left-out:
 	@echo 'make: left out: $(filter-out $(NET),$(NET_ALL)), for want of libcurl (libcurl4-openssl-dev) or OpenSSL (libssl-dev)'
 
-$(BUILD)/serve/route.o: $(BUILD)/openapi.h
+$(BUILD)/serve/route.o: $(BUILD)/openapi.h $(BUILD)/page.h
 
 $(BUILD)/openapi.h: lib/serve/openapi.json scripts/embed-bytes
 	@mkdir -p $(@D)
 	scripts/embed-bytes openapi lib/serve/openapi.json > $@
+
+$(BUILD)/page.h: scripts/embed-page $(wildcard web/*)
+	@mkdir -p $(@D)
+	scripts/embed-page web/index.html > $@
 
 $(BUILD)/libcli.a: $(CLI_OBJ)
 	@rm -f $@

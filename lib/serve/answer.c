@@ -54,10 +54,10 @@ put_head(struct conn *c, int status)
 		buf_str(&c->out, "Connection: keep-alive\r\n");
 }
 
-void
-answer_text(struct conn *c, int status, const char *type, const char *text, size_t n)
+/* What follows the fields that depend on it. */
+static void
+put_text(struct conn *c, const char *type, const char *text, size_t n)
 {
-	put_head(c, status);
 	if (type)
 		buf_fmt(&c->out, "Content-Type: %s\r\n", type);
 	buf_str(&c->out, "Content-Length: ");
@@ -65,6 +65,21 @@ answer_text(struct conn *c, int status, const char *type, const char *text, size
 	buf_str(&c->out, "\r\n\r\n");
 	if (!c->head_only)
 		buf_add(&c->out, text, n);
+}
+
+void
+answer_text(struct conn *c, int status, const char *type, const char *text, size_t n)
+{
+	put_head(c, status);
+	put_text(c, type, text, n);
+}
+
+void
+answer_page(struct conn *c, const char *policy, const char *text, size_t n)
+{
+	put_head(c, 200);
+	buf_fmt(&c->out, "Content-Security-Policy: %s\r\nReferrer-Policy: no-referrer\r\nCross-Origin-Opener-Policy: same-origin\r\n", policy);
+	put_text(c, "text/html; charset=utf-8", text, n);
 }
 
 void

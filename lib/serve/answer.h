@@ -11,6 +11,9 @@ void answer(struct conn *c, int status, const struct buf *body);
 /* The same of another type; type NULL: no body. */
 void answer_text(struct conn *c, int status, const char *type, const char *text, size_t n);
 
+/* A page, with what a browser lets it do (Content-Security-Policy). */
+void answer_page(struct conn *c, const char *policy, const char *text, size_t n);
+
 /* The head of an event stream. */
 void answer_stream(struct conn *c);
 

@@ -133,12 +133,21 @@ host_name(struct http_text host)
 	return host;
 }
 
+/* Whether it is a name of ours: of loopback, or one that was listed. */
+static bool
+is_named(const struct guard *g, struct http_text host)
+{
+	struct http_text name = host_name(host);
+	bool named = is_text(name, "localhost") || is_text(name, "127.0.0.1") || is_text(name, "[::1]");
+	for (size_t i = 0; i < g->hosts_n && !named; i++)
+		named = is_text(name, g->hosts[i]) || is_text(host, g->hosts[i]);
+	return named;
+}
+
 static bool
 is_ours(const struct guard *g, struct http_text host)
 {
-	struct http_text name = host_name(host);
-	return is_text(name, "localhost") || is_text(name, "127.0.0.1") || is_text(name, "[::1]") || is_listed(g->hosts, g->hosts_n, name) ||
-		is_listed(g->hosts, g->hosts_n, host);
+	return is_named(g, host) || is_listed(g->hosts, g->hosts_n, host);
 }
 
 /* A form of a page is sent by any browser without asking first, with one of these types. */
@@ -156,12 +165,26 @@ is_form(const struct http_head *h)
 	return n > 1;
 }
 
+/* Whether an Origin is that of our own page.  A proxy in front of us may speak TLS where we do not.  That any name is taken ("*") does not
+ * make every page that has got itself a name for us our own. */
+static bool
+is_own(const struct guard *g, const struct http_head *h, struct guard_way way, struct http_text origin)
+{
+	static const char *const schemes[] = {"https://", "http://"};
+	for (int i = 0; h->host.p && is_named(g, h->host) && i < (way.tls ? 1 : 2); i++) {
+		size_t n = strlen(schemes[i]);
+		if (h->host.n && origin.n == n + h->host.n && strncasecmp(origin.p, schemes[i], n) == 0 && strncasecmp(origin.p + n, h->host.p, h->host.n) == 0)
+			return true;
+	}
+	return false;
+}
+
 int
-guard_check(const struct guard *g, const struct http_head *h, bool unix_socket, struct http_text *origin, struct why *why)
+guard_check(const struct guard *g, const struct http_head *h, struct guard_way way, struct http_text *origin, struct why *why)
 {
 	int origins, sites;
 	*origin = (struct http_text){NULL, 0};
-	if (!unix_socket && h->host.p && !is_ours(g, h->host)) {
+	if (!way.unix_socket && h->host.p && !is_ours(g, h->host)) {
 		why_set(why, ERR_MISDIRECTED, "this server has another name than that in Host");
 		why_hint(why, "dpl-serve --allow-host NAME");
 		return -1;
@@ -173,14 +196,15 @@ guard_check(const struct guard *g, const struct http_head *h, bool unix_socket, 
 		why_set(why, ERR_MEDIA, "a page must send its requests as application/json");
 		return -1;
 	}
-	if (origins && !is_listed(g->origins, g->origins_n, page)) {
+	bool own = origins && is_own(g, h, way, page);
+	if (origins && !own && !is_listed(g->origins, g->origins_n, page)) {
 		why_set(why, ERR_FORBIDDEN, "pages of this origin may not ask");
 		why_hint(why, "dpl-serve --allow-origin ORIGIN");
 		return -1;
 	}
-	if (origins)
+	if (origins && !own)
 		*origin = page;
-	else if (sites && !is_text(site, "same-origin") && !is_text(site, "none"))
+	else if (sites && !way.page && !is_text(site, "same-origin") && !is_text(site, "none"))
 		return why_set(why, ERR_FORBIDDEN, "pages of other sites may not ask");
 	return 0;
 }

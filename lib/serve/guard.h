@@ -28,9 +28,16 @@ struct guard {
 int guard_read_token(struct guard *g, const char *file, struct why *why);
 void guard_free(struct guard *g);
 
-/* Whether the request may be looked at, whoever sends it: 0, or -1 with `why` (ERR_MISDIRECTED, ERR_FORBIDDEN, ERR_MEDIA).  `unix_socket`: no browser comes by
- * that, and Host says nothing.  *origin gets the page that may read the answer, p NULL for none. */
-int guard_check(const struct guard *g, const struct http_head *h, bool unix_socket, struct http_text *origin, struct why *why);
+/* How a request has come, and what it is for. */
+struct guard_way {
+	bool unix_socket;           /* no browser comes by that, and Host says nothing */
+	bool tls;
+	bool page;                  /* it asks for our own page, to which a link may lead from anywhere: there is nothing of the ledger in it */
+};
+
+/* Whether the request may be looked at, whoever sends it: 0, or -1 with `why` (ERR_MISDIRECTED, ERR_FORBIDDEN, ERR_MEDIA).  Our own page may ask, which is
+ * one of the same scheme, name and port that the request is sent to.  *origin gets the page of another server that may read the answer, p NULL for none. */
+int guard_check(const struct guard *g, const struct http_head *h, struct guard_way way, struct http_text *origin, struct why *why);
 
 /* Whether any page may ask, so that all answers say so. */
 bool guard_allows_all(const struct guard *g);

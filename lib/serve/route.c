@@ -8,6 +8,7 @@
 #include "metrics.h"
 #include "num.h"
 #include "openapi.h"
+#include "page.h"
 #include "route.h"
 #include "stream.h"
 #include "verb.h"
@@ -297,17 +298,25 @@ parse_and_carry_out(struct server *s, struct conn *c, const struct http_head *h,
 	return routed;
 }
 
+/* A browser that goes to our page. */
+static bool
+is_page(const struct http_head *h)
+{
+	return is(h->path, "/") && (is(h->method, "GET") || is(h->method, "HEAD"));
+}
+
 /* What is refused before its body is read. */
 static int
 check(struct server *s, struct conn *c, const struct http_head *h, struct why *why)
 {
 	struct http_text origin;
 	snprintf(c->origin, sizeof c->origin, "%s", guard_allows_all(&s->guard) ? "*" : "");
-	if (guard_check(&s->guard, h, c->by_path, &origin, why) < 0)
+	struct guard_way way = {.unix_socket = c->by_path, .tls = c->tls, .page = is_page(h)};
+	if (guard_check(&s->guard, h, way, &origin, why) < 0)
 		return -1;
 	if (origin.p && !*c->origin)
 		snprintf(c->origin, sizeof c->origin, "%.*s", (int)origin.n, origin.p);
-	bool open = is(h->method, "OPTIONS") || is(h->path, "/health") || is(h->path, "/status");
+	bool open = way.page || is(h->method, "OPTIONS") || is(h->path, "/health") || is(h->path, "/status");
 	return open || c->by_path ? 0 : guard_check_token(&s->guard, h, why);
 }
 
@@ -345,6 +354,10 @@ route(struct server *s, struct conn *c, const struct http_head *h, struct http_t
 	if (is(h->path, "/status"))
 		return put_status(s, c);
 	bool has_body = is(h->method, "POST") || is(h->method, "PUT"), is_get = is(h->method, "GET") || c->head_only;
+	if (is_page(h)) {
+		answer_page(c, page_policy, page_text, sizeof page_text);
+		return ROUTE_ANSWERED;
+	}
 	if (is(h->path, "/metrics"))
 		return metrics(s, c), ROUTE_ANSWERED;
 	if (is(h->path, "/openapi.json")) {

@@ -1,0 +1,98 @@
+/* dom: elements.  Text gets into the page here alone, as text and never as markup. */
+
+function el(tag, props, ...children) {
+	const e = document.createElement(tag);
+	for (const [name, value] of Object.entries(props ?? {})) {
+		if (value === undefined || value === null || value === false)
+			continue;
+		if (name.startsWith("on"))
+			e.addEventListener(name.slice(2), value);
+		else if (name === "text")
+			e.textContent = shown(value);
+		else if (name === "class")
+			e.className = value;
+		else
+			e.setAttribute(name, value === true ? "" : name === "title" ? shown(value) : value);
+	}
+	e.append(...nodes(children));
+	return e;
+}
+
+/* Children without those that are left out; a text becomes one that may be seen. */
+function nodes(children) {
+	return children.filter(c => c || c === 0).map(c => c instanceof Node ? c : shown(c));
+}
+
+function fill(e, ...children) {
+	e.replaceChildren(...nodes(children));
+}
+
+/* Change it only where it differs, so that nothing is painted, and read out, again. */
+function put(e, text) {
+	const s = shown(text);
+	if (e.textContent !== s)
+		e.textContent = s;
+}
+
+function byId(id) {
+	return document.getElementById(id);
+}
+
+/* A time that grows older by itself. */
+function ago(ms) {
+	const e = el("time", {"data-ms": ms, title: new Date(ms).toISOString()});
+	put(e, age(clock.now() - ms));
+	return e;
+}
+
+function growOlder() {
+	const now = clock.now();
+	for (const e of document.querySelectorAll("time[data-ms]"))
+		put(e, age(now - Number(e.dataset.ms)));
+	for (const e of document.querySelectorAll("[data-since]"))
+		put(e, duration(now - Number(e.dataset.since)).replace(/\.\d+ s$/, " s"));
+}
+
+/* How long something lasts that began at `start`; it grows where it has no end. */
+function lasting(start, end) {
+	return end ? el("span", {text: duration(end - start)}) :
+		el("span", {"data-since": start, text: duration(clock.now() - start).replace(/\.\d+ s$/, " s")});
+}
+
+/* A line at the bottom, for a while. */
+function say(text, bad) {
+	const e = el("div", {class: bad ? "bad" : "", text});
+	byId("said").append(e);
+	setTimeout(() => e.remove(), bad ? 8000 : 4000);
+}
+
+/* A dialogue with a form.  `submit` may throw: the dialogue stays, and says why. */
+function dialogue(title, fields, button, submit, closed) {
+	const wrong = el("p", {class: "wrong", role: "alert"});
+	const form = el("form", {method: "dialog", onsubmit: async event => {
+		event.preventDefault();
+		ok.disabled = true;
+		try {
+			await submit();
+			d.close("done");
+		} catch (e) {
+			put(wrong, e.message);
+		}
+		ok.disabled = false;
+	}});
+	const ok = el("button", {type: "submit", class: "strong", text: button});
+	const d = el("dialog", {"aria-label": title}, form);
+	form.append(el("h2", {text: title}), ...fields, wrong, el("div", {class: "buttons"}, ok,
+		el("button", {type: "button", text: "Cancel", onclick: () => d.close()})));
+	d.addEventListener("close", () => {
+		d.remove();
+		closed?.(d.returnValue === "done");
+	});
+	document.body.append(d);
+	d.showModal();
+	return d;
+}
+
+function field(label, input) {
+	return el("label", {class: "field"}, el("span", {text: label}), input);
+}

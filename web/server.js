@@ -1,0 +1,122 @@
+/* server: requests, the token that they may need, and event streams. */
+
+class Failure extends Error {
+	constructor(status, answer) {
+		super(join([answer?.error ?? `the server answers ${status}`, answer?.detail], ": "));
+		this.status = status;
+		this.code = answer?.code;
+	}
+}
+
+/* The token stays in this tab, until that is closed. */
+const token = {
+	value: sessionStorage.getItem("dpl-token") ?? "",
+	asked: null,
+	/* Ask for one; whoever else needs it meanwhile waits for the same.  False: there is none. */
+	ask() {
+		return this.asked ??= new Promise(resolve => {
+			const input = el("input", {type: "password", autocomplete: "current-password", required: true, spellcheck: "false"});
+			dialogue("This server needs a token", [
+				el("p", {text: this.value ? "The one that was given is not the right one." : "It stands in the first line of the server's --token-file."}),
+				field("Token", input)], "Continue", () => {
+				this.value = input.value.trim();
+				sessionStorage.setItem("dpl-token", this.value);
+			}, done => {
+				this.asked = null;
+				resolve(done);
+			});
+		});
+	},
+};
+
+async function send(path, options) {
+	for (;;) {
+		const used = token.value;
+		const headers = {...options.headers};
+		if (used)
+			headers.Authorization = "Bearer " + used;
+		const answer = await fetch(path, {...options, headers, cache: "no-store", credentials: "omit"});
+		if (answer.ok)
+			return answer;
+		if (answer.status === 401 && (token.value !== used || await token.ask()))
+			continue;
+		throw new Failure(answer.status, await answer.json().catch(() => null));
+	}
+}
+
+/* A request to the ledger: its answer, or a Failure; a TypeError where there is no server. */
+async function ask(path, body, signal) {
+	const answer = await send(path, {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body), signal});
+	return answer.json();
+}
+
+function rest(ms, signal) {
+	return new Promise(resolve => {
+		const timer = setTimeout(resolve, ms);
+		signal.addEventListener("abort", () => {
+			clearTimeout(timer);
+			resolve();
+		}, {once: true});
+	});
+}
+
+/* What the top line says of the connection. */
+function line(state, detail) {
+	const e = byId("line");
+	put(e, detail ?? state);
+	e.className = "line " + state;
+}
+
+/* Do `work` again and again, until `signal` or it returns true; after a failure of the way, a little later each time.  A refusal
+ * ends it. */
+async function persist(work, signal, refused) {
+	for (let wait = 250; !signal.aborted;) {
+		try {
+			if (await work(() => {
+				wait = 250;
+				line("live");
+			}))
+				return;
+		} catch (e) {
+			if (signal.aborted)
+				return;
+			if (e instanceof Failure && e.status < 500 && e.status !== 429) {
+				refused(e);
+				return;
+			}
+			line("lost", "no answer, trying again");
+			await rest(wait, signal);
+			wait = Math.min(wait * 2, 3000);
+		}
+	}
+}
+
+/* Read an event stream: `take` gets the events that came together. */
+async function read(answer, take) {
+	const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+	for (let text = "";;) {
+		const {value, done} = await reader.read();
+		if (done)
+			return;
+		text += value;
+		const end = text.lastIndexOf("\n\n");
+		if (end < 0)
+			continue;
+		const events = [];
+		for (const block of text.slice(0, end).split("\n\n")) {
+			const kind = /^event: (.*)$/m.exec(block), data = /^data: (.*)$/m.exec(block);
+			if (kind && data)
+				events.push({kind: kind[1], data: JSON.parse(data[1])});
+		}
+		text = text.slice(end + 2);
+		if (events.length)
+			take(events);
+	}
+}
+
+/* The entries of an operation from number `from` on, and whatever comes. */
+async function readEvents(id, from, signal, began, take) {
+	const answer = await send(`/operation/events?operationId=${encodeURIComponent(id)}&from=${from}`, {headers: {Accept: "text/event-stream"}, signal});
+	began();
+	await read(answer, take);
+}
