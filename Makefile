@@ -2,13 +2,14 @@
 # make demo       install what is missing, build, and show several processes doing one operation
 # make check      install what the tests need, and run them
 # make asan       the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
+# make browser    the page of dpl-serve in Chromium; make pictures: those of docs/, made anew
 # make lint       warnings as errors in gcc and clang, manual pages, scripts, layers
 # make faults     every system call of every changing command goes wrong, one in FAULTS_ONE_IN of them
 # make soak       32 processes killed at random for SECONDS (60), by SEED (1), then the invariants
 # make power      power cuts on ext4, xfs and btrfs, POWER_CUTS (20) of each; alone on the machine
 # make planted    bugs that are put in must each be caught by the test that is named for them
 # make fuzz       each parser under libFuzzer, FUZZ_SECONDS each
-# make bench      measure against other tools (docs/benchmarks.md); make bench-serve: dpl-serve alone
+# make bench      measure against other tools (docs/benchmarks.md); make bench-serve, bench-page: dpl-serve or its page alone
 # make install    PREFIX=/usr/local, DESTDIR=
 
 VERSION := $(shell sed -n 's/.*define DPL_VERSION "\(.*\)"/\1/p' lib/version.h)
@@ -201,6 +202,16 @@ asan:
 	@$(MAKE) --no-print-directory BUILD=build-asan CMD_CC="$(CC)" CMD_CFLAGS="$(SAN)" CMD_LDFLAGS= CMD_HEAP= NET_LDFLAGS= CFLAGS="$(SAN)" all units test-tools
 	BUILD=build-asan SANITIZED=1 tests/run
 
+browser:
+	scripts/need browser
+	@$(MAKE) --no-print-directory all
+	BUILD=$(BUILD) tests/browser/run
+
+pictures:
+	scripts/need browser
+	@$(MAKE) --no-print-directory all
+	BUILD=$(BUILD) tests/browser/run pictures.mjs
+
 # An hour and more for all of them.
 faults:
 	scripts/need check
@@ -235,6 +246,10 @@ bench: all
 bench-serve: all
 	scripts/need bench
 	BUILD=$(BUILD) scripts/bench serve
+
+bench-page: all
+	scripts/need browser
+	BUILD=$(BUILD) tests/browser/run measure.mjs
 
 # Each parser under libFuzzer, from the corpus in the tree; what it finds beyond that stays in build-fuzz/.
 FUZZERS = $(patsubst tests/fuzz/%.c,build-fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -295,7 +310,7 @@ dist:
 clean:
 	rm -rf build build-*
 
-.PHONY: all asan bench bench-serve check clean demo dist faults fuzz install lint net-left-out planted power soak test-tools uninstall units
+.PHONY: all asan bench bench-page bench-serve browser check clean demo dist faults fuzz install lint net-left-out pictures planted power soak test-tools uninstall units
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -290,7 +290,7 @@ now_ms() {
 	is "$status" 5
 	has "$(<watched)" "victim's call died: " 'began the cleanup (epoch 1): victim (call_victim_1_' " answered the cleanup (epoch 1)" "removed $(<made) (resource 1)" \
 		'the operation failed: victim (call_victim_1_' 'archived'
-	settled
+	wait_for settled # its move is behind its last line
 }
 
 # --- undo commands ---

@@ -331,6 +331,6 @@ setup() {
 	is "$(last_entry "$op" '[.event, .reason] | @csv')" '"call.cancelled","aborted: stop"'
 	expect 4 dpl-beat --json
 	holds '.state == "running" and .aborted and .people[0].liveness == "alive"'
-	expect 124 dpl-call --aborted-ok --watchdog 300ms -- sh -c 'for i in 1 2 3 4 5; do dpl-beat -q; sleep 0.1; done; touch silent; exec sleep 60'
+	expect 124 dpl-call --aborted-ok --watchdog 2s -- sh -c 'for i in 1 2 3 4 5; do dpl-beat -q; sleep 0.5; done; touch silent; exec sleep 60'
 	[ -e silent ]
 }

@@ -430,6 +430,7 @@ all_done() {
 	# Without a call of this name it is what one left that died before it had begun.
 	mv "$file" "$ledger/$op/beats/c-call_me_2_beef"
 	in_background env DPL_CALL=call_me_2_beef DPL_OPERATION="$op" sleep 60
+	wait_for '[ "$(cat "/proc/$pid/comm")" = sleep ]'
 	expect 0 dpl-beat -q --json
 	ended "$pid"
 	is "$status" 143

@@ -48,7 +48,7 @@ create() {
 @test "its answers are what /openapi.json says, which names every path" {
 	serve
 	"$python" "$BATS_TEST_DIRNAME/tools/schema.py" "$url" >said.wrong || { cat said.wrong && return 1; }
-	paths=$(sed -nE 's/^\tVERB\("(\/[a-z\/]+)", verb_.*/\1/p' "$BATS_TEST_DIRNAME/../lib/verb.c"; printf '%s\n' /health /metrics /openapi.json /status)
+	paths=$(sed -nE 's/^\tVERB\("(\/[a-z\/]+)", verb_.*/\1/p' "$BATS_TEST_DIRNAME/../lib/verb.c"; printf '%s\n' / /health /metrics /openapi.json /status)
 	is "$(ask /openapi.json | jq -r '.paths | keys[]')" "$(LC_ALL=C sort <<<"$paths")"
 	is "$(ask /openapi.json | member openapi)" 3.1.0
 }
@@ -362,6 +362,21 @@ create() {
 	run ! grep -E 'aaaaaaaa|bbbbbbbb' serve.err
 }
 
+@test "any name is taken with --allow-host '*', but a page that has got itself one is not ours" {
+	serve --allow-host '*'
+	op=$(dpl-create -p boss)
+	page() {
+		curl -sS -o answer -w '%{http_code}' -H "Host: $1" -H "Origin: http://$1" -H 'Sec-Fetch-Site: same-origin' -H 'Content-Type: application/json' \
+			"$url/operation/abort" -d "{\"operationId\":\"$op\"}"
+	}
+	is "$(page evil.example)" 403
+	is "$(page "evil.example:${url##*:}")" 403
+	run ! dpl-abort -q --check -o "$op"
+	is "$(curl -sS -o answer -w '%{http_code}' -H 'Host: evil.example' "$url/")" 200
+	is "$(page "localhost:${url##*:}")" 200
+	dpl-abort -q --check -o "$op"
+}
+
 @test "TLS: the certificate, its change at SIGHUP, and certificates of clients" {
 	command -v openssl >/dev/null || skip 'no openssl(1)'
 	certificate() { # NAME: a key and a certificate for localhost
@@ -545,7 +560,7 @@ behind() {
 
 @test "a supervisor goes on without its server, and with it when it is there again; or stops" {
 	behind
-	op=$(dpl-create --beat 200ms --jitter 0s --stale 1s)
+	op=$(dpl-create --beat 200ms --jitter 0s --stale 3s)
 	export DPL_OPERATION=$op
 	in_background dpl-call --id stays -- sh -c ': >ready; until [ -e go ]; do sleep 0.05; done' 2>err
 	stays=$pid

@@ -138,16 +138,21 @@ class View {
 	/* --- who takes part --- */
 
 	drawPeople() {
-		const cards = this.shown.participants.map(p => {
-			const past = this.shown.endTime, beats = Number.isFinite(p.beatAgeMs) && p.beatAgeMs >= 0 && !past;
-			const life = !p.sessions ? "left" : past ? "past" : p.liveness ?? "joined", seen = beats ? this.looked - p.beatAgeMs + clock.ahead : Date.parse(p.lastSeenAt);
-			const done = p.progress?.total > 0 ? Math.min(1, p.progress.done / p.progress.total) : -1;
-			return el("div", {class: "person " + life, title: p.evidence}, el("b", {text: p.participantId}), el("span", {class: "life"}, el("i", {class: "dot"}), life === "past" ? "to the end" : life),
-				el("small", {}, beats ? "beat " : "seen ", ago(seen)),
-				el("small", {text: join([plural(p.callsStarted ?? 0, "call"), p.callsRunning > 0 && p.callsRunning + " running", p.isInitiator && "initiator"])}),
-				p.progress && el("small", {text: progress(p.progress)}), done >= 0 && el("progress", {max: 1, value: done, "aria-label": "progress"}));
-		});
-		this.people.replaceChildren(...cards);
+		const here = new Set(this.shown.participants.map(p => p.participantId));
+		const gone = [...this.story.people.values()].filter(p => !here.has(p.participantId) && !(p.sessions > 0));
+		fill(this.people, ...this.shown.participants.concat(gone).map(p => this.person(p)));
+	}
+
+	person(p) {
+		const past = this.shown.endTime, beats = Number.isFinite(p.beatAgeMs) && p.beatAgeMs >= 0 && !past;
+		const life = p.died ? "dead" : !p.sessions ? "left" : past ? "past" : p.liveness ?? "joined";
+		const seen = beats ? this.looked - p.beatAgeMs + clock.ahead : p.lastMs ?? Date.parse(p.lastSeenAt);
+		const done = p.progress?.total > 0 ? Math.min(1, p.progress.done / p.progress.total) : -1;
+		return el("div", {class: "person " + life, title: p.evidence}, el("b", {text: p.participantId}),
+			el("span", {class: "life"}, el("i", {class: "dot"}), life === "past" ? "to the end" : life),
+			el("small", {}, beats ? "beat " : "seen ", ago(seen)),
+			el("small", {text: join([plural(p.callsStarted ?? 0, "call"), p.callsRunning > 0 && p.callsRunning + " running", p.isInitiator && "initiator"])}),
+			p.progress && el("small", {text: progress(p.progress)}), done >= 0 && el("progress", {max: 1, value: done, "aria-label": "progress"}));
 	}
 
 	/* --- the tabs --- */
@@ -177,7 +182,7 @@ class View {
 	}
 
 	async askWhy() {
-		this.why.replaceChildren(drawWhy(await ask("/operation/why", {operationId: this.id}, this.signal)));
+		fill(this.why, drawWhy(await ask("/operation/why", {operationId: this.id}, this.signal), this.story.calls));
 	}
 
 	entryRow(e) {

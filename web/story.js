@@ -6,6 +6,7 @@ class Story {
 	calls = new Map();
 	roots = [];
 	resources = new Map();
+	people = new Map();
 	trail = [];
 	log = [];
 	marks = [];    /* {ms, kind, text}: abort, crash, end */
@@ -22,6 +23,7 @@ class Story {
 		this.start ||= ms;
 		e.ms = ms;
 		this.trail.push(e);
+		this.takePerson(e, ms);
 		if (e.event === "log")
 			this.log.push(e);
 		else if (e.event.startsWith("call."))
@@ -30,6 +32,24 @@ class Story {
 			this.takeResource(e, ms);
 		else
 			this.takeOther(e, ms);
+	}
+
+	/* Who has left is told by no answer about what is live. */
+	takePerson(e, ms) {
+		let p = this.people.get(e.by);
+		if (e.event === "operation.created" || e.event === "participant.joined") {
+			if (!p)
+				this.people.set(e.by, p = {participantId: e.by, sessions: 0, callsStarted: 0, isInitiator: e.seq === 1});
+			p.sessions++;
+			p.died = false;
+		} else if (p && e.event === "participant.left")
+			p.sessions--;
+		else if (p && e.event === "call.started")
+			p.callsStarted++;
+		else if (e.event === "crash.detected" && !e.callId && this.people.has(e.participantId))
+			Object.assign(this.people.get(e.participantId), {sessions: 0, died: true, evidence: e.evidence});
+		if (p)
+			p.lastMs = ms;
 	}
 
 	takeCall(e, ms) {

@@ -154,7 +154,7 @@ class Timeline {
 		const name = el("span", {class: "name"},
 			el("i", {class: "fold", text: c.children.length ? (c.open ? "▾" : "▸") : ""}),
 			el("span", {class: "what", text: c.description || c.id}),
-			el("small", {text: c.open ? c.by : `${c.by}, ${c.children.length} below`}));
+			el("small", {text: join([c.by, !c.end && c.progress && progress(c.progress), !c.open && c.children.length + " below"])}));
 		name.style.paddingLeft = Math.min(c.depth, 12) * 14 + "px";
 		return el("div", {class: `call row ${c.state}`, title: join([c.id, c.state, c.progress && progress(c.progress), c.ended?.error ?? c.ended?.evidence ?? c.ended?.reason])},
 			name, track, el("span", {class: "long", text: c.state === "queued" ? "queued" : duration(end - c.start)}));

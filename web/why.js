@@ -1,10 +1,6 @@
 /* why: what an operation died of or waits for, from the answer of /operation/why. */
 
-function victim(x) {
-	return x.callId && x.callId !== x.participantId ? `${x.callId} of ${x.participantId}` : x.participantId ?? "somebody";
-}
-
-function verdict(w) {
+function verdict(w, victim) {
 	const crash = w.crashes?.list?.[0], trouble = w.troubles?.list?.find(t => !["suspended", "suspect"].includes(t.liveness)) ?? w.troubles?.list?.[0];
 	const left = (w.left?.count ?? 0) + (w.pending?.count ?? 0);
 	if (w.first === "crash" && crash)
@@ -28,8 +24,11 @@ function whyPart(title, part, item, more = "") {
 		el("ul", {}, ...list.map(x => el("li", {text: item(x)}))), part.count > list.length && el("p", {class: "empty", text: `and ${part.count - list.length} more`}));
 }
 
-function drawWhy(w) {
-	const [mood, text] = verdict(w);
+/* `calls`: those of the operation, for what they were about. */
+function drawWhy(w, calls) {
+	const about = x => calls.get(x.callId)?.description;
+	const victim = x => !x.callId ? x.participantId ?? "somebody" : `${x.callId} of ${x.participantId}${about(x) ? ` (${about(x)})` : ""}`;
+	const [mood, text] = verdict(w, victim);
 	const call = c => join([`${c.callId} of ${c.participantId}`, c.description, c.error ?? c.reason ?? c.evidence], ": ");
 	const resource = r => join([r.path ?? r.command ?? (r.pid ? "process " + r.pid : "resource " + r.resourceId), r.state, r.reason], ": ");
 	const at = x => moment(Date.parse(x.at), true);

@@ -80,7 +80,7 @@ scene("lists what is live and what is past, and what comes and goes", {}, async 
 	await says(row(page, "a new one"), /1 of 1 running/);
 	ledger.run("dpl-abort", ["-o", op, "-p", "me"]);
 	await says(row(page, "a new one"), /aborted/);
-	ledger.run("dpl-complete", ["-o", op, "-p", "me"]);
+	ledger.run("dpl-complete", ["--cancel", "-o", op, "-p", "me"]);
 	await says(row(page, "a new one"), /completed, aborted/);
 	await says(page.locator("h2").nth(1), /Past 2/);
 });
@@ -127,7 +127,7 @@ scene("follows an operation while commands work on it", {}, async ({ledger, page
 	const indent = l => l.locator(".name").evaluate(e => parseFloat(e.style.paddingLeft));
 	assert.ok(await indent(part) > await indent(call(page, "all of it")));
 	ledger.run("dpl-beat", [...on, "-p", "worker", "--call", inner, "--progress", "3/4"]);
-	ledger.run("dpl-call", ["fail", ...on, "-p", "worker", inner, "--error", "it broke"]);
+	ledger.run("dpl-call", ["fail", ...on, "-p", "worker", inner, "-m", "it broke"]);
 	await call(page, "a part").and(page.locator(".failed")).waitFor();
 	ledger.run("dpl-call", ["end", ...on, "-p", "boss", outer, "--result", "half"]);
 	await call(page, "all of it").and(page.locator(".ended")).waitFor();
@@ -166,7 +166,7 @@ scene("aborts with a reason and a name: what runs is stopped", {}, async ({ledge
 	await page.getByLabel("Your name").fill("operator");
 	await page.keyboard.press("Enter");
 	await says(page.locator(".banner"), /Aborted by operator at .*: the wrong branch/);
-	assert.equal((await runs.over).status, 4);
+	assert.equal((await runs.over).status, 122);
 	await call(page, "long").and(page.locator(".cancelled")).waitFor();
 	assert.match(ledger.run("dpl-show", ["--trail", op]), /operator +aborted the operation: the wrong branch/);
 	await many(page.locator("#abort"), 0);
@@ -223,7 +223,7 @@ scene("survives the death of the server, with what happened meanwhile", {noise: 
 	assert.deepEqual(await page.locator(".entry .text").allTextContents(), ["before", "meanwhile", "behind"]);
 });
 
-scene("text from the ledger is never markup", {}, async ({ledger, page, at}) => {
+scene("text from the ledger is never markup", {noise: /400/}, async ({ledger, page, at}) => {
 	const evil = "<img src=x onerror=\"window.hit=1\"><script>window.hit=1</script>'\"&amp;</script>";
 	const turned = "a\u202egnp.exe\u0007\u001b[31m\u200b";
 	const op = ledger.run("dpl-create", ["-p", "boss", "-d", evil]);
@@ -265,7 +265,7 @@ scene("a strict policy; whole in one answer of at most 60 KB; nobody may frame i
 	assert.doesNotMatch(text, /\bsrc=|@import|url\(|https?:\/\/(?!www\.w3\.org)/);
 	await page.goto(at());
 	await row(page, "the first of all").waitFor();
-	const refused = await page.evaluate(() => {
+	const refused = await page.evaluate(async () => {
 		const said = [];
 		const script = document.createElement("script");
 		try {
@@ -274,19 +274,21 @@ scene("a strict policy; whole in one answer of at most 60 KB; nobody may frame i
 		} catch (e) {
 			said.push("script");
 		}
+		/* What stands in a text is compiled behind the end of this function, to which no policy applies. */
 		try {
-			eval("window.hit = 1");
+			setTimeout("window.hit = 1", 0);
 		} catch (e) {
-			said.push("eval");
+			said.push("timer");
 		}
 		try {
 			document.body.innerHTML += "<b>x</b>";
 		} catch (e) {
 			said.push("markup");
 		}
+		await new Promise(resolve => setTimeout(resolve, 200));
 		return [said, window.hit];
 	});
-	assert.deepEqual(refused, [["script", "eval", "markup"], undefined]);
+	assert.deepEqual(refused, [["script", "timer", "markup"], undefined]);
 });
 
 test("a page of another origin can neither read, change nor frame it", async () => {
@@ -376,10 +378,10 @@ for (const scheme of ["light", "dark"])
 
 scene("1,000 operations and 10,000 calls: only what is seen is drawn", {}, async ({ledger, page, at}) => {
 	const op = tenThousandCalls(ledger);
-	ledger.batch(Array.from({length: 999}, (_, i) => ["/operation/create", {participantId: "p" + i % 7, description: "job " + i}]));
+	ledger.batch(Array.from({length: 999}, (_, i) => ["/operation/create", {participantId: "p" + i % 7, description: "job-" + i}]));
 	await page.goto(at());
 	await says(page.locator("h2").first(), /Live 1001/);
-	await page.locator("#filter").fill("job 77");
+	await page.locator("#filter").fill("job-77");
 	await many(page.locator(".op"), 11);
 	await page.goto(at(op));
 	await says(page.locator("#tab-timeline"), /10000/);
@@ -413,7 +415,7 @@ scene("a death: who, by what evidence, what was removed, and why, also when it i
 	const op = ledger.run("dpl-create", ["-p", "boss", "-d", "ends badly"]);
 	await page.goto(at(op));
 	writeFileSync(join(ledger.folder, "scratch"), "x");
-	const dies = ledger.start("dpl-call", ["-o", op, "-p", "boss", "-d", "will die", "--", "sh", "-c", "dpl-temp add scratch && exec sleep 600"]);
+	const dies = ledger.start("dpl-call", ["-o", op, "-p", "boss", "-d", "will die", "--", "sh", "-c", "dpl-temp add \"$PWD/scratch\" && exec sleep 600"]);
 	await says(page.locator("#tab-resources"), /1/);
 	dies.kill("SIGKILL");
 	await dies.over;

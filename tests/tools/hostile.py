@@ -182,10 +182,13 @@ class Target:
             return "200 without a body"
         if not body:
             return "" if not answer.body else "a body"
-        if kind != "application/json; charset=utf-8":
+        page = answer.header("Content-Security-Policy") is not None
+        if kind != ("text/html; charset=utf-8" if page else "application/json; charset=utf-8"):
             return "Content-Type %r" % kind
         if length != str(len(answer.body)):
             return "Content-Length %r" % length
+        if page:
+            return "the ledger is in the page" if self.op.encode() in answer.body else ""
         value = answer.json()
         if type(value) is not dict:
             return "no object: %r" % (value,)
@@ -702,6 +705,22 @@ def host_rows(t):
     yield Row("92", "two types from no page", fine("Content-Type: application/json", "Content-Type: text/plain"), (200, 400), changes=True)
     yield Row("92", "right: no type", fine(), **done)
     yield Row("92", "right: JSON from a page of our own", fine("Content-Type: application/json; charset=utf-8", "Sec-Fetch-Site: same-origin"), **done)
+    own = ["Content-Type: application/json", "Sec-Fetch-Site: same-origin"]
+    for origin in ("http://" + t.host, "https://" + t.host, "HTTP://" + t.host):
+        yield Row("91", "right: our own page, " + origin.split(":")[0], fine("Origin: " + origin, *own), lacks="Access-Control-Allow-Origin", **done)
+    for origin in ("http://localhost:" + port, "http://127.0.0.1", "http://" + t.host + "0", "ftp://" + t.host, t.host, "http://" + t.host + "/"):
+        yield Row("91", "Origin: %s, which is not the name that it was sent to" % origin, page("Origin: " + origin, *own), 403, closes=False, code="forbidden", lacks="Access-Control-Allow-Origin")
+    yield Row("92", "a form from our own page", page("Origin: http://" + t.host, "Sec-Fetch-Site: same-origin", "Content-Type: text/plain"), 415, closes=False)
+    link = ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"]
+    policy = {"Content-Security-Policy": True}
+    yield Row("91", "right: a link to the page", t.request(None, "GET", "/", fields=link), 200, closes=False, has=policy)
+    yield Row("91", "right: its head", t.request(None, "HEAD", "/", fields=link), 200, closes=False, has=policy, head=True)
+    yield Row("91", "the page by another name", t.request(None, "GET", "/", host="evil.com"), 421, closes=False, lacks="Content-Security-Policy")
+    yield Row("91", "the page for a script of another page", t.request(None, "GET", "/", fields=["Origin: https://evil.example"]), 403, closes=False, lacks="Content-Security-Policy")
+    yield Row("91", "a link to what reads", t.request(None, "GET", "/operation/list", fields=link), 403, closes=False)
+    yield Row("91", "a link to what is not the page", t.request(None, "GET", "//", fields=link), 403, closes=False)
+    yield Row("92", "a form to the page", t.request(b"x=1", path="/", fields=link + ["Content-Type: application/x-www-form-urlencoded"]), 415, closes=False)
+    yield Row("93", "POST to the page", t.request(body, path="/"), 404, closes=False)
     for kind in ("application/json", "nonsense", "", "application/json;charset=\"\xe9\""):
         yield Row("92", "right: type %r" % kind, fine("Content-Type: " + kind), **done)
 
@@ -882,6 +901,7 @@ def token_rows(t):
     for name, token in wrong.items():
         yield Row("105", "a token that is " + name, with_token("Authorization: Bearer " + token), **refused)
         yield Row("105", "X-Auth-Token that is " + name, with_token("X-Auth-Token: " + token), **refused)
+    yield Row("105", "right: the page, in which there is nothing, without a token", bare.request(None, "GET", "/"), 200, closes=False, has={"Content-Security-Policy": True})
     for field in ("Authorization: " + right, "Authorization: Basic " + right, "Authorization: Bearer", "Authorization: Bearer" + right, "Authorization: Token " + right, "Authorization: Bearer=" + right, "Authorization:", "X-Auth-Token: Bearer " + right,
                   "Authorisation: Bearer " + right, "Cookie: token=" + right, "Proxy-Authorization: Bearer " + right):
         yield Row("105", field.replace(right, "…"), bare.request(body, fields=[field]), **refused)

@@ -138,7 +138,7 @@ ask("/operation/leave", dict(me, sessionId=77))
 ask("/operation/complete", me)
 ask("/operation/complete", me)
 ask("/operation/state", me, fails=True)
-for path in ("/health", "/status", "/metrics", "/openapi.json"):
+for path in ("/", "/health", "/status", "/metrics", "/openapi.json"):
     ask(path)
 for path, methods in described["paths"].items():
     wrong.extend("%s %s was not asked" % (method, path) for method in methods if (method, path) not in asked)
