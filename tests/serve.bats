@@ -584,7 +584,7 @@ behind() {
 
 @test "a supervisor is killed: its call has crashed when its beats have stayed away; an abort reaches one at once" {
 	behind
-	op=$(dpl-create --beat 200ms --jitter 0s --stale 1s)
+	op=$(dpl-create --beat 200ms --jitter 0s --stale 3s)
 	export DPL_OPERATION=$op
 	in_background dpl-call --id killed -- sleep 60
 	killed=$pid
@@ -609,7 +609,7 @@ behind() {
 
 @test "a keeper by a server: one a name, a lease again when it goes, a death when it is killed" {
 	behind
-	op=$(dpl-create --beat 200ms --jitter 0s --stale 1s)
+	op=$(dpl-create --beat 200ms --jitter 0s --stale 3s)
 	export DPL_OPERATION=$op
 	in_background sleep 60
 	kept=$pid
