@@ -47,16 +47,23 @@ function ago(ms) {
 
 function growOlder() {
 	const now = clock.now();
-	for (const e of document.querySelectorAll("time[data-ms]"))
-		put(e, age(now - Number(e.dataset.ms)));
-	for (const e of document.querySelectorAll("[data-since]"))
-		put(e, duration(now - Number(e.dataset.since)).replace(/\.\d+ s$/, " s"));
+	for (const e of document.querySelectorAll("time[data-ms], [data-since]")) {
+		/* Of a long list only what is on the screen. */
+		if (e.checkVisibility?.({contentVisibilityAuto: true}) === false)
+			continue;
+		put(e, e.dataset.ms ? age(now - Number(e.dataset.ms)) : roughly(now - Number(e.dataset.since)));
+	}
+}
+
+/* Without the tenths, which nobody can read as they run. */
+function roughly(ms) {
+	return duration(ms).replace(/\.\d+ s$/, " s");
 }
 
 /* How long something lasts that began at `start`; it grows where it has no end. */
 function lasting(start, end) {
 	return end ? el("span", {text: duration(end - start)}) :
-		el("span", {"data-since": start, text: duration(clock.now() - start).replace(/\.\d+ s$/, " s")});
+		el("span", {"data-since": start, text: roughly(clock.now() - start)});
 }
 
 /* A line at the bottom, for a while. */

@@ -36,18 +36,18 @@ class List {
 	/* Fill it, and keep it so. */
 	run() {
 		let after = 0;
-		persist(async fine => {
-			const changes = await ask("/operation/changes", {after, waitMs: after ? 25000 : 0}, this.signal);
+		persist(async (signal, fine) => {
+			const changes = await ask("/operation/changes", {after, waitMs: after ? 25000 : 0}, signal);
 			const known = changes.operations.concat(changes.ended);
 			if (!after || known.length > 8)
-				await this.fetchAll();
+				await this.fetchAll(signal);
 			else
-				await Promise.all(known.map(id => this.fetchOne(id)));
+				await Promise.all(known.map(id => this.fetchOne(id, signal)));
 			after = changes.next;
 			fine();
 			this.arrange();
 			if (known.length)
-				await rest(100, this.signal);
+				await rest(100, signal);
 		}, this.signal, e => this.fail(e));
 	}
 
@@ -57,14 +57,14 @@ class List {
 		this.empty.hidden = false;
 	}
 
-	async fetchAll() {
-		const all = (await ask("/operation/list", {ended: true}, this.signal)).operations;
+	async fetchAll(signal) {
+		const all = (await ask("/operation/list", {ended: true}, signal)).operations;
 		this.operations = new Map(all.map(o => [o.operationId, o]));
 	}
 
-	async fetchOne(id) {
+	async fetchOne(id, signal) {
 		try {
-			this.operations.set(id, await ask("/operation/show", {operationId: id, calls: "none"}, this.signal));
+			this.operations.set(id, await ask("/operation/show", {operationId: id, calls: "none"}, signal));
 		} catch (e) {
 			if (e.status !== 404)
 				throw e;
@@ -159,8 +159,5 @@ class List {
 		else
 			return false;
 		return true;
-	}
-
-	tick() {
 	}
 }

@@ -67,7 +67,7 @@ fetch("status", {cache: "no-store"}).then(r => r.json()).then(s => {
 setInterval(() => {
 	if (!document.hidden) {
 		growOlder();
-		view.tick();
+		view.tick?.();
 	}
 }, 500);
 route();

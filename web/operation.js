@@ -32,11 +32,11 @@ class View {
 
 	/* Fill it, and keep it so. */
 	run() {
-		persist(async fine => {
+		persist(async (signal, fine) => {
 			if (!this.shown)
 				await this.look();
 			let over = false;
-			await readEvents(this.id, this.story.next, this.signal, fine, events => {
+			await readEvents(this.id, this.story.next, signal, fine, events => {
 				for (const e of events)
 					if (e.kind === "end")
 						over = true;

@@ -65,14 +65,43 @@ function line(state, detail) {
 	const e = byId("line");
 	put(e, detail ?? state);
 	e.className = "line " + state;
+	e.title = e.textContent;
 }
+
+/* A page that nobody looks at gives its connection back, of which a browser has six for a server: `hidden.signal` is that of the
+ * time in which it is looked at, `seen()` waits for the next. */
+const hidden = {
+	away: new AbortController(),
+	seen(signal) {
+		return new Promise(resolve => {
+			const look = () => {
+				if (document.hidden && !signal.aborted)
+					return;
+				document.removeEventListener("visibilitychange", look);
+				if (this.away.signal.aborted)
+					this.away = new AbortController();
+				resolve();
+			};
+			document.addEventListener("visibilitychange", look);
+			signal.addEventListener("abort", look, {once: true});
+			look();
+		});
+	},
+};
+document.addEventListener("visibilitychange", () => {
+	clearTimeout(hidden.timer);
+	if (document.hidden)
+		hidden.timer = setTimeout(() => hidden.away.abort(), 5000);
+});
 
 /* Do `work` again and again, until `signal` or it returns true; after a failure of the way, a little later each time.  A refusal
  * ends it. */
 async function persist(work, signal, refused) {
 	for (let wait = 250; !signal.aborted;) {
+		await hidden.seen(signal);
+		const away = hidden.away.signal;
 		try {
-			if (await work(() => {
+			if (await work(AbortSignal.any([signal, away]), () => {
 				wait = 250;
 				line("live");
 			}))
@@ -80,11 +109,15 @@ async function persist(work, signal, refused) {
 		} catch (e) {
 			if (signal.aborted)
 				return;
+			if (away.aborted) {
+				line("wait", "paused");
+				continue;
+			}
 			if (e instanceof Failure && e.status < 500 && e.status !== 429) {
 				refused(e);
 				return;
 			}
-			line("lost", "no answer, trying again");
+			line("lost", e instanceof Failure ? e.message + "; trying again" : "no answer, trying again");
 			await rest(wait, signal);
 			wait = Math.min(wait * 2, 3000);
 		}

@@ -125,7 +125,6 @@ class Timeline {
 		if (!width)
 			return;
 		const step = stepOf(to - from, width / 80), first = Math.ceil((from - start) / step) * step, ticks = [];
-		this.now = clock.now();
 		for (let t = Math.max(0, first); start + t <= to; t += step)
 			ticks.push(this.at(el("span", {text: tick(t, step)}), start + t));
 		this.axis.replaceChildren(...ticks);
@@ -140,7 +139,7 @@ class Timeline {
 	}
 
 	row(c) {
-		const {from, to} = this.span, now = clock.now(), end = c.end || Math.max(now, c.start);
+		const {from, to} = this.span, end = Math.max(c.end || clock.now(), c.start); /* a clock may have been set back */
 		const track = el("span", {class: "track"});
 		const left = Math.max(from, c.start), right = Math.min(to, end);
 		if (right >= from && left <= to) {

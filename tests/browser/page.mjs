@@ -1,7 +1,7 @@
 /* page: what a person does with the page of dpl-serve, in a real browser, while the real commands are at work. */
 import assert from "node:assert/strict";
 import {createServer} from "node:http";
-import {writeFileSync} from "node:fs";
+import {rmSync, writeFileSync} from "node:fs";
 import {join} from "node:path";
 import {after, before, test} from "node:test";
 import {Ledger, launch, tenThousandCalls} from "./harness.mjs";
@@ -425,13 +425,44 @@ scene("a death: who, by what evidence, what was removed, and why, also when it i
 	await call(page, "will die").and(page.locator(".crashed")).waitFor();
 	assert.ok(await call(page, "will die").locator(".mark.crash").count() >= 1);
 	await page.locator("#tab-why").click();
-	await says(page.locator(".verdict"), /^call_boss_1_.* of boss died: its supervisor's lock has fallen/);
+	await says(page.locator(".verdict"), /^call_boss_1_.* of boss \(will die\) died: its supervisor's lock has fallen/);
 	await page.locator(".why", {hasText: "1 removed"}).waitFor();
 	await page.reload();
 	await says(page.locator(".verdict"), /died/);
 	await page.goto(at());
 	await says(page.locator("h2").nth(1), /Past 1/);
 	await says(row(page, "ends badly"), /failed/);
+});
+
+scene("a page that nobody looks at gives its connection back; seen again, it has what came meanwhile", {}, async ({ledger, page, at}) => {
+	const op = ledger.run("dpl-create", ["-p", "boss", "-d", "watched now and then"]);
+	const look = seen => page.evaluate(s => {
+		Object.defineProperty(document, "hidden", {configurable: true, get: () => !s});
+		document.dispatchEvent(new Event("visibilitychange"));
+	}, seen);
+	await page.goto(at(op, "log"));
+	await says(page.locator("#line"), /^live$/);
+	await look(false);
+	await says(page.locator("#line"), /paused/);
+	ledger.run("dpl-log", ["-o", op, "-p", "boss", "unseen"]);
+	await new Promise(resolve => setTimeout(resolve, 500));
+	assert.equal(await page.locator(".entry").count(), 0);
+	await look(true);
+	await page.locator(".entry", {hasText: "unseen"}).waitFor();
+	await says(page.locator("#line"), /^live$/);
+});
+
+scene("an operation that cannot be read is shown as such, and hides no other", {noise: /50\d|Failed/}, async ({ledger, page, at}) => {
+	const op = ledger.run("dpl-create", ["-p", "boss", "-d", "will be damaged"]);
+	writeFileSync(join(ledger.path, op, "journal.jsonl"), "no journal at all\n");
+	rmSync(join(ledger.path, op, "checkpoint"), {force: true});
+	await page.goto(at());
+	await says(row(page, op), /unreadable/);
+	await row(page, "the first of all").waitFor();
+	await row(page, op).click();
+	await says(page.locator("#line"), /trying again/);
+	await page.keyboard.press("u");
+	await row(page, "the first of all").waitFor();
 });
 
 scene("what is not there is said to be so", {noise: /404/}, async ({page, at}) => {
