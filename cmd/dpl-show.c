@@ -10,7 +10,7 @@
 #include "picture.h"
 #include "render.h"
 #include "text.h"
-#include "timeline.h"
+#include "trail.h"
 
 static const char usage[] =
 	"usage: dpl-show [-ajqv] [-C ledger] [-o operation] [-p participant] [--at moment]\n"
@@ -239,7 +239,7 @@ trail(struct cli *c, const char *at)
 	struct render_table t;
 	int64_t ms, seq = moment(c, at, &ms), from = 1, pos = 0, start_ms = -1;
 	bool more = true;
-	timeline_begin(&t);
+	trail_begin(&t);
 	cli_put_operation(c, false);
 	while (more) {
 		cli_again(c);
@@ -259,7 +259,7 @@ trail(struct cli *c, const char *at)
 			if (start_ms < 0)
 				start_ms = e.at_ms;
 			if (!c->json)
-				timeline_row(&t, &e, start_ms);
+				trail_row(&t, &e, start_ms);
 			else {
 				buf_add(&c->out, raw, n);
 				buf_char(&c->out, '\n');

@@ -2,10 +2,10 @@
 #include <string.h>
 
 #include "clock.h"
+#include "outline.h"
 #include "picture.h"
 #include "table.h"
 #include "text.h"
-#include "timeline.h"
 
 enum { BAR = 10 }; /* columns of a progress bar */
 
@@ -266,7 +266,7 @@ picture_tree(const struct picture *p, int object, int indent)
 		n->token = k;
 		buf_add(&parents, &up, sizeof up);
 	}
-	p->out->failed |= parents.failed || timeline_tree((const void *)parents.p, (int32_t)r.nodes.n, tree_row, &r) < 0;
+	p->out->failed |= parents.failed || outline_draw((const void *)parents.p, (int32_t)r.nodes.n, tree_row, &r) < 0;
 	render_table(p->out, &r.table, indent, p->colours);
 	table_free(&r.nodes);
 	buf_free(&parents);
