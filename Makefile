@@ -47,7 +47,7 @@ FAULTS_ONE_IN ?= 1
 STD      = -std=c11 $(WARN) -MMD -MP -include lib/banned.h
 
 # What only the commands use; heap.c replaces malloc in the static ones.
-FACE     = arrive board cli cli_call cli_calls cli_keeper cli_left cli_run cli_sync detach explain outline phrase picture reader render trail until
+FACE     = arrive board cli cli_call cli_calls cli_keeper cli_left cli_run cli_sync detach explain outline overview phrase picture reader render trail until
 LIB_SRC  = $(filter-out $(FACE:%=lib/%.c) lib/heap.c,$(wildcard lib/*.c))
 CLI_SRC  = $(filter-out lib/dpl.c lib/heap.c,$(wildcard lib/*.c)) $(CMD_HEAP)
 # Commands that speak HTTP need libraries: ordinary programs of $(CC), left out where these are not installed.

@@ -7,9 +7,9 @@
 #include "entry.h"
 #include "explain.h"
 #include "num.h"
+#include "overview.h"
 #include "picture.h"
 #include "render.h"
-#include "text.h"
 #include "trail.h"
 
 static const char usage[] =
@@ -111,77 +111,6 @@ list(struct cli *c, bool all)
 
 /* --- one operation --- */
 
-static void
-show_head(struct cli *c, const struct picture *p)
-{
-	enum colour colour;
-	struct buf b = {0}, text = {0};
-	picture_line(p, "operation", BOLD, cli_answer(c, 0, "operationId", &b));
-	picture_line(p, "description", PLAIN, cli_answer(c, 0, "description", &b));
-	const char *state = picture_state(p, 0, &b, &colour);
-	picture_line(p, "state", colour, state);
-	if (cli_answer_true(c, "aborted")) {
-		picture_who(p, &text, 0, "abortedBy", "abortedAt", "abortReason");
-		picture_line(p, "aborted by", RED, text.p ? text.p : "");
-		buf_clear(&text);
-	}
-	if (cli_answer_true(c, "crashed")) {
-		picture_who(p, &text, 0, "crashedParticipantId", "crashedAt", "crashEvidence");
-		picture_line(p, "crashed", RED, text.p ? text.p : "");
-	}
-	picture_line(p, "reason", PLAIN, cli_answer(c, 0, "endReason", &b));
-	picture_line(p, "initiator", PLAIN, cli_answer(c, 0, "initiatorId", &b));
-	buf_clear(&text);
-	const char *start = cli_answer(c, 0, "startTime", &b);
-	buf_fmt(&text, "%s, ", start);
-	picture_ago(p, &text, start);
-	picture_line(p, "started", PLAIN, text.p);
-	const char *end = cli_answer(c, 0, "endTime", &b);
-	if (*end) {
-		buf_clear(&text);
-		buf_fmt(&text, "%s, after ", end);
-		render_duration(&text, cli_answer_int(c, 0, "durationMs"));
-		picture_line(p, "ended", PLAIN, text.p);
-	}
-	static const char *const counts[] = {"running", "ended", "failed", "crashed", "cancelled"};
-	buf_clear(&text);
-	for (int i = 0; i < 5; i++)
-		picture_count(&text, cli_answer_int(c, member(c, 0, "callCounts"), counts[i]), counts[i]);
-	picture_line(p, "calls", PLAIN, text.n ? text.p : "none");
-	static const char *const resources[] = {"registered", "removed", "gone", "left"};
-	buf_clear(&text);
-	for (int i = 0; i < 4; i++)
-		picture_count(&text, cli_answer_int(c, member(c, 0, "resourceCounts"), resources[i]), resources[i]);
-	picture_line(p, "resources", PLAIN, text.n ? text.p : "");
-	int logs = member(c, 0, "logCounts");
-	buf_clear(&text);
-	int64_t all = cli_answer_int(c, logs, "all"), warnings = cli_answer_int(c, logs, "warning"), errors = cli_answer_int(c, logs, "error");
-	picture_count(&text, all, all == 1 ? "entry" : "entries");
-	picture_count(&text, warnings, warnings == 1 ? "warning" : "warnings");
-	picture_count(&text, errors, errors == 1 ? "error" : "errors");
-	picture_line(p, "log", PLAIN, text.n ? text.p : "");
-	buf_free(&b);
-	buf_free(&text);
-}
-
-static void
-show_operation(struct cli *c, const struct picture *p)
-{
-	int people = member(c, 0, "participants"), calls = member(c, 0, "calls"), resources = member(c, 0, "resources");
-	show_head(c, p);
-	if (json_first(&c->answer, people) >= 0)
-		buf_str(&c->out, "participants\n");
-	picture_people(p, 0, 2);
-	if (json_first(&c->answer, calls) >= 0)
-		buf_str(&c->out, "running calls\n");
-	picture_calls(p, 0, 2);
-	if (json_first(&c->answer, resources) >= 0)
-		buf_str(&c->out, "temp resources\n");
-	picture_resources(p, 0, 2);
-}
-
-/* --- the moment --- */
-
 /* Put `at` as a time, or return the number of an entry. */
 static int64_t
 moment(struct cli *c, const char *at, int64_t *ms)
@@ -226,7 +155,7 @@ show(struct cli *c, const char *at, bool tree)
 		if (tree)
 			picture_tree(&p, 0, 0);
 		else
-			show_operation(c, &p);
+			overview_draw(&p);
 	}
 }
 
