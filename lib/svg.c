@@ -19,7 +19,7 @@ enum {
 	LABELS_MOST = 380, /* the column of the labels */
 	INDENT = 14,
 	INDENT_MOST = 12,  /* levels */
-	BEHIND = 130,      /* what stands behind a bar that ends where the axis does */
+	BEHIND = 140,      /* what stands behind a bar that ends where the axis does */
 	TIP_MOST = 300,    /* characters of a text in a tooltip */
 	FOOT = 20,         /* rows of a picture that has the axis at its foot, too */
 };
@@ -32,7 +32,6 @@ static const char style[] =
 	".title{font-size:19px;font-weight:600}\n"
 	".soft{fill:#6a7380}\n"
 	".strong{font-weight:600}\n"
-	".bad{fill:#c8372d}\n"
 	".paper{fill:#fff}\n"
 	".band{fill:#f5f7f9}\n"
 	".grid{stroke:#e3e7ec;fill:none}\n"
@@ -46,7 +45,6 @@ static const char style[] =
 	"svg{background:#14171c}\n"
 	"text{fill:#e4e7eb}\n"
 	".soft{fill:#98a1ad}\n"
-	".bad{fill:#ff7b70}\n"
 	".paper{fill:#14171c}\n"
 	".band{fill:#191d23}\n"
 	".grid{stroke:#2a3038}\n"
@@ -137,7 +135,7 @@ static void
 cut_to(struct buf *text, double most, double size)
 {
 	size_t kept = 0;
-	if (!text->n || width_of(text->p, text->n, size) <= most)
+	if (!text->n || width_of(text->p, text->n, size) <= most + 0.01) /* what it was measured for, but for rounding */
 		return;
 	double width = size;
 	for (size_t i = 0; i < text->n;) {
@@ -164,17 +162,11 @@ shown(struct svg *s, int object, const char *name, double most, double size)
 	return s->text.n ? s->text.p : "";
 }
 
-static void
-put_duration(struct svg *s, int64_t ms)
-{
-	render_duration(s->out, ms);
-}
-
 /* --- the head --- */
 
 /* "aborted by worker, 2.1 s after its start: why". */
 static void
-put_alarm(struct svg *s, double y, const char *what, const char *who, const char *when, const char *why)
+put_event(struct svg *s, double y, const char *kind, const char *what, const char *who, const char *when, const char *why)
 {
 	int64_t ms;
 	struct buf line = {0};
@@ -190,7 +182,7 @@ put_alarm(struct svg *s, double y, const char *what, const char *who, const char
 	buf_clear(&s->text);
 	text_show(&s->text, line.n ? line.p : "", line.n);
 	cut_to(&s->text, WIDTH - 2 * MARGIN, 12);
-	buf_fmt(s->out, "<text class=\"bad\" x=\"%d\" y=\"%.0f\">", MARGIN, y);
+	buf_fmt(s->out, "<text class=\"%s\" x=\"%d\" y=\"%.0f\">", kind, MARGIN, y);
 	put(s, s->text.n ? s->text.p : "");
 	buf_str(s->out, "</text>\n");
 	s->out->failed |= line.failed;
@@ -221,11 +213,11 @@ put_head(struct svg *s)
 	buf_str(s->out, "</text>\n");
 	y += LINE + 5;
 	const char *state = shown(s, 0, "state", WIDTH, 12);
-	bool aborted = json_true(s->json, 0, "aborted"), bad = aborted || strcmp(state, "failed") == 0;
+	bool aborted = json_true(s->json, 0, "aborted"), failed = strcmp(state, "failed") == 0, bad = aborted || failed;
 	buf_fmt(s->out, "<text class=\"soft\" x=\"%d\" y=\"%.0f\"><tspan class=\"strong %s\">", MARGIN, y, bad ? "failed" : strcmp(state, "running") == 0 ? "running" : "ended");
 	put(s, state);
 	buf_fmt(s->out, "%s</tspan>  ·  ", aborted ? ", aborted" : "");
-	put_duration(s, json_number(s->json, 0, "durationMs"));
+	render_duration(s->out, json_number(s->json, 0, "durationMs"));
 	buf_str(s->out, "  ·  ");
 	put_when(s);
 	if (described) {
@@ -234,11 +226,11 @@ put_head(struct svg *s)
 	}
 	buf_str(s->out, "</text>\n");
 	if (aborted)
-		put_alarm(s, y += LINE, "aborted by ", "abortedBy", "abortedAt", "abortReason");
+		put_event(s, y += LINE, "failed", "aborted by ", "abortedBy", "abortedAt", "abortReason");
 	if (json_true(s->json, 0, "crashed"))
-		put_alarm(s, y += LINE, "crashed: ", "crashedParticipantId", "crashedAt", "crashEvidence");
+		put_event(s, y += LINE, "crashed", "crashed: ", "crashedParticipantId", "crashedAt", "crashEvidence");
 	if (s->t.ended && *member(s, 0, "endReason"))
-		put_alarm(s, y += LINE, bad ? "failed" : "completed", "", "", "endReason");
+		put_event(s, y += LINE, failed ? "failed" : "soft", failed ? "failed" : "completed", "", "", "endReason");
 	y += LINE + 6;
 	for (int i = 0; i < TIMELINE_STATES; i++)
 		if (s->t.count[i]) {
@@ -293,7 +285,7 @@ put_marks(struct svg *s, const struct timeline_place *place, double labels)
 		bool behind = place[i].from >= place[i].at;
 		buf_fmt(s->out, "<path class=\"mark %s\" d=\"M%.1f %.1fV%.1f\"/><text class=\"strong halo %s\" font-size=\"11\" x=\"%.1f\" y=\"%.1f\">%s<title>%s after ", state, x, y - 10, s->bottom, state,
 			s->left + place[i].from + (behind ? 5 : 0), y, m->what, m->what);
-		put_duration(s, m->at_ms - s->t.start_ms);
+		render_duration(s->out, m->at_ms - s->t.start_ms);
 		buf_str(s->out, "</title></text>\n");
 	}
 }
@@ -344,9 +336,9 @@ put_tooltip(struct svg *s, const struct timeline_bar *bar)
 	put_tip(s, "\n", member(s, bar->call, "participantId"));
 	put_tip(s, ", ", member(s, bar->call, "state"));
 	buf_str(s->out, ", ");
-	put_duration(s, bar->end_ms - bar->start_ms);
+	render_duration(s->out, bar->end_ms - bar->start_ms);
 	buf_str(s->out, "\nstarted after ");
-	put_duration(s, bar->start_ms - s->t.start_ms);
+	render_duration(s->out, bar->start_ms - s->t.start_ms);
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		if (json_get(s->json, bar->call, texts[i]) >= 0 && *member(s, bar->call, texts[i])) {
 			buf_fmt(s->out, "\n%s: ", texts[i]);
@@ -396,7 +388,7 @@ put_label(struct svg *s, int32_t i)
 	put(s, who.n ? who.p : "");
 	buf_str(s->out, "</tspan></text>");
 	buf_fmt(s->out, "<text class=\"soft halo\" x=\"%.1f\" y=\"%.1f\">", x_of(s, bar->end_ms) + (bar->open ? 12 : 6), y);
-	put_duration(s, bar->end_ms - bar->start_ms);
+	render_duration(s->out, bar->end_ms - bar->start_ms);
 	if (bar->state != TIMELINE_ENDED) {
 		buf_fmt(s->out, "<tspan class=\"%s\"> ", timeline_state_name(bar->state));
 		put(s, member(s, bar->call, "state"));

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # dpl-show --timeline and --svg: when the calls of an operation ran
 
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # jq's $; each test is a subshell; helper.bash sets them
+# shellcheck disable=SC2016,SC2030,SC2031,SC2046,SC2154 # jq's $; each test is a subshell; words of mortal; helper.bash sets them
 
 load helper
 
@@ -62,13 +62,7 @@ drawn() {
 svg() {
 	expect 0 dpl-show --svg picture.svg "$@"
 	silent
-	seen
-}
-
-# seen [FILE]: the same of a file that is there.
-seen() {
-	"$root/tests/tools/svg.py" "${1:-picture.svg}" >seen || return
-	output=$(<seen)
+	output=$("$root/tests/tools/svg.py" picture.svg)
 }
 
 # --- the terminal ---
@@ -161,7 +155,8 @@ seen() {
 	holds '.bars == [] and any(.texts[]; . == "no calls")'
 	dpl-call start -q --id short
 	dpl-call end short
-	dpl-complete -q
+	dpl-abort
+	dpl-complete -q -m 'well done'
 	retimed 0
 	COLUMNS=50 expect 0 dpl-show --timeline
 	is "$(tail -n 1 out | tr -s ' ')" 'short me ▏ ┊ 0.000 s'
@@ -169,7 +164,7 @@ seen() {
 	holds '.bars == [{id: "short", state: "ended", open: false, x: .bars[0].x, y: .bars[0].y, width: 2, height: .bars[0].height, tip: .bars[0].tip}]'
 	retimed 5000 5000 7000
 	svg
-	holds '.bars[0].width == 2 and .bars[0].x > 600'
+	holds '.bars[0].width == 2 and .bars[0].x > 600 and any(.texts[]; . == "completed: well done") and [.marks[].state] == ["failed", "ended"]'
 	expect 0 dpl-show --timeline --at 1
 	is "$output" "$op: no calls"
 	unset DPL_OPERATION
