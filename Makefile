@@ -48,7 +48,7 @@ FAULTS_ONE_IN ?= 1
 STD      = -std=c11 $(WARN) -MMD -MP -include lib/banned.h
 
 # What only the commands use; heap.c replaces malloc in the static ones.
-FACE     = arrive board cli cli_call cli_calls cli_keeper cli_left cli_run cli_sync detach explain phrase picture reader render timeline until
+FACE     = arrive bars board cli cli_call cli_calls cli_keeper cli_left cli_run cli_sync detach explain outline overview phrase picture reader render svg timeline trail until
 LIB_SRC  = $(filter-out $(FACE:%=lib/%.c) lib/heap.c,$(wildcard lib/*.c))
 CLI_SRC  = $(filter-out lib/dpl.c lib/heap.c,$(wildcard lib/*.c)) $(CMD_HEAP)
 # Commands that speak HTTP need libraries: ordinary programs of $(CC), left out where these are not installed.
@@ -157,6 +157,7 @@ $(BUILD)/unit/%: tests/unit/%.c tests/unit/unit.h $(LIB_OBJ)
 
 $(BUILD)/unit/test_http: private CPPFLAGS += -Ilib/serve
 $(BUILD)/unit/test_http: $(BUILD)/serve/http.o
+$(BUILD)/unit/test_timeline: $(addprefix $(BUILD)/lib/,bars.o outline.o picture.o render.o svg.o timeline.o)
 
 $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)

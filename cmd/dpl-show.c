@@ -1,20 +1,25 @@
 /* dpl-show - show operations: their state, calls and history */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bars.h"
 #include "cli.h"
 #include "clock.h"
 #include "entry.h"
 #include "explain.h"
+#include "fsx.h"
 #include "num.h"
+#include "overview.h"
 #include "picture.h"
 #include "render.h"
-#include "text.h"
-#include "timeline.h"
+#include "svg.h"
+#include "trail.h"
 
 static const char usage[] =
 	"usage: dpl-show [-ajqv] [-C ledger] [-o operation] [-p participant] [--at moment]\n"
-	"                [--color when] [--trail | --tree] [operation]\n"
+	"                [--color when] [--svg file | --timeline | --trail | --tree]\n"
+	"                [operation]\n"
 	"       dpl-show --why [-jqv] [-C ledger] [-o operation] [-p participant] [--color when]\n"
 	"                [operation | call]\n"
 	"\n"
@@ -30,6 +35,9 @@ static const char usage[] =
 	"      --at=MOMENT            as it was then: the number of an entry, RFC 3339, or a\n"
 	"                             duration: that long ago\n"
 	"      --color=WHEN           auto, always or never\n"
+	"      --svg=FILE             its calls as bars on an axis of time, a picture in this file\n"
+	"                             (SVG); - is standard output\n"
+	"      --timeline             the same in the terminal\n"
 	"      --trail                its history: who did what, when, and how long it took\n"
 	"      --tree                 its calls as a tree\n"
 	"      --why                  what it, or a call of it, died of or waits for\n"
@@ -40,9 +48,10 @@ static const char usage[] =
 	"  dpl-show --all\n"
 	"  dpl-show --trail @@\n"
 	"  dpl-show --why @@\n"
-	"  dpl-show --at 10m \"$op\"\n";
+	"  dpl-show --at 10m \"$op\"\n"
+	"  dpl-show --timeline \"$op\"\n";
 
-enum { AT = CLI_OWN, COLOUR, TRAIL, TREE, WHY };
+enum { AT = CLI_OWN, COLOUR, SVG, TIMELINE, TRAIL, TREE, WHY };
 
 static bool colours;
 
@@ -111,77 +120,6 @@ list(struct cli *c, bool all)
 
 /* --- one operation --- */
 
-static void
-show_head(struct cli *c, const struct picture *p)
-{
-	enum colour colour;
-	struct buf b = {0}, text = {0};
-	picture_line(p, "operation", BOLD, cli_answer(c, 0, "operationId", &b));
-	picture_line(p, "description", PLAIN, cli_answer(c, 0, "description", &b));
-	const char *state = picture_state(p, 0, &b, &colour);
-	picture_line(p, "state", colour, state);
-	if (cli_answer_true(c, "aborted")) {
-		picture_who(p, &text, 0, "abortedBy", "abortedAt", "abortReason");
-		picture_line(p, "aborted by", RED, text.p ? text.p : "");
-		buf_clear(&text);
-	}
-	if (cli_answer_true(c, "crashed")) {
-		picture_who(p, &text, 0, "crashedParticipantId", "crashedAt", "crashEvidence");
-		picture_line(p, "crashed", RED, text.p ? text.p : "");
-	}
-	picture_line(p, "reason", PLAIN, cli_answer(c, 0, "endReason", &b));
-	picture_line(p, "initiator", PLAIN, cli_answer(c, 0, "initiatorId", &b));
-	buf_clear(&text);
-	const char *start = cli_answer(c, 0, "startTime", &b);
-	buf_fmt(&text, "%s, ", start);
-	picture_ago(p, &text, start);
-	picture_line(p, "started", PLAIN, text.p);
-	const char *end = cli_answer(c, 0, "endTime", &b);
-	if (*end) {
-		buf_clear(&text);
-		buf_fmt(&text, "%s, after ", end);
-		render_duration(&text, cli_answer_int(c, 0, "durationMs"));
-		picture_line(p, "ended", PLAIN, text.p);
-	}
-	static const char *const counts[] = {"running", "ended", "failed", "crashed", "cancelled"};
-	buf_clear(&text);
-	for (int i = 0; i < 5; i++)
-		picture_count(&text, cli_answer_int(c, member(c, 0, "callCounts"), counts[i]), counts[i]);
-	picture_line(p, "calls", PLAIN, text.n ? text.p : "none");
-	static const char *const resources[] = {"registered", "removed", "gone", "left"};
-	buf_clear(&text);
-	for (int i = 0; i < 4; i++)
-		picture_count(&text, cli_answer_int(c, member(c, 0, "resourceCounts"), resources[i]), resources[i]);
-	picture_line(p, "resources", PLAIN, text.n ? text.p : "");
-	int logs = member(c, 0, "logCounts");
-	buf_clear(&text);
-	int64_t all = cli_answer_int(c, logs, "all"), warnings = cli_answer_int(c, logs, "warning"), errors = cli_answer_int(c, logs, "error");
-	picture_count(&text, all, all == 1 ? "entry" : "entries");
-	picture_count(&text, warnings, warnings == 1 ? "warning" : "warnings");
-	picture_count(&text, errors, errors == 1 ? "error" : "errors");
-	picture_line(p, "log", PLAIN, text.n ? text.p : "");
-	buf_free(&b);
-	buf_free(&text);
-}
-
-static void
-show_operation(struct cli *c, const struct picture *p)
-{
-	int people = member(c, 0, "participants"), calls = member(c, 0, "calls"), resources = member(c, 0, "resources");
-	show_head(c, p);
-	if (json_first(&c->answer, people) >= 0)
-		buf_str(&c->out, "participants\n");
-	picture_people(p, 0, 2);
-	if (json_first(&c->answer, calls) >= 0)
-		buf_str(&c->out, "running calls\n");
-	picture_calls(p, 0, 2);
-	if (json_first(&c->answer, resources) >= 0)
-		buf_str(&c->out, "temp resources\n");
-	picture_resources(p, 0, 2);
-}
-
-/* --- the moment --- */
-
 /* Put `at` as a time, or return the number of an entry. */
 static int64_t
 moment(struct cli *c, const char *at, int64_t *ms)
@@ -200,34 +138,69 @@ moment(struct cli *c, const char *at, int64_t *ms)
 	return 0;
 }
 
-static void
-show(struct cli *c, const char *at, bool tree)
+/* Ask for the operation; up to when its ages count. */
+static int64_t
+ask(struct cli *c, const char *at, bool all)
 {
-	int64_t ms, seq = moment(c, at, &ms);
+	int64_t ms, now_ms, seq = moment(c, at, &ms);
+	struct buf b = {0};
 	cli_put_operation(c, false);
 	if (seq)
 		json_put_int(&c->body, "atSeq", seq);
 	if (ms >= 0)
 		json_put_time(&c->body, "at", ms);
-	json_put(&c->body, "calls", tree || c->json ? "all" : "running");
+	json_put(&c->body, "calls", all ? "all" : "running");
 	cli_request(c, "/operation/show");
-	struct buf b = {0};
 	const char *then = cli_answer(c, 0, "shownAt", &b);
-	int64_t now_ms = 0;
 	if (clock_parse(then, strlen(then), &now_ms) < 0)
 		now_ms = clock_wall_ms();
 	buf_free(&b);
-	if (c->json) {
+	return now_ms;
+}
+
+static void
+show(struct cli *c, const char *at, int how)
+{
+	struct picture p = picture_of(c, ask(c, at, how || c->json));
+	if (c->json)
 		cli_out_json(c);
-	} else if (c->quiet) {
+	else if (c->quiet)
 		buf_fmt(&c->out, "%s\n", c->id);
-	} else {
-		struct picture p = picture_of(c, now_ms);
-		if (tree)
-			picture_tree(&p, 0, 0);
-		else
-			show_operation(c, &p);
+	else if (how == TIMELINE)
+		bars_draw(&p, render_width());
+	else if (how == TREE)
+		picture_tree(&p, 0, 0);
+	else
+		overview_draw(&p);
+}
+
+/* Draw it into a file; then as with the others, where -j or -q asks for that. */
+static void
+draw(struct cli *c, const char *at, const char *file)
+{
+	struct why why;
+	struct buf svg = {0};
+	svg_draw(&svg, &c->answer, ask(c, at, true));
+	if (svg.failed) {
+		why_set(&why, ERR_IO, "out of memory");
+		cli_die(c, &why);
 	}
+	if (strcmp(file, "-") == 0) {
+		buf_add(&c->out, svg.p, svg.n);
+	} else if (fsx_put(file, 0666 & ~c->umask, svg.p, svg.n) < 0) {
+		int e = errno;
+		why_errno(&why, "write %s", file);
+		if (e == ENOENT || e == ENOTDIR)
+			why.code = ERR_NO_FILE;
+		else if (e == EISDIR)
+			why.code = ERR_USAGE;
+		cli_die(c, &why);
+	}
+	if (c->json)
+		cli_out_json(c);
+	else if (c->quiet)
+		buf_fmt(&c->out, "%s\n", c->id);
+	buf_free(&svg);
 }
 
 /* --- the trail --- */
@@ -239,7 +212,7 @@ trail(struct cli *c, const char *at)
 	struct render_table t;
 	int64_t ms, seq = moment(c, at, &ms), from = 1, pos = 0, start_ms = -1;
 	bool more = true;
-	timeline_begin(&t);
+	trail_begin(&t);
 	cli_put_operation(c, false);
 	while (more) {
 		cli_again(c);
@@ -259,7 +232,7 @@ trail(struct cli *c, const char *at)
 			if (start_ms < 0)
 				start_ms = e.at_ms;
 			if (!c->json)
-				timeline_row(&t, &e, start_ms);
+				trail_row(&t, &e, start_ms);
 			else {
 				buf_add(&c->out, raw, n);
 				buf_char(&c->out, '\n');
@@ -306,13 +279,15 @@ main(int argc, char **argv)
 		{"all", no_argument, NULL, 'a'},
 		{"at", required_argument, NULL, AT},
 		{"color", required_argument, NULL, COLOUR},
+		{"svg", required_argument, NULL, SVG},
+		{"timeline", no_argument, NULL, TIMELINE},
 		{"trail", no_argument, NULL, TRAIL},
 		{"tree", no_argument, NULL, TREE},
 		{"why", no_argument, NULL, WHY},
 		{0},
 	};
 	struct cli c;
-	const char *at = NULL, *when = NULL, *call = NULL;
+	const char *at = NULL, *when = NULL, *call = NULL, *file = NULL;
 	bool all = false;
 	int how = 0;
 	cli_begin(&c, argc, argv, usage);
@@ -321,12 +296,15 @@ main(int argc, char **argv)
 		case 'a': all = true; break;
 		case AT: at = optarg; break;
 		case COLOUR: when = optarg; break;
+		case SVG:
+		case TIMELINE:
 		case TRAIL:
 		case TREE:
 		case WHY:
 			if (how && how != o)
-				cli_misuse(&c, "--trail, --tree and --why exclude each other");
+				cli_misuse(&c, "--svg, --timeline, --trail, --tree and --why exclude each other");
 			how = o;
+			file = o == SVG ? optarg : NULL;
 			break;
 		}
 	int wanted = render_colour(when);
@@ -346,15 +324,19 @@ main(int argc, char **argv)
 	}
 	const char *variable = getenv("DPL_OPERATION");
 	if (all && (c.operation || how || at))
-		cli_misuse(&c, "--all lists operations: it goes with no operation, --at, --trail, --tree or --why");
+		cli_misuse(&c, "--all lists operations: it goes with no operation, and with none of --at, --svg, --timeline, --trail, --tree and --why");
+	if (file && strcmp(file, "-") == 0 && (c.json || c.quiet))
+		cli_misuse(&c, "--svg - has standard output for itself: it goes with no -j or -q");
 	if (all || (!c.operation && !(variable && *variable) && !how && !at))
 		list(&c, all);
 	else if (how == TRAIL)
 		trail(&c, at);
 	else if (how == WHY)
 		why(&c, call);
+	else if (how == SVG)
+		draw(&c, at, file);
 	else
-		show(&c, at, how == TREE);
+		show(&c, at, how);
 	c.quiet = false; /* -q chose what is printed, it does not silence it */
 	cli_finish(&c, EXIT_DONE);
 }

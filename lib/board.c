@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,10 +33,9 @@ board_is_possible(void)
 static void
 size_of_screen(int *columns, int *rows)
 {
-	struct winsize w = {0};
-	(void)ioctl(1, TIOCGWINSZ, &w);
-	*columns = w.ws_col ? w.ws_col : 80;
-	*rows = w.ws_row ? w.ws_row : 24;
+	render_size(columns, rows);
+	*columns = *columns ? *columns : 80;
+	*rows = *rows ? *rows : 24;
 }
 
 static void

@@ -4,15 +4,15 @@
 #include <unistd.h>
 
 #include "capture.h"
-#include "clock.h"
 #include "cli_call.h"
 #include "cli_calls.h"
+#include "clock.h"
 #include "fsx.h"
+#include "outline.h"
 #include "reader.h"
 #include "render.h"
 #include "table.h"
 #include "text.h"
-#include "timeline.h"
 
 static const struct option options[] = {
 	CLI_LEDGER, CLI_OPERATION, CLI_PARTICIPANT, CLI_TIMEOUT, CLI_OUTPUT, CLI_HELP, CLI_KEY_OPTION,
@@ -128,7 +128,7 @@ put_table(struct cli *c, int calls, bool tree)
 	r.call = call;
 	if (parent)
 		find_parents(c, call, n, parent);
-	if (parent && timeline_tree(parent, n, row, &r) < 0)
+	if (parent && outline_draw(parent, n, row, &r) < 0)
 		c->out.failed = true;
 	for (int32_t i = 0; !parent && i < n; i++)
 		row(&r, i, "");

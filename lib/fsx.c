@@ -187,14 +187,79 @@ fsx_whole_end(struct fsx_whole *w, const char *name, int rc, bool sync)
 	return rc;
 }
 
-/* Flush the folder that `path` stands in. */
+/* Open the folder that `path` stands in. */
 static int
-sync_parent(const char *path)
+open_parent(const char *path)
 {
 	char parent[PATH_MAX];
 	const char *slash = strrchr(path, '/');
 	snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
-	int dir = fsx_open(AT_FDCWD, parent, O_RDONLY | O_DIRECTORY, 0);
+	return fsx_open(AT_FDCWD, parent, O_RDONLY | O_DIRECTORY, 0);
+}
+
+/* Write into what is there. */
+static int
+write_into(const char *path, const void *bytes, size_t n)
+{
+	int fd = fsx_open(AT_FDCWD, path, O_WRONLY, 0);
+	if (fd < 0)
+		return -1;
+	int rc = fsx_write(fd, bytes, n), e = errno;
+	if (close(fd) < 0 && rc == 0)
+		return -1;
+	errno = e;
+	return rc;
+}
+
+/* Write a file in `dir`, and put it in the place of any other. */
+static int
+write_over(int dir, const char *name, mode_t mode, const void *bytes, size_t n)
+{
+	struct fsx_whole w;
+	char aside[100];
+	unsigned random = 0;
+	if (getrandom(&random, sizeof random, 0) != sizeof random || fsx_whole_begin(&w, dir, name) < 0)
+		return -1;
+	snprintf(aside, sizeof aside, ".%.60s.%ld.%08x~", name, (long)getpid(), random);
+	int rc = fsx_write(w.fd, bytes, n);
+	if (rc == 0)
+		rc = fchmod(w.fd, mode);
+	/* link(2) replaces nothing: that takes a name, if only for a moment. */
+	if (fsx_whole_end(&w, aside, rc, false) < 0)
+		return -1;
+	rc = renameat(dir, aside, dir, name);
+	int e = errno;
+	if (rc < 0)
+		(void)unlinkat(dir, aside, 0);
+	errno = e;
+	return rc;
+}
+
+int
+fsx_put(const char *path, mode_t mode, const void *bytes, size_t n)
+{
+	char real[PATH_MAX];
+	struct stat st;
+	bool there = stat(path, &st) == 0;
+	if (there && !S_ISREG(st.st_mode))
+		return write_into(path, bytes, n);
+	if (there && realpath(path, real))
+		path = real;
+	const char *slash = strrchr(path, '/');
+	int dir = open_parent(path);
+	if (dir < 0)
+		return -1;
+	int rc = write_over(dir, slash ? slash + 1 : path, mode, bytes, n), e = errno;
+	close(dir);
+	errno = e;
+	return rc;
+}
+
+/* Flush the folder that `path` stands in. */
+static int
+sync_parent(const char *path)
+{
+	int dir = open_parent(path);
 	if (dir < 0)
 		return -1;
 	int rc = fsx_sync_dir(dir), e = errno;

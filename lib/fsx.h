@@ -56,6 +56,10 @@ int fsx_whole_begin(struct fsx_whole *w, int dir, const char *name);
  * first, whose file stays. */
 int fsx_whole_end(struct fsx_whole *w, const char *name, int rc, bool sync);
 
+/* Write a file that somebody asked for: it gets its name and mode when it is whole, and takes the place of one that is there, of that which a
+ * link leads to.  What is no ordinary file (a device, a FIFO) is written to. */
+int fsx_put(const char *path, mode_t mode, const void *bytes, size_t n);
+
 /* Make the folder and those above it that are missing, mode 0700; with `sync` each is flushed into the one
  * above it.  0 also when it is there. */
 int fsx_mkdir_all(const char *path, bool sync);

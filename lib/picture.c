@@ -2,10 +2,10 @@
 #include <string.h>
 
 #include "clock.h"
+#include "outline.h"
 #include "picture.h"
 #include "table.h"
 #include "text.h"
-#include "timeline.h"
 
 enum { BAR = 10 }; /* columns of a progress bar */
 
@@ -26,7 +26,13 @@ state_colour(const char *state, bool aborted)
 {
 	if (aborted || strcmp(state, "failed") == 0 || strcmp(state, "crashed") == 0 || strcmp(state, "cancelled") == 0)
 		return RED;
-	return strcmp(state, "running") == 0 ? CYAN : strcmp(state, "cleanup") == 0 ? YELLOW : GREEN;
+	return strcmp(state, "running") == 0 ? CYAN : strcmp(state, "cleanup") == 0 || strcmp(state, "cancelling") == 0 ? YELLOW : GREEN;
+}
+
+enum colour
+picture_call_colour(const char *state)
+{
+	return strcmp(state, "queued") == 0 ? DIM : state_colour(state, false);
 }
 
 const char *
@@ -71,9 +77,8 @@ picture_count(struct buf *b, int64_t n, const char *what)
 
 /* --- participants --- */
 
-/* What is more than being alive: "hung" and the like, "" where it is alive or nobody knows. */
-static const char *
-trouble(const struct picture *p, int object, struct buf *b, enum colour *colour)
+const char *
+picture_trouble(const struct picture *p, int object, struct buf *b, enum colour *colour)
 {
 	const char *life = text_of(p, object, "liveness", b);
 	if (!*life || strcmp(life, "alive") == 0 || strcmp(life, "left") == 0)
@@ -105,7 +110,7 @@ person_row(const struct picture *p, struct render_table *t, int k)
 	int64_t sessions = json_number(p->json, k, "sessions");
 	int64_t calls = json_number(p->json, k, "callsStarted");
 	enum colour colour = sessions ? GREEN : DIM;
-	const char *wrong = trouble(p, k, &b, &colour);
+	const char *wrong = picture_trouble(p, k, &b, &colour);
 	buf_str(&text, *wrong ? wrong : sessions ? "joined" : "left");
 	if (sessions > 1)
 		buf_fmt(&text, ", %lld sessions", (long long)sessions);
@@ -130,7 +135,7 @@ picture_people(const struct picture *p, int object, int indent)
 	enum colour ignored;
 	int people = member(p, object, "participants");
 	for (int k = json_first(p->json, people); k >= 0; k = json_next(p->json, people, k))
-		if (!p->live || json_number(p->json, k, "sessions") > 0 || json_number(p->json, k, "callsRunning") > 0 || *trouble(p, k, &b, &ignored))
+		if (!p->live || json_number(p->json, k, "sessions") > 0 || json_number(p->json, k, "callsRunning") > 0 || *picture_trouble(p, k, &b, &ignored))
 			person_row(p, &t, k);
 	render_table(p->out, &t, indent, p->colours);
 	buf_free(&b);
@@ -179,9 +184,9 @@ call_row(struct rows *r, int k, const char *lead)
 	struct render_table *t = &r->table;
 	struct buf b = {0}, text = {0};
 	bool running = strcmp(text_of(p, k, "state", &b), "running") == 0;
-	enum colour colour = state_colour(b.p ? b.p : "", false);
+	enum colour colour = picture_call_colour(b.p ? b.p : "");
 	buf_str(&text, b.p ? b.p : "");
-	if (running && *trouble(p, k, &b, &colour))
+	if (running && *picture_trouble(p, k, &b, &colour))
 		buf_fmt(&text, ", %s", b.p);
 	struct buf first = {0};
 	buf_fmt(&first, "%s%s", lead, text_of(p, k, "callId", &b));
@@ -266,7 +271,7 @@ picture_tree(const struct picture *p, int object, int indent)
 		n->token = k;
 		buf_add(&parents, &up, sizeof up);
 	}
-	p->out->failed |= parents.failed || timeline_tree((const void *)parents.p, (int32_t)r.nodes.n, tree_row, &r) < 0;
+	p->out->failed |= parents.failed || outline_draw((const void *)parents.p, (int32_t)r.nodes.n, tree_row, &r) < 0;
 	render_table(p->out, &r.table, indent, p->colours);
 	table_free(&r.nodes);
 	buf_free(&parents);
@@ -352,12 +357,12 @@ picture_who(const struct picture *p, struct buf *b, int object, const char *who,
 	buf_free(&text);
 }
 
-/* The same as a line behind WHAT, in red. */
+/* A line behind WHAT, in red. */
 static void
-alarm_line(const struct picture *p, int object, const char *what, const char *who, const char *when, const char *why)
+alarm_line(const struct picture *p, int object, int indent, const char *what, const char *who, const char *when, const char *why)
 {
 	struct buf text = {0}, shown = {0};
-	buf_fmt(&text, "  %s ", what);
+	buf_fmt(&text, "%*s%s ", indent, "", what);
 	picture_who(p, &text, object, who, when, why);
 	text_show(&shown, text.p ? text.p : "", text.n);
 	render_text(p->out, p->colours ? RED : PLAIN, shown.p ? shown.p : "");
@@ -367,13 +372,19 @@ alarm_line(const struct picture *p, int object, const char *what, const char *wh
 }
 
 void
+picture_alarms(const struct picture *p, int object, int indent)
+{
+	if (json_true(p->json, object, "aborted"))
+		alarm_line(p, object, indent, "aborted by", "abortedBy", "abortedAt", "abortReason");
+	if (json_true(p->json, object, "crashed"))
+		alarm_line(p, object, indent, "crashed:", "crashedParticipantId", "crashedAt", "crashEvidence");
+}
+
+void
 picture_operation(const struct picture *p, int object)
 {
 	head(p, object);
-	if (json_true(p->json, object, "aborted"))
-		alarm_line(p, object, "aborted by", "abortedBy", "abortedAt", "abortReason");
-	if (json_true(p->json, object, "crashed"))
-		alarm_line(p, object, "crashed:", "crashedParticipantId", "crashedAt", "crashEvidence");
+	picture_alarms(p, object, 2);
 	picture_people(p, object, 2);
 	picture_tree(p, object, 2);
 }

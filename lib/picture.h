@@ -21,6 +21,9 @@ struct picture {
 /* The state of operation `object`, "running" or "completed, aborted", in `b`, and its colour. */
 const char *picture_state(const struct picture *p, int object, struct buf *b, enum colour *colour);
 
+/* The colour of a call's state. */
+enum colour picture_call_colour(const char *state);
+
 /* Add how long before now a time of the answer was: "2m 5s ago"; nothing where it is none. */
 void picture_ago(const struct picture *p, struct buf *b, const char *time);
 
@@ -32,6 +35,12 @@ void picture_count(struct buf *b, int64_t n, const char *what);
 
 /* Add who did something, when, and why: "worker, 3.2 s ago: wrong branch", from the members of these names. */
 void picture_who(const struct picture *p, struct buf *b, int object, const char *who, const char *when, const char *why);
+
+/* Who aborted it and who died first, a line each, in red. */
+void picture_alarms(const struct picture *p, int object, int indent);
+
+/* What is more than being alive of a participant or call: "hung" and the like, and its colour; "" where it is alive or nobody knows. */
+const char *picture_trouble(const struct picture *p, int object, struct buf *b, enum colour *colour);
 
 /* Add the last sign of life of a participant: "beat 0.3 s ago", or "seen 2.1 s ago" where it has not beaten. */
 void picture_sign(const struct picture *p, struct buf *b, int person);

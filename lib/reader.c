@@ -7,7 +7,7 @@
 #include "clock.h"
 #include "entry.h"
 #include "reader.h"
-#include "timeline.h"
+#include "trail.h"
 
 enum {
 	ASK_MS = 2000,     /* how often a ledger is asked that cannot tell what changes */
@@ -127,7 +127,7 @@ reader_print(struct cli *c, const char *id, bool colours)
 		} else if (!entry_parse(raw, n, &e)) {
 			if (id)
 				buf_fmt(&c->out, "%s ", id);
-			timeline_line(&c->out, &e, colours);
+			trail_line(&c->out, &e, colours);
 		}
 	}
 	cli_flush(c);

@@ -1,8 +1,10 @@
 /* render: what people see — ages, tables, colours. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "num.h"
 #include "render.h"
 #include "text.h"
 
@@ -39,6 +41,28 @@ render_colour(const char *when)
 	if (force && *force && strcmp(force, "0") != 0)
 		return 1;
 	return isatty(1) && term && strcmp(term, "dumb") != 0;
+}
+
+void
+render_size(int *columns, int *rows)
+{
+	struct winsize w = {0};
+	(void)ioctl(1, TIOCGWINSZ, &w);
+	*columns = w.ws_col;
+	*rows = w.ws_row;
+}
+
+int
+render_width(void)
+{
+	const char *text = getenv("COLUMNS");
+	int64_t wanted = 0;
+	int columns, rows;
+	if (!text || num_int(text, strlen(text), 1, INT32_MAX, &wanted) < 0) {
+		render_size(&columns, &rows);
+		wanted = columns ? columns : 100;
+	}
+	return wanted < 30 ? 30 : wanted > 1000 ? 1000 : (int)wanted;
 }
 
 static const char *
@@ -109,9 +133,8 @@ behind_sequence(const char *p, const char *end)
 	return p < end ? p + 1 : end;
 }
 
-/* Add a line of `n` bytes, at most `columns` wide; one that is cut ends with "…". */
-static void
-add_cut(struct buf *b, const char *p, size_t n, size_t columns)
+void
+render_cut(struct buf *b, const char *p, size_t n, size_t columns)
 {
 	const char *end = p + n, *cut = end;
 	bool coloured = false;
@@ -150,10 +173,10 @@ render_screen(struct buf *b, const struct buf *picture, int columns, int rows)
 		struct buf more = {0};
 		if (i == fit - 1 && i > 0 && lines > fit) {
 			buf_fmt(&more, "… %d more lines", lines - i);
-			add_cut(b, more.p ? more.p : "", more.n, (size_t)columns);
+			render_cut(b, more.p ? more.p : "", more.n, (size_t)columns);
 			buf_free(&more);
 		} else {
-			add_cut(b, p, (size_t)(newline - p), (size_t)columns);
+			render_cut(b, p, (size_t)(newline - p), (size_t)columns);
 		}
 		buf_str(b, "\033[K\r\n");
 	}

@@ -14,6 +14,12 @@ void render_duration(struct buf *b, int64_t ms);
  * the terminal, NO_COLOR, CLICOLOR_FORCE and TERM=dumb.  -1 where `when` is none of the three. */
 int render_colour(const char *when);
 
+/* The size of the terminal on stdout, 0 where there is none or it does not tell. */
+void render_size(int *columns, int *rows);
+
+/* How wide a drawing is made that does not follow the terminal: COLUMNS, else as wide as that, else 100; at least 30, at most 1000. */
+int render_width(void);
+
 /* SGR names. */
 enum colour { PLAIN, BOLD, DIM, RED, GREEN, YELLOW, CYAN };
 
@@ -34,6 +40,9 @@ struct render_table {
 void render_cell(struct render_table *t, enum colour colour, const char *text);
 /* Write the rows, each behind `indent` blanks, and free the table. */
 void render_table(struct buf *b, struct render_table *t, int indent, bool colours);
+
+/* Add a line of n bytes that may hold render_text's colours, at most so many columns of it; one that is cut ends with "…". */
+void render_cut(struct buf *b, const char *p, size_t n, size_t columns);
 
 /* Add what draws `picture`, lines that may hold render_text's colours, over the screen of a terminal from its top left
  * corner on: cut to its size, and saying how many lines did not fit.  The cursor ends below it. */

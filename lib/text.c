@@ -106,6 +106,23 @@ text_columns(const char *p, size_t n)
 }
 
 void
+text_cut(struct buf *b, const char *p, size_t n, size_t columns)
+{
+	size_t cut = 0, last = 0, width = text_columns(p, n);
+	if (width <= columns) {
+		buf_add(b, p, n);
+		return;
+	}
+	for (size_t left = columns; left > 0; left--) {
+		last = cut;
+		for (cut++; cut < n && ((unsigned char)p[cut] & 0xc0) == 0x80; cut++)
+			;
+	}
+	buf_add(b, p, last);
+	buf_str(b, columns ? "…" : "");
+}
+
+void
 text_quote(struct buf *b, const char *s)
 {
 	buf_char(b, '\'');

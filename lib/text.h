@@ -35,6 +35,9 @@ void text_show(struct buf *b, const char *p, size_t n);
 /* How many columns text_show's result takes, counting a character as one column. */
 size_t text_columns(const char *p, size_t n);
 
+/* Add what text_show gave, at most so many columns of it: where it is cut the last one is "…". */
+void text_cut(struct buf *b, const char *p, size_t n, size_t columns);
+
 /* Add the text as one word of a shell: 'it'\''s'. */
 void text_quote(struct buf *b, const char *s);
 

@@ -65,7 +65,7 @@ sorted() {
 		is "$(offered "$tool --")" "$(all_options "$tool")"
 		is "$(offered "dpl ${tool#dpl-} --")" "$(all_options "$tool")"
 	done
-	is "$(offered 'dpl-show -')" "$(sorted -a -C -j -o -p -q -v -h -V --all --ledger= --json --operation= --participant= --quiet --verbose --at= --color= \
+	is "$(offered 'dpl-show -')" "$(sorted -a -C -j -o -p -q -v -h -V --all --ledger= --json --operation= --participant= --quiet --verbose --at= --color= --svg= --timeline \
 		--trail --tree --why --help --version)"
 	is "$(offered 'dpl-show --tr')" '--trail --tree'
 }
@@ -168,6 +168,7 @@ sorted() {
 	touch elsefile
 	is "$(offered 'dpl-watch --file else')" 'elsefile elsewhere'
 	is "$(offered 'dpl-watch --file=elsef')" elsefile
+	is "$(offered 'dpl-show --svg elsef')" elsefile
 }
 
 @test "bash: without a ledger, and of an unknown command, nothing is said" {
@@ -218,6 +219,7 @@ fish_offers() {
 	is "$(fish_offers 'dpl-show -C elsewh')" elsewhere/
 	touch elsefile
 	is "$(fish_offers 'dpl-watch --file elsef')" elsefile
+	is "$(fish_offers 'dpl-show --svg elsef')" elsefile
 	unset DPL_LEDGER
 	is "$(fish_offers "dpl-show -C $ledger ")" "$(sorted @ @@ "$op" "$old")"
 	is "$(PATH=$(dirname "$(command -v fish)") fish_offers 'dpl-show ' 2>&1)" '@ @@'
@@ -281,6 +283,7 @@ zsh_offers() {
 	dpl-temp remove "$path"
 	touch elsefile
 	is "$(zsh_offers 'dpl-watch --file elsef')" elsefile
+	is "$(zsh_offers 'dpl-show --svg elsef')" elsefile
 	is "$(zsh_offers 'dpl-watch --until ')" 'aborted call= completed failed idle left= participant='
 	for tool in dpl-show dpl-log dpl-create; do
 		is "$(zsh_offers "$tool --" | tr ' ' '\n' | grep '^--' | paste -sd ' ')" "$(all_options "$tool" | tr -d =)"

@@ -110,7 +110,7 @@ function __dpl_register -a tool verb
             case 'id-*'
             case '*-LEDGER' '*-FOLDER'
                 set -a spec -a '(__fish_complete_directories)'
-            case '*-PATH'
+            case '*-FILE' '*-PATH'
                 set -a spec -a '(__fish_complete_path)'
             case '*-OPERATION'
                 set -l which -q

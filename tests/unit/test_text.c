@@ -167,6 +167,21 @@ counts_columns(void)
 }
 
 static void
+cuts_at_a_column(void)
+{
+	static const char text[] = "caf\xc3\xa9 noir";
+	static const char *const cut[] = {"", "…", "c…", "ca…", "caf…", "caf\xc3\xa9…", "caf\xc3\xa9 …", "caf\xc3\xa9 n…", "caf\xc3\xa9 no…", text, text};
+	struct buf b = {0};
+	for (size_t columns = 0; columns < sizeof cut / sizeof *cut; columns++) {
+		buf_clear(&b);
+		text_cut(&b, text, sizeof text - 1, columns);
+		CHECK_TEXT(b.p ? b.p : "", cut[columns]);
+		CHECK(text_columns(b.p ? b.p : "", b.n) <= columns);
+	}
+	buf_free(&b);
+}
+
+static void
 quotes_for_a_shell(void)
 {
 	static const struct {
@@ -191,6 +206,7 @@ main(void)
 	RUN(shows);
 	RUN(nothing_shown_is_unsafe);
 	RUN(counts_columns);
+	RUN(cuts_at_a_column);
 	RUN(quotes_for_a_shell);
 	return unit_end();
 }
