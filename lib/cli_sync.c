@@ -353,7 +353,7 @@ status_of(const struct sync *s, bool met, bool late)
 {
 	if (met)
 		return EXIT_DONE;
-	if (s->unknown && s->succeeded + s->failed + s->unknown == s->n)
+	if (s->unknown) /* for which nobody waits, so that others may still run */
 		return EXIT_NONE_SUCH;
 	if (s->aborted)
 		return EXIT_ABORTED;

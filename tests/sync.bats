@@ -57,6 +57,10 @@ supervisor_of() {
 	has "$output" 'unknown   nonesuch' "$one"
 	expect 3 dpl-call sync --json nonesuch
 	holds '.unknown == [{"callId":"nonesuch","state":"unknown"}]'
+	runs=$(dpl-call spawn -- sleep 60)
+	expect 3 dpl-call sync "$runs" nonesuch
+	has "$output" 'unknown   nonesuch' "$runs running"
+	expect 0 dpl-call cancel "$runs"
 	expect 2 dpl-call sync --any --all "$one"
 	expect 2 dpl-call sync --count 2 "$one"
 	expect 2 dpl-call sync --count 0 "$one"

@@ -251,7 +251,7 @@ client() {
 	serve
 	client <<-'END'
 		for way in WAYS:
-		    for path in ("/", "/nope", "/operation", "/operation/", "/operation/create/", "/Operation/create", "/healthy", "/call/start/x", "/operation%2Fcreate"):
+		    for path in ("//", "/nope", "/operation", "/operation/", "/operation/create/", "/Operation/create", "/healthy", "/call/start/x", "/operation%2Fcreate"):
 		        for query in ("", "?x=1"):
 		            for method in ("POST", "GET"):
 		                answer = ask(path + query, {"participantId": "x"} if method == "POST" else None, method=method, way=way, status=404)
