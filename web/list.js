@@ -77,7 +77,9 @@ class List {
 		return words.every(w => text.includes(w));
 	}
 
+	/* Of many rows those that are seen first are there first. */
 	arrange() {
+		this.budget = 120;
 		const words = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
 		const some = [...this.operations.values()].filter(o => this.matches(o, words)).sort(byAge);
 		const live = some.filter(o => !o.ended), past = some.filter(o => o.ended);
@@ -91,6 +93,8 @@ class List {
 		this.liveHead.hidden = !live.length;
 		this.pastHead.hidden = !past.length;
 		this.empty.hidden = some.length > 0;
+		if (this.budget < 0)
+			requestAnimationFrame(() => this.signal.aborted || this.arrange());
 		put(this.empty, this.operations.size ? "Nothing matches." : "There is no operation in this ledger yet. dpl-create makes one.");
 	}
 
@@ -101,7 +105,7 @@ class List {
 		for (const o of operations) {
 			const key = `${o.seq} ${o.ended} ${o.aborted}`;
 			let row = this.rows.get(o.operationId);
-			if (!row || row.key !== key) {
+			if ((!row || row.key !== key) && --this.budget >= 0) {
 				const fresh = this.row(o);
 				fresh.key = key;
 				if (row) {
@@ -114,6 +118,8 @@ class List {
 				}
 				this.rows.set(o.operationId, row = fresh);
 			}
+			if (!row)
+				continue;
 			wanted.add(row);
 			if (at === row)
 				at = row.nextElementSibling;

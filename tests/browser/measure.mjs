@@ -14,11 +14,11 @@ function tell(name, value, unit) {
 }
 
 /* From the begin of the navigation until `ready` holds and what it shows is painted. */
-async function opening(url, ready) {
+async function opening(url, ready, argument) {
 	const context = await browser.newContext({viewport: {width: 1280, height: 860}});
 	const page = await context.newPage();
 	await page.goto(url, {waitUntil: "commit"});
-	await page.waitForFunction(ready, null, {timeout: 60000, polling: "raf"});
+	await page.waitForFunction(ready, argument, {timeout: 60000, polling: "raf"});
 	const ms = await page.evaluate(() => new Promise(resolve => requestAnimationFrame(() => resolve(performance.now()))));
 	await context.close();
 	return ms;
@@ -28,11 +28,13 @@ try {
 	ledger.batch(Array.from({length: 1000}, (_, i) => ["/operation/create", {participantId: "p" + i % 7, description: "job " + i}]));
 	await ledger.serve();
 	tell("page", Buffer.byteLength(await (await fetch(ledger.url + "/")).text()), "bytes");
-	const lists = [];
-	for (let i = 0; i < runs; i++)
-		lists.push(await opening(ledger.url + "/", () => document.querySelectorAll(".op").length === 1000));
-	tell("first paint of 1,000 operations, p50", middle(lists).toFixed(0), "ms");
-	tell("first paint of 1,000 operations, most", Math.max(...lists).toFixed(0), "ms");
+	for (const [name, least] of [["1,000 operations: the first screen and how many there are", 100], ["1,000 operations: all of them", 1000]]) {
+		const lists = [];
+		for (let i = 0; i < runs; i++)
+			lists.push(await opening(ledger.url + "/", n => /1000/.test(document.querySelector("h2")?.textContent) && document.querySelectorAll(".op").length >= n, least));
+		tell(name + ", p50", middle(lists).toFixed(0), "ms");
+		tell(name + ", most", Math.max(...lists).toFixed(0), "ms");
+	}
 
 	/* A change: from the return of the command to the picture in which it is seen. */
 	const op = ledger.run("dpl-create", ["-p", "boss", "-d", "watched"]);
