@@ -27,6 +27,34 @@ function fill(e, ...children) {
 	e.replaceChildren(...nodes(children));
 }
 
+/* Make `old` what `fresh` is, and keep what is alike: whoever points at it, reads it or has the keyboard on it is not disturbed. */
+function patch(old, fresh) {
+	if (old.nodeName !== fresh.nodeName) {
+		old.replaceWith(fresh);
+		return fresh;
+	}
+	if (old.nodeType === Node.TEXT_NODE) {
+		if (old.data !== fresh.data)
+			old.data = fresh.data;
+		return old;
+	}
+	for (const {name} of [...old.attributes])
+		if (!fresh.hasAttribute(name))
+			old.removeAttribute(name);
+	for (const {name, value} of fresh.attributes)
+		if (old.getAttribute(name) !== value) {
+			if (name === "style") /* the attribute is what the policy forbids */
+				old.style.cssText = value;
+			else
+				old.setAttribute(name, value);
+		}
+	const wanted = [...fresh.childNodes];
+	wanted.forEach((child, i) => i < old.childNodes.length ? patch(old.childNodes[i], child) : old.append(child));
+	while (old.childNodes.length > wanted.length)
+		old.lastChild.remove();
+	return old;
+}
+
 /* Change it only where it differs, so that nothing is painted, and read out, again. */
 function put(e, text) {
 	const s = shown(text);

@@ -36,18 +36,28 @@ class List {
 	/* Fill it, and keep it so. */
 	run() {
 		let after = 0;
-		persist(async (signal, fine) => {
+		const round = async (signal, fine) => {
 			const changes = await ask("/operation/changes", {after, waitMs: after ? 25000 : 0}, signal);
-			const known = changes.operations.concat(changes.ended);
-			if (!after || known.length > 8)
+			const begun = Date.now(), known = changes.operations.concat(changes.ended);
+			/* Who was deleted from among the past ones is told by the whole list alone. */
+			if (!after || known.length > 8 || changes.ended.length)
 				await this.fetchAll(signal);
 			else
 				await Promise.all(known.map(id => this.fetchOne(id, signal)));
+			const took = Date.now() - begun;
 			after = changes.next;
 			fine();
 			this.arrange();
 			if (known.length)
-				await rest(100, signal);
+				await rest(Math.max(100, Math.min(3000, took)), signal);
+		};
+		persist(async (signal, fine) => {
+			try {
+				await round(signal, fine);
+			} catch (e) {
+				after = 0; /* another server does not know what this one would have told */
+				throw e;
+			}
 		}, this.signal, e => this.fail(e));
 	}
 
@@ -66,9 +76,12 @@ class List {
 		try {
 			this.operations.set(id, await ask("/operation/show", {operationId: id, calls: "none"}, signal));
 		} catch (e) {
-			if (e.status !== 404)
+			if (e.status === 404)
+				this.operations.delete(id);
+			else if (e.code === "damaged-journal" || e.code === "unsupported-format")
+				this.operations.set(id, {operationId: id, error: e.message, startTime: this.operations.get(id)?.startTime});
+			else
 				throw e;
-			this.operations.delete(id);
 		}
 	}
 
@@ -82,9 +95,11 @@ class List {
 		this.budget = 120;
 		const words = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
 		const some = [...this.operations.values()].filter(o => this.matches(o, words)).sort(byAge);
-		const live = some.filter(o => !o.ended), past = some.filter(o => o.ended);
+		const live = some.filter(o => !o.ended), past = some.filter(o => o.ended), focused = document.activeElement;
 		this.fill(this.live, live);
 		this.fill(this.past, past);
+		if (focused !== document.activeElement && this.element.contains(focused))
+			focused.focus({preventScroll: true});
 		for (const id of this.rows.keys())
 			if (!this.operations.has(id))
 				this.rows.delete(id);
@@ -103,20 +118,13 @@ class List {
 		let at = host.firstElementChild;
 		const wanted = new Set();
 		for (const o of operations) {
-			const key = `${o.seq} ${o.ended} ${o.aborted}`;
+			const key = `${o.seq} ${o.ended} ${o.aborted} ${o.error}`;
 			let row = this.rows.get(o.operationId);
 			if ((!row || row.key !== key) && --this.budget >= 0) {
 				const fresh = this.row(o);
-				fresh.key = key;
-				if (row) {
-					const focused = document.activeElement === row;
-					if (at === row)
-						at = fresh;
-					row.replaceWith(fresh);
-					if (focused)
-						fresh.focus();
-				}
-				this.rows.set(o.operationId, row = fresh);
+				row = row ? patch(row, fresh) : fresh;
+				row.key = key;
+				this.rows.set(o.operationId, row);
 			}
 			if (!row)
 				continue;
@@ -143,7 +151,7 @@ class List {
 			el("span", {class: "calls"}, o.error ? "" : calls.running ? `${calls.running} of ${calls.started} running` : plural(calls.started, "call"),
 				failed && el("em", {text: ", " + failed})),
 			el("span", {class: "when"}, isNaN(start) ? "" : o.ended ? el("span", {}, ago(Date.parse(o.endTime ?? o.changedAt)), el("small", {}, " took ", lasting(start, Date.parse(o.endTime ?? o.changedAt)))) :
-				el("span", {}, lasting(start, 0))));
+				el("span", {}, lasting(start, o.endTime ? Date.parse(o.endTime) : 0))));
 	}
 
 	key(e) {

@@ -16,9 +16,12 @@ function route() {
 	}
 	leaving.abort();
 	leaving = new AbortController();
+	for (const d of document.querySelectorAll("dialog[open]:not(.token)"))
+		d.close();
 	view = name ? new View(name, tab, leaving.signal) : new List(leaving.signal);
 	byId("main").replaceChildren(view.element);
 	scrollTo(0, 0);
+	byId("main").focus({preventScroll: true});
 	line("wait", "connecting");
 	view.run();
 }
@@ -56,6 +59,10 @@ addEventListener("keydown", e => {
 	e.preventDefault();
 });
 addEventListener("hashchange", route);
+document.querySelector(".skip").addEventListener("click", e => {
+	e.preventDefault();
+	byId("main").focus();
+});
 byId("theme").addEventListener("click", () => theme(themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % themes.length]));
 byId("help").addEventListener("click", showKeys);
 theme(themes.includes(localStorage.getItem("dpl-theme")) ? localStorage.getItem("dpl-theme") : "auto");

@@ -15,7 +15,8 @@ class View {
 		this.timeline = new Timeline(this.story, c => this.showCall(c));
 		this.log = this.entries("log", () => this.story.log);
 		this.trail = this.entries("trail", () => this.story.trail);
-		this.resources = new Rows("temp resources", i => this.resourceRow([...this.story.resources.values()][i]), i => this.showResource([...this.story.resources.values()][i]));
+		const resource = i => [...this.story.resources.values()][i];
+		this.resources = new Rows("temp resources", "listbox", i => resource(i).id, i => this.resourceRow(resource(i)), i => this.showResource(resource(i)));
 		this.why = el("div");
 		this.nav = el("div", {class: "tabs", role: "tablist"});
 		for (const name of View.tabs)
@@ -25,13 +26,14 @@ class View {
 	}
 
 	entries(label, list) {
-		const rows = new Rows(label, i => this.entryRow(list()[i]), i => this.showEntry(list()[i]));
+		const rows = new Rows(label, "listbox", i => list()[i].seq, i => this.entryRow(list()[i]), i => this.showEntry(list()[i]));
 		rows.follow = true;
 		return rows;
 	}
 
 	/* Fill it, and keep it so. */
 	run() {
+		let patience = 100;
 		persist(async (signal, fine) => {
 			if (!this.shown)
 				await this.look();
@@ -46,11 +48,15 @@ class View {
 						this.story.take(e.data);
 				this.changed();
 			});
-			if (over) {
-				await this.look();
-				line("live", "past");
-			}
-			return over;
+			if (!over)
+				return false;
+			await this.look();
+			line("live", "past");
+			if (this.story.archived)
+				return true;
+			/* What was registered is removed behind the end, of another host perhaps much later. */
+			await rest(patience = Math.min(5000, patience * 2), signal);
+			return false;
 		}, this.signal, e => this.fail(e));
 	}
 
@@ -64,6 +70,7 @@ class View {
 	async look() {
 		this.looked = Date.now();
 		this.shown = await ask("/operation/show", {operationId: this.id, calls: "none"}, this.signal);
+		this.looked = Date.now();
 		if (!this.shown.ended)
 			clock.set(this.shown.shownAt);
 		this.drawHead();
@@ -72,13 +79,19 @@ class View {
 			await this.askWhy();
 	}
 
+	/* One question at a time: a slow server is not asked faster than it answers. */
 	lookSoon() {
-		if (this.pending)
+		if (this.pending) {
+			this.again = true;
 			return;
-		this.pending = setTimeout(() => {
-			this.pending = null;
+		}
+		this.again = false;
+		this.pending = setTimeout(async () => {
 			if (!this.signal.aborted && !this.failed)
-				this.look().catch(() => {});
+				await this.look().catch(() => {});
+			this.pending = null;
+			if (this.again)
+				this.lookSoon();
 		}, Math.max(0, 250 - (Date.now() - (this.looked ?? 0))));
 	}
 
@@ -89,7 +102,7 @@ class View {
 
 	tick() {
 		/* Beats leave no entry. */
-		if (this.shown && !this.shown.ended && !this.failed && Date.now() - this.looked > 4000)
+		if (this.shown && !this.shown.endTime && !this.failed && Date.now() - this.looked > 4000)
 			this.lookSoon();
 		if (this.tab === "timeline" && this.story.running && !this.story.end)
 			this.timeline.update();
@@ -140,12 +153,12 @@ class View {
 	drawPeople() {
 		const here = new Set(this.shown.participants.map(p => p.participantId));
 		const gone = [...this.story.people.values()].filter(p => !here.has(p.participantId) && !(p.sessions > 0));
-		fill(this.people, ...this.shown.participants.concat(gone).map(p => this.person(p)));
+		patch(this.people, el("div", {class: "people"}, ...this.shown.participants.concat(gone).map(p => this.person(p))));
 	}
 
 	person(p) {
 		const past = this.shown.endTime, beats = Number.isFinite(p.beatAgeMs) && p.beatAgeMs >= 0 && !past;
-		const life = p.died ? "dead" : !p.sessions ? "left" : past ? "past" : p.liveness ?? "joined";
+		const life = p.died || p.liveness === "dead" ? "dead" : !p.sessions ? "left" : past ? "past" : p.liveness ?? "joined";
 		const seen = beats ? this.looked - p.beatAgeMs + clock.ahead : p.lastMs ?? Date.parse(p.lastSeenAt);
 		const done = p.progress?.total > 0 ? Math.min(1, p.progress.done / p.progress.total) : -1;
 		return el("div", {class: "person " + life, title: p.evidence}, el("b", {text: p.participantId}),
@@ -159,8 +172,14 @@ class View {
 
 	open(tab) {
 		this.tab = View.tabs.includes(tab) ? tab : "timeline";
-		for (const a of this.nav.children)
-			a.setAttribute("aria-selected", a.id === "tab-" + this.tab);
+		const inside = this.nav.contains(document.activeElement);
+		for (const a of this.nav.children) {
+			const is = a.id === "tab-" + this.tab;
+			a.setAttribute("aria-selected", is);
+			a.tabIndex = is ? 0 : -1;
+			if (is && inside)
+				a.focus();
+		}
 		this.panel.setAttribute("aria-labelledby", "tab-" + this.tab);
 		this.none = el("p", {class: "empty", hidden: true});
 		this.panel.replaceChildren({timeline: this.timeline.element, log: this.log.host, resources: this.resources.host, trail: this.trail.host, why: this.why}[this.tab], this.none);
@@ -186,7 +205,8 @@ class View {
 	}
 
 	entryRow(e) {
-		return el("div", {class: "entry row " + gravity(e)}, el("span", {class: "when", title: e.at}, moment(e.ms), el("i", {text: moment(e.ms, true).slice(-4)})), el("b", {text: e.by}), el("span", {class: "text", text: sentence(e)}));
+		return el("div", {class: "entry row " + gravity(e)}, el("span", {class: "when", title: e.at}, moment(e.ms), el("i", {text: moment(e.ms, true).slice(-4)})), el("b", {text: e.by}),
+			el("span", {class: "text", text: (gravity(e) === "info" ? "" : `[${gravity(e)}] `) + sentence(e)}));
 	}
 
 	resourceRow(r) {

@@ -1,25 +1,36 @@
 /* rows: a list of any length, of which only what is seen is in the page. */
 
 class Rows {
-	/* `draw(i)` gives row i, all of one height; `open(i)` is what Enter or a click does. */
-	constructor(label, draw, open) {
+	/* `draw(i)` gives row i, all of one height; `key(i)` what it is about, whose element stays when others come before it; `open(i)` is
+	 * what Enter or a click does. */
+	constructor(label, role, key, draw, open) {
+		this.key = key;
 		this.draw = draw;
 		this.open = open;
+		this.role = role;
 		this.n = 0;
-		this.at = -1;      /* the row that is chosen */
-		this.space = el("div", {class: "space"});
-		this.host = el("div", {class: "rows", tabindex: "0", role: "listbox", "aria-label": label}, this.space);
+		this.at = -1;      /* the row that is chosen, and what it is about */
+		this.chosen = undefined;
+		this.cells = new Map();
+		this.space = el("div", {class: "space", role: "presentation"});
+		this.host = el("div", {class: "rows", tabindex: "0", role, "aria-label": label}, this.space);
 		this.host.addEventListener("scroll", () => this.soon(), {passive: true});
-		this.host.addEventListener("keydown", e => this.key(e));
+		this.host.addEventListener("keydown", e => this.pressed(e));
 		this.host.addEventListener("click", e => {
 			const row = e.target.closest("[data-row]");
 			if (row) {
-				this.at = Number(row.dataset.row);
-				this.soon();
+				this.choose(Number(row.dataset.row));
 				this.open?.(this.at, e);
 			}
 		});
-		new ResizeObserver(() => this.soon()).observe(this.host);
+		this.observer = new ResizeObserver(() => this.soon());
+		this.observer.observe(this.host);
+	}
+
+	choose(i) {
+		this.at = i;
+		this.chosen = i >= 0 ? this.key(i) : undefined;
+		this.soon();
 	}
 
 	get height() {
@@ -35,6 +46,12 @@ class Rows {
 		}
 		if (atEnd)
 			this.host.scrollTop = this.space.offsetHeight;
+		if (this.at >= 0 && (this.at >= n || this.key(this.at) !== this.chosen)) {
+			let i = 0;
+			while (i < n && this.key(i) !== this.chosen)
+				i++;
+			this.at = i < n ? i : -1;
+		}
 		this.soon();
 	}
 
@@ -48,38 +65,45 @@ class Rows {
 	paint() {
 		const first = Math.max(0, Math.floor(this.host.scrollTop / this.height) - 4);
 		const last = Math.min(this.n, Math.ceil((this.host.scrollTop + this.host.clientHeight) / this.height) + 4);
-		const rows = [];
-		for (let i = first; i < last; i++) {
-			const row = this.draw(i);
-			row.dataset.row = i;
-			row.id = "row" + i;
-			row.setAttribute("role", "option");
-			row.setAttribute("aria-selected", i === this.at);
-			row.setAttribute("aria-posinset", i + 1);
-			row.setAttribute("aria-setsize", this.n);
-			row.style.top = i * this.height + "px";
-			rows.push(row);
+		const cells = new Map(), wanted = new Set();
+		for (let i = first; i < last; i++)
+			wanted.add(this.key(i));
+		for (const [key, cell] of this.cells)
+			if (!wanted.has(key))
+				cell.remove();
+		for (let i = last - 1, next = null; i >= first; i--) {
+			const fresh = this.draw(i), key = this.key(i), old = this.cells.get(key);
+			fresh.dataset.row = i;
+			fresh.id = "row" + i;
+			fresh.setAttribute("role", this.role === "tree" ? "treeitem" : "option");
+			fresh.setAttribute("aria-selected", i === this.at);
+			fresh.setAttribute("aria-posinset", i + 1);
+			fresh.setAttribute("aria-setsize", this.n);
+			fresh.style.top = i * this.height + "px";
+			const cell = old ? patch(old, fresh) : fresh;
+			if (!old || cell.nextSibling !== next)
+				this.space.insertBefore(cell, next);
+			cells.set(key, next = cell);
 		}
-		this.space.replaceChildren(...rows);
+		this.cells = cells;
 		if (this.at >= first && this.at < last)
 			this.host.setAttribute("aria-activedescendant", "row" + this.at);
 		else
 			this.host.removeAttribute("aria-activedescendant");
 	}
 
-	key(e) {
+	pressed(e) {
 		const page = Math.max(1, Math.floor(this.host.clientHeight / this.height) - 1);
 		const steps = {ArrowDown: 1, ArrowUp: -1, j: 1, k: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity};
 		if (e.ctrlKey || e.altKey || e.metaKey)
 			return;
 		if (steps[e.key] !== undefined) {
-			this.at = Math.min(this.n - 1, Math.max(0, this.at + steps[e.key]));
+			this.choose(Math.min(this.n - 1, Math.max(0, this.at + steps[e.key])));
 			const top = this.at * this.height;
 			if (top < this.host.scrollTop)
 				this.host.scrollTop = top;
 			else if (top + this.height > this.host.scrollTop + this.host.clientHeight)
 				this.host.scrollTop = top + this.height - this.host.clientHeight;
-			this.soon();
 		} else if (e.key === "Enter" && this.at >= 0)
 			this.open?.(this.at, e);
 		else

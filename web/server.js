@@ -16,15 +16,19 @@ const token = {
 	ask() {
 		return this.asked ??= new Promise(resolve => {
 			const input = el("input", {type: "password", autocomplete: "current-password", required: true, spellcheck: "false"});
-			dialogue("This server needs a token", [
+			const d = dialogue("This server needs a token", [
 				el("p", {text: this.value ? "The one that was given is not the right one." : "It stands in the first line of the server's --token-file."}),
 				field("Token", input)], "Continue", () => {
-				this.value = input.value.trim();
+				const value = input.value.trim();
+				if (!/^[!-~]{16,4095}$/.test(value))
+					throw new Error("A token is 16 to 4095 visible characters of ASCII.");
+				this.value = value;
 				sessionStorage.setItem("dpl-token", this.value);
 			}, done => {
 				this.asked = null;
 				resolve(done);
 			});
+			d.classList.add("token");
 		});
 	},
 };
@@ -50,13 +54,16 @@ async function ask(path, body, signal) {
 	return answer.json();
 }
 
+/* Wait, at most until `signal`. */
 function rest(ms, signal) {
 	return new Promise(resolve => {
-		const timer = setTimeout(resolve, ms);
-		signal.addEventListener("abort", () => {
+		const over = () => {
 			clearTimeout(timer);
+			signal.removeEventListener("abort", over);
 			resolve();
-		}, {once: true});
+		};
+		const timer = setTimeout(over, ms);
+		signal.addEventListener("abort", over);
 	});
 }
 
@@ -78,12 +85,13 @@ const hidden = {
 				if (document.hidden && !signal.aborted)
 					return;
 				document.removeEventListener("visibilitychange", look);
+				signal.removeEventListener("abort", look);
 				if (this.away.signal.aborted)
 					this.away = new AbortController();
 				resolve();
 			};
 			document.addEventListener("visibilitychange", look);
-			signal.addEventListener("abort", look, {once: true});
+			signal.addEventListener("abort", look);
 			look();
 		});
 	},
@@ -124,6 +132,11 @@ async function persist(work, signal, refused) {
 	}
 }
 
+/* The value of a field of an event.  Lines end at newlines alone: an entry may hold any other character. */
+function fieldOf(lines, name) {
+	return lines.find(l => l.startsWith(name))?.slice(name.length);
+}
+
 /* Read an event stream: `take` gets the events that came together. */
 async function read(answer, take) {
 	const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -137,9 +150,9 @@ async function read(answer, take) {
 			continue;
 		const events = [];
 		for (const block of text.slice(0, end).split("\n\n")) {
-			const kind = /^event: (.*)$/m.exec(block), data = /^data: (.*)$/m.exec(block);
+			const lines = block.split("\n"), kind = fieldOf(lines, "event: "), data = fieldOf(lines, "data: ");
 			if (kind && data)
-				events.push({kind: kind[1], data: JSON.parse(data[1])});
+				events.push({kind, data: JSON.parse(data)});
 		}
 		text = text.slice(end + 2);
 		if (events.length)

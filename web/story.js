@@ -11,8 +11,11 @@ class Story {
 	log = [];
 	marks = [];    /* {ms, kind, text}: abort, crash, end */
 	next = 1;      /* the number of the entry that is wanted next */
-	start = 0;
+	start = 0;     /* of the first entry … */
+	least = Infinity; /* … but a clock may have been set back */
+	greatest = 0;
 	end = 0;       /* 0: it has not ended */
+	archived = false; /* nothing more can come */
 	running = 0;   /* calls */
 
 	take(e) {
@@ -21,6 +24,8 @@ class Story {
 		const ms = Date.parse(e.at);
 		this.next = e.seq + 1;
 		this.start ||= ms;
+		this.least = Math.min(this.least, ms);
+		this.greatest = Math.max(this.greatest, ms);
 		e.ms = ms;
 		this.trail.push(e);
 		this.takePerson(e, ms);
@@ -65,7 +70,8 @@ class Story {
 			}
 			Object.assign(c, {state, start: ms, started: e});
 		} else if (c && !c.end && endings[e.event]) {
-			Object.assign(c, {state: endings[e.event], end: ms, ended: e});
+			Object.assign(c, {state: endings[e.event], end: e.durationMs >= 0 ? c.start + e.durationMs : Math.max(ms, c.start), ended: e});
+			this.greatest = Math.max(this.greatest, c.end);
 			this.running--;
 		}
 	}
@@ -79,6 +85,12 @@ class Story {
 			r.state = "made";
 		else if (r)
 			Object.assign(r, {state: e.result, reason: e.reason, gone: e.result !== "failed"});
+		/* What the fallback command of a call that crashed has printed, or why it has not. */
+		const call = e.isFallback && e.event === "resource.removed" && e.result !== "failed" && this.calls.get(e.callId);
+		if (call?.ended) {
+			const {fallbackPending, ...ended} = call.ended;
+			call.ended = {...ended, ...(e.callResult !== undefined ? {result: e.callResult} : {fallbackError: e.reason})};
+		}
 	}
 
 	takeOther(e, ms) {
@@ -89,6 +101,8 @@ class Story {
 			this.marks.push({ms, kind: "abort", text: join(["aborted by " + e.by, e.reason], ": ")});
 		else if (e.event === "crash.detected")
 			this.marks.push({ms, kind: "crash", text: join([e.participantId + " died", e.evidence], ": ")});
+		else if (e.event === "operation.archived")
+			this.archived = true;
 		else if (e.event === "operation.completed" || e.event === "operation.failed") {
 			this.end = ms;
 			this.marks.push({ms, kind: "end", text: join([e.event === "operation.failed" ? "failed" : "completed", e.reason], ": ")});

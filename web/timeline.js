@@ -2,6 +2,9 @@
 
 const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 15e3, 3e4, 6e4, 12e4, 3e5, 6e5, 9e5, 18e5, 36e5, 72e5, 108e5, 216e5, 432e5, 864e5];
 
+/* Colours alone do not tell everybody. */
+const signs = {running: "▶", ended: "✓", failed: "✗", crashed: "✝", cancelled: "⊘", queued: "…"};
+
 /* The distance of two lines of the grid, so that `most` of them fit. */
 function stepOf(span, most) {
 	const least = span / Math.max(1, most);
@@ -28,7 +31,7 @@ class Timeline {
 		this.story = story;
 		this.view = null;  /* {from, to} where a part of the time is looked at */
 		this.seen = [];    /* the calls in the order of the rows, without those that are folded away */
-		this.rows = new Rows("calls", i => this.row(this.seen[i]), (i, e) => {
+		this.rows = new Rows("calls", "tree", i => this.seen[i], i => this.row(this.seen[i]), (i, e) => {
 			if (e.target.closest?.(".fold"))
 				this.fold(this.seen[i], !this.seen[i].open);
 			else
@@ -54,7 +57,7 @@ class Timeline {
 				this.move(e.deltaX / 600);
 		}, {passive: false});
 		for (const state of ["running", "ended", "failed", "crashed", "cancelled", "queued"])
-			this.legend.append(el("span", {class: state}, el("i", {class: "bar"}), state));
+			this.legend.append(el("span", {class: state}, el("i", {class: "bar"}), `${signs[state]} ${state}`));
 	}
 
 	key(e) {
@@ -69,12 +72,13 @@ class Timeline {
 	}
 
 	fold(call, open) {
-		call.open = open;
+		call.open = open || !call.children.length;
 		this.update();
 	}
 
 	get whole() {
-		const from = this.story.start, to = Math.max(this.story.end || clock.now(), from + 1);
+		const {least, greatest, archived, end} = this.story, from = Math.min(least, clock.now());
+		const to = Math.max(archived || end ? greatest : Math.max(greatest, clock.now()), from + 1);
 		return {from, to: to + (to - from) * 0.02};
 	}
 
@@ -121,7 +125,7 @@ class Timeline {
 	}
 
 	tickAxis() {
-		const {from, to} = this.span, width = this.axis.clientWidth, start = this.story.start;
+		const {from, to} = this.span, width = this.axis.clientWidth, start = Math.min(this.story.least, from);
 		if (!width)
 			return;
 		const step = stepOf(to - from, width / 80), first = Math.ceil((from - start) / step) * step, ticks = [];
@@ -151,11 +155,12 @@ class Timeline {
 			if (m.ms >= from && m.ms <= to)
 				track.append(this.at(el("i", {class: "mark " + m.kind, title: m.text}), m.ms));
 		const name = el("span", {class: "name"},
-			el("i", {class: "fold", text: c.children.length ? (c.open ? "▾" : "▸") : ""}),
+			el("i", {class: "fold", "aria-hidden": "true", text: c.children.length ? (c.open ? "▾" : "▸") : ""}),
+			el("i", {class: "sign", role: "img", "aria-label": c.state, text: signs[c.state]}),
 			el("span", {class: "what", text: c.description || c.id}),
 			el("small", {text: join([c.by, !c.end && c.progress && progress(c.progress), !c.open && c.children.length + " below"])}));
 		name.style.paddingLeft = Math.min(c.depth, 12) * 14 + "px";
-		return el("div", {class: `call row ${c.state}`, title: join([c.id, c.state, c.progress && progress(c.progress), c.ended?.error ?? c.ended?.evidence ?? c.ended?.reason])},
+		return el("div", {class: `call row ${c.state}`, "aria-level": c.depth + 1, "aria-expanded": c.children.length ? String(c.open) : null, title: join([c.id, c.state, c.progress && progress(c.progress), c.ended?.error ?? c.ended?.evidence ?? c.ended?.reason])},
 			name, track, el("span", {class: "long", text: c.state === "queued" ? "queued" : duration(end - c.start)}));
 	}
 }
