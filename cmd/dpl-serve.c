@@ -110,6 +110,9 @@ read_options(struct cli *c, struct wanted *w)
 		cli_misuse(c, "--tls-cert and --tls-key go together");
 	if (o->client_ca && !o->cert)
 		cli_misuse(c, "--tls-client-ca goes with --tls-cert");
+	for (size_t i = 0; i < w->hosts.n; i++)
+		if (strcmp(w->hosts.of[i], "*") == 0 && !o->token_file && !o->client_ca && !o->insecure)
+			cli_misuse(c, "--allow-host '*' lets any page read the ledger that gives itself a name for this machine: it needs --token-file, --tls-client-ca or --insecure");
 	o->addresses = w->addresses.of;
 	o->addresses_n = w->addresses.n;
 	o->hosts = w->hosts.of;

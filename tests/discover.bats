@@ -134,7 +134,7 @@ while True:
 	mkdir _ai/operation_ledger
 	expect 0 on 0 env DPL_LEDGER=auto:scan dpl-create -q -p folder
 	is "$(dpl-show -C _ai/operation_ledger -j | jq -r '.operations[].initiatorId')" folder
-	in_background ip netns exec "${spaces[1]}" dpl-serve -C "$ledger" -l 10.77.9.11 --insecure --allow-host 10.77.9.11 >said
+	in_background ip netns exec "${spaces[1]}" dpl-serve -C "$ledger" -l 10.77.9.11 --insecure >said
 	wait_for '[ -s said ]'
 	expect 0 on 0 env DPL_LEDGER=auto:scan dpl-create -q -p found
 	is "$(dpl-show -C "$ledger" -j | jq -r '.operations[].initiatorId')" found

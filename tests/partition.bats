@@ -20,7 +20,7 @@ setup() {
 		ip -n "$space" link set veth0 up
 	done
 	(umask 077 && echo aaaaaaaaaaaaaaaaaaaaaaaa >token)
-	in_background ip netns exec "$here" dpl-serve -C "$ledger" -l 10.77.0.1 --token-file token --allow-host 10.77.0.1 >said 2>serve.err
+	in_background ip netns exec "$here" dpl-serve -C "$ledger" -l 10.77.0.1 --token-file token >said 2>serve.err
 	wait_for '[ -s said ]'
 	url=$(<said)
 	is "$url" http://10.77.0.1:19880

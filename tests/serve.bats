@@ -363,10 +363,13 @@ create() {
 }
 
 @test "any name is taken with --allow-host '*', but a page that has got itself one is not ours" {
-	serve --allow-host '*'
+	(umask 077 && echo 0123456789abcdef >token)
+	expect 2 dpl-serve -C "$ledger" -P 0 --allow-host '*'
+	has "$stderr" --token-file
+	serve --allow-host '*' --token-file token
 	op=$(dpl-create -p boss)
 	page() {
-		curl -sS -o answer -w '%{http_code}' -H "Host: $1" -H "Origin: http://$1" -H 'Sec-Fetch-Site: same-origin' -H 'Content-Type: application/json' \
+		curl -sS -o answer -w '%{http_code}' -H "Host: $1" -H "Origin: http://$1" -H 'X-Auth-Token: 0123456789abcdef' -H 'Sec-Fetch-Site: same-origin' -H 'Content-Type: application/json' \
 			"$url/operation/abort" -d "{\"operationId\":\"$op\"}"
 	}
 	is "$(page evil.example)" 403

@@ -10,6 +10,7 @@
 
 #include "buf.h"
 #include "http.h"
+#include "peer.h"
 
 struct server;
 struct tls;
@@ -38,6 +39,7 @@ struct conn {
 	bool by_path;          /* it came by a unix socket */
 	bool near;             /* the client is on this machine */
 	char peer[16];         /* else its address, as one of IPv6 */
+	char local[PEER_LITERAL]; /* the address that it came to, as it stands in a URL; "" for a unix socket */
 	enum conn_state state;
 	bool expects;          /* it sends its body when it is told to */
 	bool eof;              /* it sends no more */

@@ -133,21 +133,21 @@ host_name(struct http_text host)
 	return host;
 }
 
-/* Whether it is a name of ours: of loopback, or one that was listed. */
+/* Whether it is a name of ours: of loopback, the address itself, or one that was listed. */
 static bool
-is_named(const struct guard *g, struct http_text host)
+is_named(const struct guard *g, struct guard_way way, struct http_text host)
 {
 	struct http_text name = host_name(host);
-	bool named = is_text(name, "localhost") || is_text(name, "127.0.0.1") || is_text(name, "[::1]");
+	bool named = is_text(name, "localhost") || is_text(name, "127.0.0.1") || is_text(name, "[::1]") || (*way.local && is_text(name, way.local));
 	for (size_t i = 0; i < g->hosts_n && !named; i++)
 		named = is_text(name, g->hosts[i]) || is_text(host, g->hosts[i]);
 	return named;
 }
 
 static bool
-is_ours(const struct guard *g, struct http_text host)
+is_ours(const struct guard *g, struct guard_way way, struct http_text host)
 {
-	return is_named(g, host) || is_listed(g->hosts, g->hosts_n, host);
+	return is_named(g, way, host) || is_listed(g->hosts, g->hosts_n, host);
 }
 
 /* A form of a page is sent by any browser without asking first, with one of these types. */
@@ -171,7 +171,7 @@ static bool
 is_own(const struct guard *g, const struct http_head *h, struct guard_way way, struct http_text origin)
 {
 	static const char *const schemes[] = {"https://", "http://"};
-	for (int i = 0; h->host.p && is_named(g, h->host) && i < (way.tls ? 1 : 2); i++) {
+	for (int i = 0; h->host.p && is_named(g, way, h->host) && i < (way.tls ? 1 : 2); i++) {
 		size_t n = strlen(schemes[i]);
 		if (h->host.n && origin.n == n + h->host.n && strncasecmp(origin.p, schemes[i], n) == 0 && strncasecmp(origin.p + n, h->host.p, h->host.n) == 0)
 			return true;
@@ -184,7 +184,7 @@ guard_check(const struct guard *g, const struct http_head *h, struct guard_way w
 {
 	int origins, sites;
 	*origin = (struct http_text){NULL, 0};
-	if (!way.unix_socket && h->host.p && !is_ours(g, h->host)) {
+	if (!way.unix_socket && h->host.p && !is_ours(g, way, h->host)) {
 		why_set(why, ERR_MISDIRECTED, "this server has another name than that in Host");
 		why_hint(why, "dpl-serve --allow-host NAME");
 		return -1;

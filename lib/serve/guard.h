@@ -32,6 +32,7 @@ void guard_free(struct guard *g);
 struct guard_way {
 	bool unix_socket;           /* no browser comes by that, and Host says nothing */
 	bool tls;
+	const char *local;          /* the address that it came to, as a literal; "" none: nobody can make a name of their own of that */
 	bool page;                  /* it asks for our own page, to which a link may lead from anywhere: there is nothing of the ledger in it */
 };
 

@@ -211,6 +211,7 @@ accept_all(struct loop *l, const struct source *source)
 			continue;
 		}
 		peer_address(&peer, c->peer);
+		peer_local(fd, c->local);
 		if (has_too_many(l, c))
 			refuse_one_more(l, c);
 		c->next = l->conns;

@@ -311,7 +311,7 @@ check(struct server *s, struct conn *c, const struct http_head *h, struct why *w
 {
 	struct http_text origin;
 	snprintf(c->origin, sizeof c->origin, "%s", guard_allows_all(&s->guard) ? "*" : "");
-	struct guard_way way = {.unix_socket = c->by_path, .tls = c->tls, .page = is_page(h)};
+	struct guard_way way = {.unix_socket = c->by_path, .tls = c->tls, .local = c->local, .page = is_page(h)};
 	if (guard_check(&s->guard, h, way, &origin, why) < 0)
 		return -1;
 	if (origin.p && !*c->origin)

@@ -1,7 +1,7 @@
 /* page: what a person does with the page of dpl-serve, in a real browser, while the real commands are at work. */
 import assert from "node:assert/strict";
 import {createServer} from "node:http";
-import {rmSync, writeFileSync} from "node:fs";
+import {appendFileSync, readFileSync, rmSync, writeFileSync} from "node:fs";
 import {join} from "node:path";
 import {after, before, test} from "node:test";
 import {Ledger, launch, tenThousandCalls} from "./harness.mjs";
@@ -149,13 +149,17 @@ scene("follows an operation while commands work on it", {}, async ({ledger, page
 	await says(page.locator(".person", {hasText: "worker"}), /left/);
 	await page.locator("#tab-trail").click();
 	await page.locator(".entry", {hasText: "left, session 2"}).waitFor();
+	for (let i = 0; i < 3; i++)
+		ledger.run("dpl-temp", ["make", ...on, "-p", "boss"]);
 	ledger.run("dpl-complete", [...on, "-p", "boss", "-m", "good enough"]);
 	await says(page.locator("#state"), /completed/);
 	await says(page.locator("#line"), /past/);
+	await page.locator("#tab-resources").click();
+	await many(page.locator(".resource.removed"), 4);
 	await many(page.locator("#abort"), 0);
 });
 
-scene("aborts with a reason and a name: what runs is stopped", {}, async ({ledger, page, at}) => {
+scene("aborts with a reason and a name: what runs is stopped", {noise: /400/}, async ({ledger, page, at}) => {
 	const op = ledger.run("dpl-create", ["-p", "boss", "-d", "to be stopped"]);
 	const runs = ledger.start("dpl-call", ["-o", op, "-p", "boss", "-d", "long", "--", "sleep", "600"]);
 	await page.goto(at(op));
@@ -170,18 +174,23 @@ scene("aborts with a reason and a name: what runs is stopped", {}, async ({ledge
 	await call(page, "long").and(page.locator(".cancelled")).waitFor();
 	assert.match(ledger.run("dpl-show", ["--trail", op]), /operator +aborted the operation: the wrong branch/);
 	await many(page.locator("#abort"), 0);
-	/* One that has ended meanwhile cannot be: it is said, and the dialogue stays. */
+	/* One that cannot be is said to be so, and the dialogue stays. */
 	const other = ledger.run("dpl-create", ["-p", "boss"]);
 	await page.goto(at(other));
 	await page.locator("#abort").click();
-	await page.evaluate(() => { window.fetch = () => Promise.reject(new TypeError("no way")); });
+	await page.getByLabel("Your name").fill("-x");
 	await page.locator("dialog button", {hasText: "Abort"}).click();
-	await says(page.locator("dialog .wrong"), /no way/);
+	await says(page.locator("dialog .wrong"), /participant/);
+	await page.goBack();
+	await many(page.locator("dialog"), 0);
 });
 
 scene("asks for the token where one is needed, and for a better one", {token: "0123456789abcdef-right", noise: /401/}, async ({ledger, page, at}) => {
 	await page.goto(at());
 	const input = page.locator("dialog input");
+	await input.fill("0123456789abcdef\u2013right");
+	await page.keyboard.press("Enter");
+	await says(page.locator("dialog .wrong"), /visible characters/);
 	await input.fill("0123456789abcdef-wrong");
 	await page.keyboard.press("Enter");
 	await page.locator("dialog", {hasText: "not the right one"}).waitFor();
@@ -214,9 +223,11 @@ scene("survives the death of the server, with what happened meanwhile", {noise: 
 	await says(list.locator("#line"), /trying again/);
 	ledger.run("dpl-log", ["-o", op, "-p", "boss", "meanwhile"]);
 	ledger.run("dpl-create", ["-p", "boss", "-d", "came meanwhile"]);
+	ledger.run("dpl-complete", ["-p", "first", "-o", "@"]);
 	await ledger.serve();
 	await page.locator(".entry", {hasText: "meanwhile"}).waitFor();
 	await row(list, "came meanwhile").waitFor();
+	await says(row(list, "the first of all"), /completed/);
 	ledger.run("dpl-log", ["-o", op, "-p", "boss", "behind"]);
 	await page.locator(".entry", {hasText: "behind"}).waitFor();
 	await says(page.locator("#line"), /^live$/);
@@ -225,7 +236,7 @@ scene("survives the death of the server, with what happened meanwhile", {noise: 
 
 scene("text from the ledger is never markup", {noise: /400/}, async ({ledger, page, at}) => {
 	const evil = "<img src=x onerror=\"window.hit=1\"><script>window.hit=1</script>'\"&amp;</script>";
-	const turned = "a\u202egnp.exe\u0007\u001b[31m\u200b";
+	const turned = "a\u202egnp.exe\u0007\u001b[31m\u200b\u2028\u2029";
 	const op = ledger.run("dpl-create", ["-p", "boss", "-d", evil]);
 	const on = ["-o", op, "-p", "boss"];
 	ledger.run("dpl-call", ["start", ...on, "-d", evil]);
@@ -240,7 +251,7 @@ scene("text from the ledger is never markup", {noise: /400/}, async ({ledger, pa
 	await page.locator("h1", {hasText: evil}).waitFor();
 	await page.locator(".banner", {hasText: evil}).waitFor();
 	await call(page, evil).waitFor();
-	await call(page, "a\\u202egnp.exe\\x07\\x1b[31m\\u200b").waitFor();
+	await call(page, "a\\u202egnp.exe\\x07\\x1b[31m\\u200b\\u2028\\u2029").waitFor();
 	await call(page, evil).click();
 	await page.locator("dialog h2", {hasText: evil}).waitFor();
 	await page.keyboard.press("Escape");
@@ -368,10 +379,19 @@ for (const scheme of ["light", "dark"])
 				}
 				return "rgb(255, 255, 255)";
 			};
-			return ["h1", ".sub", ".badge", ".banner", ".person b", ".person small", ".tabs a", ".verdict", "h3", ".where", ".line"].map(s => {
+			const states = ["running", "ended", "failed", "crashed", "aborted"].flatMap(state => ["--back", "--card", "--hover"].map(ground => {
+				const e = document.createElement("span");
+				e.className = "badge " + state;
+				e.style.backgroundColor = `var(${ground})`;
+				document.querySelector("main").append(e);
+				const [x, y] = [light(getComputedStyle(e).color), light(getComputedStyle(e).backgroundColor)].sort((v, w) => w - v);
+				e.remove();
+				return [state + " on " + ground, (x + 0.05) / (y + 0.05)];
+			}));
+			return states.concat(["h1", ".sub", ".badge", ".banner", ".person b", ".person small", ".tabs a", ".verdict", "h3", ".where", ".line"].map(s => {
 				const e = document.querySelector(s), [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x);
 				return [s, (a + 0.05) / (b + 0.05)];
-			});
+			}));
 		});
 		assert.deepEqual(contrasts.filter(([, c]) => c < 4.5), []);
 	});
@@ -452,6 +472,18 @@ scene("a page that nobody looks at gives its connection back; seen again, it has
 	await says(page.locator("#line"), /^live$/);
 });
 
+scene("one that becomes unreadable, and those that are pruned, while the list is open", {noise: /50\d|404/}, async ({ledger, page, at}) => {
+	const op = ledger.run("dpl-create", ["-p", "boss", "-d", "will be damaged"]);
+	await page.goto(at());
+	await row(page, "will be damaged").waitFor();
+	appendFileSync(join(ledger.path, op, "journal.jsonl"), "no entry\n");
+	await says(row(page, op), /unreadable/);
+	const old = ledger.batch(Array.from({length: 23}, (_, i) => ["/operation/create", {participantId: "p", description: "old " + i}]));
+	ledger.batch(old.map(o => ["/operation/complete", {operationId: o.operationId, participantId: "p"}]));
+	await says(page.locator("h2").nth(1), /^Past 20$/);
+	await says(page.locator("#line"), /^live$/);
+});
+
 scene("an operation that cannot be read is shown as such, and hides no other", {noise: /50\d|Failed/}, async ({ledger, page, at}) => {
 	const op = ledger.run("dpl-create", ["-p", "boss", "-d", "will be damaged"]);
 	writeFileSync(join(ledger.path, op, "journal.jsonl"), "no journal at all\n");
@@ -463,6 +495,95 @@ scene("an operation that cannot be read is shown as such, and hides no other", {
 	await says(page.locator("#line"), /trying again/);
 	await page.keyboard.press("u");
 	await row(page, "the first of all").waitFor();
+});
+
+scene("what is pointed at stays what it is while things happen", {}, async ({ledger, page, at}) => {
+	const op = ledger.run("dpl-create", ["-p", "boss", "-d", "busy"]);
+	ledger.run("dpl-call", ["start", "-o", op, "-p", "boss", "-d", "pointed at"]);
+	ledger.run("dpl-log", ["-o", op, "-p", "boss", "pointed at"]);
+	ledger.start("sh", ["-c", `while :; do dpl-log -o ${op} -p boss "and on"; sleep 0.05; done`]);
+	await page.goto(at(op));
+	const opens = async (locator, check) => {
+		for (let i = 0; i < 4; i++) {
+			await locator.hover();
+			await page.mouse.down();
+			await new Promise(resolve => setTimeout(resolve, 700));
+			await page.mouse.up();
+			await check();
+		}
+	};
+	const dialogue = async () => {
+		await page.locator("dialog").waitFor();
+		await page.keyboard.press("Escape");
+		await many(page.locator("dialog"), 0);
+	};
+	await opens(call(page, "pointed at"), dialogue);
+	await page.locator("#tab-log").click();
+	await page.locator(".rows").focus();
+	await page.keyboard.press("Home");
+	await opens(page.locator(".entry", {hasText: "pointed at"}), dialogue);
+	await page.goto(at());
+	await opens(row(page, "busy"), async () => {
+		await page.locator("h1", {hasText: "busy"}).waitFor();
+		await page.goBack();
+		await row(page, "busy").waitFor();
+	});
+});
+
+scene("the keyboard keeps its place: the skip link, rows that move, tabs", {}, async ({ledger, page, at}) => {
+	const op = ledger.run("dpl-create", ["-p", "boss", "-d", "will end"]);
+	const here = () => page.evaluate(() => document.activeElement.textContent);
+	await page.goto(at());
+	await row(page, "will end").focus();
+	ledger.run("dpl-complete", ["-o", op, "-p", "boss"]);
+	await says(page.locator("h2").nth(1), /Past 1/);
+	assert.match(await here(), /will end/);
+	await page.keyboard.press("Enter");
+	await page.locator("h1", {hasText: "will end"}).waitFor();
+	assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+	await page.locator(".skip").focus();
+	await page.keyboard.press("Enter");
+	assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+	await page.locator("h1", {hasText: "will end"}).waitFor();
+	await page.locator("#tab-timeline").focus();
+	await page.keyboard.press("ArrowRight");
+	await page.locator("#tab-log[aria-selected=true]").waitFor();
+	assert.match(await here(), /^log/);
+	assert.equal(await page.locator("[role=tab][tabindex='0']").count(), 1);
+});
+
+scene("a participant that died, a fallback that was run, and a clock that was set back", {}, async ({ledger, page, at}) => {
+	const op = ledger.run("dpl-create", ["-p", "boss", "-d", "much goes wrong"]);
+	const sleeps = ledger.start("sleep", ["600"]);
+	ledger.run("dpl-join", ["-o", op, "-p", "mortal", `--keep=${sleeps.pid}`]);
+	await page.goto(at(op));
+	await says(page.locator(".person", {hasText: "mortal"}), /alive/);
+	const dies = ledger.start("dpl-call", ["-o", op, "-p", "boss", "-d", "contained", "--fallback-command", "echo plan B", "--", "sleep", "600"]);
+	await call(page, "contained").waitFor();
+	dies.kill("SIGKILL");
+	await dies.over;
+	ledger.run("dpl-cleanup", [op]);
+	await call(page, "contained").and(page.locator(".crashed")).waitFor();
+	await says(page.locator("#tab-trail"), /\d/);
+	await page.locator(".rows").focus();
+	await call(page, "contained").click();
+	await says(page.locator("dialog"), /plan B/);
+	assert.doesNotMatch(await page.locator("dialog").textContent(), /fallbackPending/);
+	await page.keyboard.press("Escape");
+	sleeps.kill("SIGKILL");
+	await sleeps.over;
+	ledger.run("dpl-cleanup", [op]);
+	await says(page.locator(".person", {hasText: "mortal"}), /dead/);
+	/* As another machine would have written it, whose clock is an hour behind. */
+	const back = ledger.run("dpl-create", ["-p", "boss", "-d", "back"]);
+	const journal = join(ledger.path, back, "journal.jsonl"), first = JSON.parse(readFileSync(journal, "utf8"));
+	const early = new Date(Date.parse(first.at) - 3600e3).toISOString();
+	appendFileSync(journal, JSON.stringify({seq: 2, at: early, by: "boss", event: "call.started", callId: "early", sessionId: 1}) + "\n" +
+		JSON.stringify({seq: 3, at: first.at, by: "boss", event: "call.started", callId: "late", sessionId: 1}) + "\n" +
+		JSON.stringify({seq: 4, at: early, by: "boss", event: "call.ended", callId: "late", durationMs: 1200}) + "\n");
+	await page.goto(at(back));
+	await many(page.locator(".call.row .bar"), 2);
+	await says(call(page, "late").locator(".long"), /1\.2 s/);
 });
 
 scene("what is not there is said to be so", {noise: /404/}, async ({page, at}) => {
