@@ -34,7 +34,7 @@ program() {
 	[ "$(sort -n most | tail -n 1)" -le 2 ]
 	program bad 'echo before; echo "line of trouble" >&2; exit 3'
 	program hung 'exec sleep 60'
-	expect 1 run-tests.sh -t 500ms tests/*
+	expect 1 run-tests.sh -t 3s tests/*
 	has "$output" '5 passed, 2 failed, 0 stopped' 'FAIL tests/bad: exit status 3' 'FAIL tests/hung: timeout'
 	by_server || has "$output" '     line of trouble' # what calls print is kept in folders alone
 	is "$(dpl-show --json @@ | jq -r .state)" failed

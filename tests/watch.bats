@@ -635,7 +635,7 @@ becomes() {
 	for i in $(seq 12); do
 		ops+=("$(dpl-create)")
 	done
-	wait_for '[ "$(grep -c operation.created watched)" = 12 ]'
+	wait_for '[ "$(grep -c operation.created watched)" = 12 ]' 30
 	for round in 1 2 3; do
 		for id in "${ops[@]}"; do
 			dpl-log -q -o "$id" "round $round"
