@@ -109,15 +109,22 @@ static bool
 is_listed(const char *const *list, size_t n, struct http_text t)
 {
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(list[i], "*") == 0 || is_text(t, list[i]))
+		if (is_text(t, list[i]))
 			return true;
 	return false;
+}
+
+/* Whether all are taken. */
+static bool
+takes_any(const char *const *list, size_t n)
+{
+	return is_listed(list, n, (struct http_text){"*", 1});
 }
 
 bool
 guard_allows_all(const struct guard *g)
 {
-	return is_listed(g->origins, g->origins_n, (struct http_text){"", 0});
+	return takes_any(g->origins, g->origins_n);
 }
 
 /* Without its port. */
@@ -138,16 +145,8 @@ static bool
 is_named(const struct guard *g, struct guard_way way, struct http_text host)
 {
 	struct http_text name = host_name(host);
-	bool named = is_text(name, "localhost") || is_text(name, "127.0.0.1") || is_text(name, "[::1]") || (*way.local && is_text(name, way.local));
-	for (size_t i = 0; i < g->hosts_n && !named; i++)
-		named = is_text(name, g->hosts[i]) || is_text(host, g->hosts[i]);
-	return named;
-}
-
-static bool
-is_ours(const struct guard *g, struct guard_way way, struct http_text host)
-{
-	return is_named(g, way, host) || is_listed(g->hosts, g->hosts_n, host);
+	return is_text(name, "localhost") || is_text(name, "127.0.0.1") || is_text(name, "[::1]") || (*way.local && is_text(name, way.local)) ||
+		is_listed(g->hosts, g->hosts_n, name) || is_listed(g->hosts, g->hosts_n, host);
 }
 
 /* A form of a page is sent by any browser without asking first, with one of these types. */
@@ -184,7 +183,7 @@ guard_check(const struct guard *g, const struct http_head *h, struct guard_way w
 {
 	int origins, sites;
 	*origin = (struct http_text){NULL, 0};
-	if (!way.unix_socket && h->host.p && !is_ours(g, way, h->host)) {
+	if (!way.unix_socket && h->host.p && !is_named(g, way, h->host) && !takes_any(g->hosts, g->hosts_n)) {
 		why_set(why, ERR_MISDIRECTED, "this server has another name than that in Host");
 		why_hint(why, "dpl-serve --allow-host NAME");
 		return -1;
@@ -197,7 +196,7 @@ guard_check(const struct guard *g, const struct http_head *h, struct guard_way w
 		return -1;
 	}
 	bool own = origins && is_own(g, h, way, page);
-	if (origins && !own && !is_listed(g->origins, g->origins_n, page)) {
+	if (origins && !own && !guard_allows_all(g) && !is_listed(g->origins, g->origins_n, page)) {
 		why_set(why, ERR_FORBIDDEN, "pages of this origin may not ask");
 		why_hint(why, "dpl-serve --allow-origin ORIGIN");
 		return -1;
