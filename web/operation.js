@@ -15,8 +15,8 @@ class View {
 		this.timeline = new Timeline(this.story, c => this.showCall(c));
 		this.log = this.entries("log", () => this.story.log);
 		this.trail = this.entries("trail", () => this.story.trail);
-		const resource = i => [...this.story.resources.values()][i];
-		this.resources = new Rows("temp resources", "listbox", i => resource(i).id, i => this.resourceRow(resource(i)), i => this.showResource(resource(i)));
+		const list = this.story.resourceList;
+		this.resources = new Rows("temp resources", "listbox", i => list[i].id, i => this.resourceRow(list[i]), i => this.showResource(list[i]));
 		this.why = el("div");
 		this.nav = el("div", {class: "tabs", role: "tablist"});
 		for (const name of View.tabs)
@@ -48,8 +48,10 @@ class View {
 						this.story.take(e.data);
 				this.changed();
 			});
-			if (!over)
+			if (!over) { /* cut off: not at once again, whoever did it */
+				await rest(250, signal);
 				return false;
+			}
 			await this.look();
 			line("live", "past");
 			if (this.story.archived)
@@ -66,11 +68,12 @@ class View {
 		this.failed = true;
 	}
 
-	/* Ask how it is: once at once, and again at most every 250 ms while things happen. */
+	/* Ask how it is. */
 	async look() {
-		this.looked = Date.now();
 		this.shown = await ask("/operation/show", {operationId: this.id, calls: "none"}, this.signal);
 		this.looked = Date.now();
+		if (this.failed) /* meanwhile */
+			return;
 		if (!this.shown.ended)
 			clock.set(this.shown.shownAt);
 		this.drawHead();
@@ -79,7 +82,7 @@ class View {
 			await this.askWhy();
 	}
 
-	/* One question at a time: a slow server is not asked faster than it answers. */
+	/* The same, at most every 250 ms, and one question at a time: a slow server is not asked faster than it answers. */
 	lookSoon() {
 		if (this.pending) {
 			this.again = true;
@@ -120,7 +123,7 @@ class View {
 			fill(this.head,
 				el("div", {class: "title"}, el("h1", {text: o.description || o.operationId}), el("span", {class: "badge " + colour, id: "state", text: word}),
 					live && !o.aborted && el("button", {type: "button", class: "danger", id: "abort", text: "Abort…", onclick: () => this.abort()})),
-				el("p", {class: "sub"}, el("code", {text: o.operationId}), ` by ${shown(o.initiatorId)}, started ${moment(start)}, `,
+				el("p", {class: "sub"}, el("code", {text: o.operationId}), ` by ${o.initiatorId}, started ${moment(start)}, `,
 					end ? "took " : "runs for ", lasting(start, end || 0), end ? `, ended ${moment(end)}` : ""),
 				o.aborted && el("p", {class: "banner aborted"}, el("b", {text: "Aborted"}), join([` by ${o.abortedBy ?? "somebody"} at ${moment(Date.parse(o.abortedAt))}`, o.abortReason], ": ")),
 				o.crashed && el("p", {class: "banner crashed"}, el("b", {text: `${o.crashedCallId ?? o.crashedParticipantId} died`}), o.crashEvidence ? ": " + o.crashEvidence : ""),

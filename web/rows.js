@@ -23,8 +23,7 @@ class Rows {
 				this.open?.(this.at, e);
 			}
 		});
-		this.observer = new ResizeObserver(() => this.soon());
-		this.observer.observe(this.host);
+		new ResizeObserver(() => this.soon()).observe(this.host);
 	}
 
 	choose(i) {

@@ -75,8 +75,8 @@ function line(state, detail) {
 	e.title = e.textContent;
 }
 
-/* A page that nobody looks at gives its connection back, of which a browser has six for a server: `hidden.signal` is that of the
- * time in which it is looked at, `seen()` waits for the next. */
+/* A page that nobody looks at gives its connection back, of which a browser has six for a server: `away` is aborted then, and `seen()`
+ * waits until somebody looks again. */
 const hidden = {
 	away: new AbortController(),
 	seen(signal) {
@@ -125,7 +125,8 @@ async function persist(work, signal, refused) {
 				refused(e);
 				return;
 			}
-			line("lost", e instanceof Failure ? e.message + "; trying again" : "no answer, trying again");
+			/* fetch(), and a stream that breaks off, throw a TypeError. */
+			line("lost", (e instanceof TypeError ? "no answer" : e.message) + ", trying again");
 			await rest(wait, signal);
 			wait = Math.min(wait * 2, 3000);
 		}

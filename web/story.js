@@ -6,6 +6,7 @@ class Story {
 	calls = new Map();
 	roots = [];
 	resources = new Map();
+	resourceList = []; /* the same, as they were registered */
 	people = new Map();
 	trail = [];
 	log = [];
@@ -78,10 +79,12 @@ class Story {
 
 	takeResource(e, ms) {
 		const r = this.resources.get(e.resourceId);
-		if (e.event === "resource.added")
-			this.resources.set(e.resourceId, {id: e.resourceId, kind: e.kind, by: e.by, call: e.callId, ms, state: "registered",
-				what: e.path ?? e.command ?? (e.pid ? "process " + e.pid : "")});
-		else if (r && e.event === "resource.made")
+		if (e.event === "resource.added" && !r) {
+			const added = {id: e.resourceId, kind: e.kind, by: e.by, call: e.callId, ms, state: "registered",
+				what: e.path ?? e.command ?? (e.pid ? "process " + e.pid : "")};
+			this.resources.set(e.resourceId, added);
+			this.resourceList.push(added);
+		} else if (r && e.event === "resource.made")
 			r.state = "made";
 		else if (r)
 			Object.assign(r, {state: e.result, reason: e.reason, gone: e.result !== "failed"});
