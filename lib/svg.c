@@ -24,6 +24,7 @@ enum {
 	FOOT = 20,         /* rows of a picture that has the axis at its foot, too */
 };
 
+/* The colours of states are those of the page, web/style.css: as text they can be read. */
 static const char style[] =
 	"<style>\n"
 	"svg{background:#fff;font-family:system-ui,-apple-system,\"Segoe UI\",Roboto,\"Helvetica Neue\",\"Noto Sans\",\"Liberation Sans\",Arial,sans-serif;"
@@ -38,9 +39,9 @@ static const char style[] =
 	".nest{stroke:#c9d0d8;fill:none}\n"
 	".halo{paint-order:stroke;stroke:#fff;stroke-width:3px;stroke-linejoin:round}\n"
 	".bar:hover{filter:brightness(1.15)}\n"
-	".running{fill:#2f6fde}.ended{fill:#2e8b57}.failed{fill:#c8372d}.crashed{fill:#a3195b}.cancelled{fill:#8a8f98}.queued{fill:#b8bec8}\n"
+	".running{fill:#255fc4}.ended{fill:#22703f}.failed{fill:#c8372d}.crashed{fill:#a3195b}.cancelled{fill:#6f7680}.queued{fill:#b8bec8}\n"
 	".mark{stroke-width:1.5;stroke-dasharray:5 4;fill:none}\n"
-	".mark.failed{stroke:#c8372d}.mark.crashed{stroke:#a3195b}.mark.ended{stroke:#2e8b57}\n"
+	".mark.failed{stroke:#c8372d}.mark.crashed{stroke:#a3195b}.mark.ended{stroke:#22703f}\n"
 	"@media (prefers-color-scheme:dark){\n"
 	"svg{background:#14171c}\n"
 	"text{fill:#e4e7eb}\n"
