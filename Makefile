@@ -105,6 +105,22 @@ $(BUILD)/page.h: scripts/embed-page $(wildcard web/*)
 	@mkdir -p $(@D)
 	scripts/embed-page web/index.html > $@
 
+# The simulator's rooms, and the scenarios that it brings.
+SIM_OBJ  = $(patsubst lib/sim/%.c,$(BUILD)/cmd/sim/%.o,$(wildcard lib/sim/*.c))
+$(BUILD)/bin/dpl-sim: $(BUILD)/cmd/tool/dpl-sim.o $(SIM_OBJ) $(BUILD)/libcli.a
+	@mkdir -p $(@D)
+	$(CMD_CC) $(CMD_CFLAGS) $(CMD_LDFLAGS) -o $@ $^
+
+$(BUILD)/cmd/sim/%.o: lib/sim/%.c
+	@mkdir -p $(@D)
+	$(CMD_CC) $(STD) $(CPPFLAGS) -Ilib/sim $(CMD_CFLAGS) -c -o $@ $<
+
+$(BUILD)/cmd/tool/dpl-sim.o: private CPPFLAGS += -Ilib/sim
+$(BUILD)/cmd/tool/dpl-sim.o: $(BUILD)/scenarios.h
+$(BUILD)/scenarios.h: scripts/embed-scenarios $(wildcard lib/sim/scenarios/*.scenario)
+	@mkdir -p $(@D)
+	scripts/embed-scenarios $(sort $(wildcard lib/sim/scenarios/*.scenario)) > $@
+
 $(BUILD)/libcli.a: $(CLI_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
@@ -315,4 +331,4 @@ clean:
 .DELETE_ON_ERROR:
 .SECONDARY:
 
--include $(wildcard $(BUILD)/cmd/*.d $(BUILD)/cmd/tool/*.d $(BUILD)/lib/*.d $(BUILD)/lib/remote/*.d $(BUILD)/serve/*.d $(BUILD)/net/*.d $(BUILD)/unit/*.d)
+-include $(wildcard $(BUILD)/cmd/*.d $(BUILD)/cmd/sim/*.d $(BUILD)/cmd/tool/*.d $(BUILD)/lib/*.d $(BUILD)/lib/remote/*.d $(BUILD)/serve/*.d $(BUILD)/net/*.d $(BUILD)/unit/*.d)

@@ -1,0 +1,551 @@
+/* stage: play a scenario. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "deed.h"
+#include "entry.h"
+#include "fsx.h"
+#include "num.h"
+#include "play.h"
+#include "proc.h"
+#include "stage.h"
+#include "tree.h"
+#include "wire.h"
+
+enum { TICK_MS = 20, FOLDER = 200, PIDS = 256 };
+
+static volatile sig_atomic_t stopped;
+
+void
+stage_stop(void)
+{
+	stopped = 1;
+}
+
+/* A process of a participant. */
+struct actor {
+	int participant;
+	int64_t pid, start, keeper, keeper_start;
+	bool gone;
+};
+
+struct run {
+	const struct stage *stage;
+	const struct scenario *s;
+	struct happened *h;
+	char folder[FOLDER];     /* of the play, "" none yet */
+	char notes_path[FOLDER + 20];
+	char ledger[FOLDER + 20]; /* that was made for it, "" */
+	int notes, watch;        /* descriptors */
+	struct buf note_text, watch_text;
+	pid_t first, watcher, server;
+	int64_t begun_ms;        /* monotonic */
+	struct actor actors[PIDS];
+	int actors_n;
+	int64_t *due_ms;         /* of each failure, monotonic; INT64_MAX: its phase has not come; -1: it was put in */
+	int64_t *over_ms;        /* when it ends again, INT64_MAX */
+	char (*temps)[FOLDER + 200];
+	int temps_n;
+	int64_t coordinator, coordinator_start; /* the process of the last one */
+	bool ended, swept;
+};
+
+/* --- telling --- */
+
+static int64_t
+now_of(const struct run *r)
+{
+	return clock_mono_ms() - r->begun_ms;
+}
+
+static int64_t
+scaled(const struct run *r, int64_t ms)
+{
+	int64_t played = (int64_t)((double)ms * r->stage->scale + 0.5);
+	return ms > 0 && played < 1 ? 1 : played;
+}
+
+static void tell(struct run *r, int who, int depth, enum stage_told kind, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+static void
+tell(struct run *r, int who, int depth, enum stage_told kind, const char *fmt, ...)
+{
+	char text[1000];
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof text, fmt, args);
+	va_end(args);
+	if (r->stage->tell)
+		r->stage->tell(r->stage->arg, now_of(r), who, depth, kind, text);
+}
+
+static int
+find_participant(const struct scenario *s, const char *name)
+{
+	int i = s->participants_n - 1;
+	while (i >= 0 && strcmp(s->participants[i], name) != 0)
+		i--;
+	return i;
+}
+
+static int
+depth_of(const struct scenario *s, int call)
+{
+	return call >= 0 ? s->calls[call].depth : 0;
+}
+
+/* --- signals to processes --- */
+
+static void
+signal_process(int64_t pid, int64_t start, int sig)
+{
+	int fd = pid > 0 ? proc_open(pid, start) : -1;
+	if (fd < 0)
+		return;
+	(void)proc_signal(fd, sig);
+	close(fd);
+}
+
+/* All that a participant's processes run, too: their supervisors and their work. */
+static void
+signal_tree(int64_t pid, int sig)
+{
+	struct buf path = {0}, text = {0};
+	buf_fmt(&path, "/proc/%lld/task/%lld/children", (long long)pid, (long long)pid);
+	if (!path.failed && fsx_read_file(AT_FDCWD, path.p, &text, 1 << 16) == 0 && text.p)
+		for (char *rest = text.p, *word; (word = strsep(&rest, " "));) {
+			int64_t child;
+			if (num_int(word, strlen(word), 1, INT32_MAX, &child) == 0) {
+				signal_tree(child, sig);
+				signal_process(child, -1, sig);
+			}
+		}
+	buf_free(&path);
+	buf_free(&text);
+}
+
+/* --- what fails --- */
+
+static void
+put_in(struct run *r, int number)
+{
+	const struct scenario_failure *f = &r->s->failures[number];
+	int64_t *over = &r->over_ms[number];
+	r->due_ms[number] = -1;
+	if (f->lasts_ms >= 0)
+		*over = clock_mono_ms() + scaled(r, f->lasts_ms);
+	if (f->fault == FAULT_ERROR)
+		return; /* its work does it by itself */
+	tell(r, f->who, 0, TOLD_FAILURE, "%s %s", f->who >= 0 ? r->s->participants[f->who] : f->who == WHO_EVERYBODY ? "everybody" : f->who == WHO_COORDINATOR ? "the coordinator" : "the server",
+		scenario_fault_name(f->fault));
+	if (r->h->first_failure_ms < 0)
+		r->h->first_failure_ms = now_of(r);
+	if (f->who == WHO_COORDINATOR) {
+		signal_process(r->coordinator, r->coordinator_start, SIGKILL);
+		return;
+	}
+	for (int i = 0; i < r->actors_n; i++) {
+		struct actor *a = &r->actors[i];
+		if (a->gone || (f->who >= 0 && a->participant != f->who))
+			continue;
+		switch (f->fault) {
+		case FAULT_CRASH:
+			r->h->exit[a->participant] = HAPPENED_KILLED;
+			if (f->who == WHO_EVERYBODY) {
+				signal_tree(a->pid, SIGKILL);
+				signal_process(a->keeper, a->keeper_start, SIGKILL);
+			}
+			signal_process(a->pid, a->start, SIGKILL);
+			break;
+		case FAULT_HANG:
+			signal_process(a->keeper, a->keeper_start, SIGSTOP);
+			signal_process(a->pid, a->start, SIGSTOP);
+			signal_tree(a->pid, SIGSTOP);
+			break;
+		case FAULT_STALE: signal_process(a->keeper, a->keeper_start, SIGSTOP); break;
+		case FAULT_ABORT: signal_process(a->pid, a->start, SIGINT); break;
+		default: break;
+		}
+	}
+}
+
+static void
+take_back(struct run *r, int number)
+{
+	const struct scenario_failure *f = &r->s->failures[number];
+	r->over_ms[number] = INT64_MAX;
+	for (int i = 0; i < r->actors_n; i++) {
+		struct actor *a = &r->actors[i];
+		if (a->gone || a->participant != f->who)
+			continue;
+		signal_process(a->keeper, a->keeper_start, SIGCONT);
+		signal_process(a->pid, a->start, SIGCONT);
+		signal_tree(a->pid, SIGCONT);
+	}
+	tell(r, f->who, 0, TOLD_FAILURE, "%s of %s is over", scenario_fault_name(f->fault), f->who >= 0 ? r->s->participants[f->who] : "it");
+}
+
+/* Somebody came to a phase: what fails so long after that is due now. */
+static void
+phase_came(struct run *r, int who, int call, enum scenario_phase phase)
+{
+	for (int i = 0; i < r->s->failures_n; i++) {
+		const struct scenario_failure *f = &r->s->failures[i];
+		bool meant = f->who == who || (f->who < 0 && phase == PHASE_CLEANUP);
+		if (f->at_ms < 0 && f->phase == phase && meant && (f->call < 0 || f->call == call) && r->due_ms[i] == INT64_MAX)
+			r->due_ms[i] = clock_mono_ms() + scaled(r, f->after_ms);
+	}
+}
+
+static int64_t
+do_what_is_due(struct run *r)
+{
+	int64_t now_ms = clock_mono_ms(), next_ms = now_ms + TICK_MS;
+	for (int i = 0; i < r->s->failures_n; i++) {
+		if (r->due_ms[i] >= 0 && r->due_ms[i] <= now_ms)
+			put_in(r, i);
+		else if (r->over_ms[i] <= now_ms)
+			take_back(r, i);
+		if (r->due_ms[i] >= 0 && r->due_ms[i] < next_ms)
+			next_ms = r->due_ms[i];
+	}
+	return next_ms;
+}
+
+/* --- what is noted --- */
+
+static void
+add_actor(struct run *r, int participant, int64_t pid, int64_t keeper)
+{
+	if (r->actors_n == PIDS)
+		return;
+	r->actors[r->actors_n++] = (struct actor){.participant = participant, .pid = pid, .start = proc_start(pid), .keeper = keeper, .keeper_start = proc_start(keeper)};
+}
+
+static void
+start_watching(struct run *r, const char *operation)
+{
+	int fds[2];
+	struct deed d = deed("dpl-watch");
+	snprintf(r->h->operation, sizeof r->h->operation, "%s", operation);
+	setenv("DPL_OPERATION", r->h->operation, 1);
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return;
+	deed_option(&d, "-j", "-q");
+	deed_option(&d, "--from", "1");
+	if (deed_start(&d, fds[1], &r->watcher) == 0) {
+		r->watch = fds[0];
+		(void)fcntl(r->watch, F_SETFL, O_NONBLOCK);
+	} else {
+		close(fds[0]);
+	}
+	close(fds[1]);
+}
+
+static void
+take_note(struct run *r, char *line)
+{
+	char *rest = line, *kind = strsep(&rest, " "), *name = rest ? strsep(&rest, " ") : NULL;
+	const struct scenario *s = r->s;
+	if (!name)
+		return;
+	int who = find_participant(s, name), call = scenario_find_call(s, name);
+	int64_t a = 0, b = 0;
+	if (strcmp(kind, "operation") == 0) {
+		start_watching(r, name);
+	} else if (strcmp(kind, "temp") == 0) {
+		void *grown = realloc(r->temps, ((size_t)r->temps_n + 1) * sizeof *r->temps);
+		if (grown) {
+			r->temps = grown;
+			snprintf(r->temps[r->temps_n++], sizeof *r->temps, "%s", name);
+		}
+	} else if (strcmp(kind, "process") == 0 && who >= 0 && rest) {
+		char *pid = strsep(&rest, " ");
+		(void)num_int(pid, strlen(pid), 1, INT32_MAX, &a);
+		if (rest)
+			(void)num_int(rest, strlen(rest), 0, INT32_MAX, &b);
+		add_actor(r, who, a, b);
+	} else if (strcmp(kind, "phase") == 0 && who >= 0 && rest) {
+		char *of = strsep(&rest, " ");
+		call = scenario_find_call(s, of);
+		for (int i = 0; rest && i < SCENARIO_PHASES; i++)
+			if (strcmp(rest, scenario_phase_name((enum scenario_phase)i)) == 0) {
+				tell(r, who, depth_of(s, call), TOLD_PHASE, "%s: %s", of, rest);
+				phase_came(r, who, call, (enum scenario_phase)i);
+			}
+	} else if (strcmp(kind, "exit") == 0 && who >= 0 && rest) {
+		if (num_int(rest, strlen(rest), 0, 255, &a) == 0 && r->h->exit[who] != HAPPENED_KILLED)
+			r->h->exit[who] = (int)a;
+		tell(r, who, 0, TOLD_STAGE, "exits with %s", rest);
+	} else if (strcmp(kind, "beat") == 0) {
+		tell(r, who, 0, TOLD_BEAT, "beat: %s", rest ? rest : "");
+	} else if (strcmp(kind, "say") == 0) {
+		tell(r, call >= 0 ? s->calls[call].participant : who, depth_of(s, call), TOLD_SAID, "%s %s", name, rest ? rest : "");
+	}
+}
+
+/* --- what the journal tells --- */
+
+static void
+add_event(struct happened_event *events, int *n, const struct happened_event *e)
+{
+	if (*n < HAPPENED_EVENTS)
+		events[(*n)++] = *e;
+}
+
+static void
+take_entry(struct run *r, const char *line, size_t n)
+{
+	struct entry e;
+	char by[ID_NAME_MAX + 1], name[ID_NAME_MAX + 1], call_id[ID_NAME_MAX + 1];
+	struct buf text = {0};
+	if (entry_parse(line, n, &e))
+		return;
+	slice_copy(e.by, by, sizeof by);
+	slice_copy(e.call_id, call_id, sizeof call_id);
+	slice_copy(e.participant_id, name, sizeof name);
+	int who = find_participant(r->s, by), call = scenario_find_call(r->s, call_id);
+	struct happened_event v = {.at_ms = now_of(r), .who = find_participant(r->s, name), .call = call, .by = who};
+	static const char *const ends[] = {[EVENT_CALL_STARTED] = "running", [EVENT_CALL_ENDED] = "ended", [EVENT_CALL_FAILED] = "failed", [EVENT_CALL_CRASHED] = "crashed",
+		[EVENT_CALL_CANCELLED] = "cancelled"};
+	switch (e.event) {
+	case EVENT_CALL_STARTED:
+	case EVENT_CALL_ENDED:
+	case EVENT_CALL_FAILED:
+	case EVENT_CALL_CRASHED:
+	case EVENT_CALL_CANCELLED:
+		if (call >= 0)
+			snprintf(r->h->call[call], sizeof *r->h->call, "%s", ends[e.event]);
+		break;
+	case EVENT_CRASH_DETECTED: add_event(r->h->death, &r->h->deaths, &v); break;
+	case EVENT_ABORT_SET:
+		r->h->aborted = true;
+		add_event(r->h->abort, &r->h->aborts, &v);
+		break;
+	case EVENT_CLEANUP_STARTED:
+		r->coordinator = e.pid;
+		r->coordinator_start = e.pid_start;
+		phase_came(r, who, -1, PHASE_CLEANUP);
+		break;
+	case EVENT_CREATED: snprintf(r->h->state, sizeof r->h->state, "running"); break;
+	case EVENT_COMPLETED: snprintf(r->h->state, sizeof r->h->state, "completed"); break;
+	case EVENT_FAILED: snprintf(r->h->state, sizeof r->h->state, "failed"); break;
+	case EVENT_ARCHIVED: r->ended = true; break;
+	default: break;
+	}
+	wire_sentence(&text, &e);
+	tell(r, who, depth_of(r->s, call), TOLD_ENTRY, "%s", text.p ? text.p : "");
+	buf_free(&text);
+}
+
+/* Read what is there, and take each whole line. */
+static bool
+drain(struct run *r, int fd, struct buf *text, bool notes)
+{
+	char room[8192];
+	ssize_t n = read(fd, room, sizeof room);
+	if (n <= 0)
+		return n < 0 && (errno == EAGAIN || errno == EINTR);
+	buf_add(text, room, (size_t)n);
+	size_t used = 0;
+	for (char *newline; text->p && (newline = memchr(text->p + used, '\n', text->n - used)); used = (size_t)(newline - text->p) + 1) {
+		*newline = '\0';
+		if (notes)
+			take_note(r, text->p + used);
+		else
+			take_entry(r, text->p + used, (size_t)(newline - text->p) - used);
+	}
+	if (used) {
+		memmove(text->p, text->p + used, text->n - used);
+		text->n -= used;
+	}
+	return true;
+}
+
+/* --- the play --- */
+
+static void
+reap(struct run *r)
+{
+	for (pid_t pid; (pid = waitpid(-1, NULL, WNOHANG)) > 0;)
+		if (pid == r->first)
+			r->first = 0;
+	for (int i = 0; i < r->actors_n; i++)
+		r->actors[i].gone = r->actors[i].gone || proc_start(r->actors[i].pid) != r->actors[i].start;
+}
+
+static bool
+anybody_plays(const struct run *r)
+{
+	bool any = r->first > 0;
+	for (int i = 0; i < r->actors_n && !any; i++)
+		any = !r->actors[i].gone;
+	return any;
+}
+
+static void
+sweep(struct run *r)
+{
+	struct deed d = deed("dpl-cleanup");
+	r->swept = true;
+	deed_add(&d, "--sweep");
+	tell(r, -1, 0, TOLD_STAGE, "a sweep comes by");
+	(void)deed_run(&d, NULL);
+}
+
+static void
+play(struct run *r)
+{
+	int64_t end_ms = r->begun_ms + scaled(r, r->s->setting[SETTING_LIMIT]), alone_ms = INT64_MAX;
+	int64_t settle_ms = scaled(r, r->s->setting[SETTING_STALE] + 2 * r->s->setting[SETTING_WINDOW]) + 1000;
+	while (!stopped) {
+		int64_t next_ms = do_what_is_due(r), now_ms = clock_mono_ms();
+		struct pollfd wait[2] = {{.fd = r->notes, .events = POLLIN}, {.fd = r->watch, .events = POLLIN}};
+		(void)poll(wait, 2, next_ms > now_ms ? (int)(next_ms - now_ms) : 0);
+		if (wait[0].revents)
+			(void)drain(r, r->notes, &r->note_text, true);
+		if (wait[1].revents && !drain(r, r->watch, &r->watch_text, false)) {
+			close(r->watch);
+			r->watch = -1;
+		}
+		reap(r);
+		now_ms = clock_mono_ms();
+		if (r->s->sweep_ms >= 0 && !r->swept && now_ms - r->begun_ms >= scaled(r, r->s->sweep_ms))
+			sweep(r);
+		if (anybody_plays(r)) {
+			alone_ms = INT64_MAX;
+		} else if (alone_ms == INT64_MAX) {
+			alone_ms = now_ms;
+		}
+		bool waits = r->s->sweep_ms >= 0 && !r->swept;
+		if (alone_ms != INT64_MAX && !waits && (r->ended ? r->watch < 0 : now_ms - alone_ms > settle_ms))
+			return;
+		if (now_ms >= end_ms) {
+			r->h->timed_out = true;
+			return;
+		}
+	}
+}
+
+/* End whatever is still there: all are children of ours by now, or of those. */
+static int
+end_all(struct run *r)
+{
+	int left = 0;
+	if (r->watcher > 0)
+		kill(r->watcher, SIGTERM);
+	if (r->server > 0)
+		kill(r->server, SIGTERM);
+	/* Keepers and watchers end by themselves where the operation is over. */
+	int64_t end_ms = clock_mono_ms() + (stopped ? 0 : 1000);
+	for (;;) {
+		pid_t pid = waitpid(-1, NULL, WNOHANG);
+		if (pid < 0 && errno == ECHILD)
+			return left;
+		if (pid > 0)
+			continue;
+		if (clock_mono_ms() >= end_ms) {
+			left++;
+			signal_tree(getpid(), SIGKILL);
+		}
+		(void)deed_rest(10);
+	}
+}
+
+static int
+begin(struct run *r, struct why *why)
+{
+	const struct stage *stage = r->stage;
+	const char *tmp = getenv("TMPDIR");
+	char path[FOLDER + 20], scale[40];
+	snprintf(r->folder, sizeof r->folder, "%.*s/dpl-sim.XXXXXX", FOLDER - 20, tmp && *tmp ? tmp : "/tmp");
+	if (!mkdtemp(r->folder)) {
+		why_errno(why, "%s", r->folder);
+		*r->folder = '\0';
+		return -1;
+	}
+	snprintf(path, sizeof path, "%s/scenario", r->folder);
+	snprintf(r->notes_path, sizeof r->notes_path, "%s/notes", r->folder);
+	if (fsx_put(path, 0600, stage->text, stage->n) < 0 || mkfifo(r->notes_path, 0600) < 0 || (r->notes = open(r->notes_path, O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0)
+		return why_errno(why, "%s", r->folder);
+	if (!stage->ledger) {
+		snprintf(r->ledger, sizeof r->ledger, "%s/ledger", r->folder);
+		setenv("DPL_LEDGER", r->ledger, 1);
+	} else {
+		setenv("DPL_LEDGER", stage->ledger, 1);
+	}
+	snprintf(scale, sizeof scale, "%.6f", stage->scale);
+	setenv(PLAY_FOLDER, r->folder, 1);
+	setenv(PLAY_SCALE, scale, 1);
+	static const char *const others[] = {"DPL_OPERATION", "DPL_PARTICIPANT", "DPL_SESSION", "DPL_CALL", "DPL_TIMEOUT"};
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		unsetenv(others[i]);
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	r->begun_ms = clock_mono_ms();
+	for (int i = 0; i < r->s->failures_n; i++) {
+		r->due_ms[i] = r->s->failures[i].at_ms >= 0 ? r->begun_ms + scaled(r, r->s->failures[i].at_ms) : INT64_MAX;
+		r->over_ms[i] = INT64_MAX;
+	}
+	struct deed d = deed("dpl-sim");
+	deed_option(&d, "--play", "0");
+	int error = deed_start(&d, -1, &r->first);
+	if (error) {
+		errno = error;
+		return why_errno(why, "dpl-sim");
+	}
+	return 0;
+}
+
+static void
+remove_folder(struct run *r)
+{
+	struct deed d = deed("rm");
+	if (!*r->folder)
+		return;
+	deed_option(&d, "-rf", r->folder);
+	(void)deed_run(&d, NULL);
+}
+
+int
+stage_play(const struct stage *stage, struct happened *h, struct why *why)
+{
+	struct run r = {.stage = stage, .s = stage->s, .h = h, .notes = -1, .watch = -1};
+	size_t n = (size_t)stage->s->failures_n + 1;
+	int rc = happened_begin(h, stage->s);
+	r.due_ms = calloc(n, sizeof *r.due_ms);
+	r.over_ms = calloc(n, sizeof *r.over_ms);
+	if (rc < 0 || !r.due_ms || !r.over_ms)
+		rc = why_set(why, ERR_IO, "out of memory");
+	else if ((rc = begin(&r, why)) == 0)
+		play(&r);
+	h->took_ms = now_of(&r);
+	h->processes_left = *r.folder ? end_all(&r) : 0;
+	struct stat st;
+	h->temps = r.temps_n;
+	for (int i = 0; i < r.temps_n; i++)
+		h->temps_left += lstat(r.temps[i], &st) == 0;
+	if (rc == 0 && stopped)
+		rc = why_set(why, ERR_IO, "stopped by a signal");
+	if (r.notes >= 0)
+		close(r.notes);
+	if (r.watch >= 0)
+		close(r.watch);
+	remove_folder(&r);
+	free(r.due_ms);
+	free(r.over_ms);
+	free(r.temps);
+	buf_free(&r.note_text);
+	buf_free(&r.watch_text);
+	return rc;
+}
