@@ -91,8 +91,10 @@ start_call(const struct play *p, int call, pid_t *pid)
 {
 	const struct scenario_call *c = &p->s.calls[call];
 	char number[16];
+	struct text24 grace = as_option(p, SETTING_GRACE);
 	struct deed d = deed("dpl-call");
 	snprintf(number, sizeof number, "%d", call);
+	deed_option(&d, "--grace", grace.of);
 	deed_option(&d, "-p", name_of(p, c->participant));
 	deed_option(&d, "-d", c->name);
 	deed_option(&d, "--id", c->name);
@@ -105,11 +107,12 @@ start_call(const struct play *p, int call, pid_t *pid)
 
 static volatile sig_atomic_t interrupted;
 
+/* SIGTERM comes from its keeper, when the operation is aborted: it goes on to its end, of which its supervisor sees to. */
 static void
-interrupt(int sig)
+take_signal(int sig)
 {
-	(void)sig;
-	interrupted = 1;
+	if (sig == SIGINT)
+		interrupted = 1;
 }
 
 /* Create the operation, or join it, and have a keeper that beats for this process. */
@@ -140,7 +143,11 @@ take_part(struct play *p, int participant)
 		setenv("DPL_OPERATION", out.p, 1);
 		deed_note(p->notes.p, "operation %s", out.p);
 	}
+	/* Its supervisor ends what runs, in its own time; the keeper is the last to lose patience. */
+	char patience[24];
+	snprintf(patience, sizeof patience, "%lldms", 4 * (long long)play_ms(p, p->s.setting[SETTING_GRACE]) + 1000);
 	d = deed("dpl-beat");
+	deed_option(&d, "--grace", patience);
 	deed_option(&d, "--keep", "--pid");
 	deed_add(&d, pid);
 	deed_option(&d, "-p", name);
@@ -276,10 +283,11 @@ play_participant(struct play *p, int call)
 {
 	int participant = p->s.calls[call].participant;
 	const char *name = name_of(p, participant), *reason = NULL;
-	struct sigaction handler = {.sa_handler = interrupt};
+	struct sigaction handler = {.sa_handler = take_signal};
 	struct buf mark = {0};
 	pid_t child;
 	sigaction(SIGINT, &handler, NULL);
+	sigaction(SIGTERM, &handler, NULL);
 	note_phase(p, call, PHASE_INITIALISATION);
 	int status = take_part(p, participant);
 	if (status != 0) {

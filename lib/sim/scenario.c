@@ -18,6 +18,7 @@ static const struct {
 	[SETTING_JITTER] = {"jitter", 500},
 	[SETTING_STALE] = {"stale", 10000},
 	[SETTING_WINDOW] = {"window", 9000},
+	[SETTING_GRACE] = {"grace", 5000},
 	[SETTING_DELAY] = {"delay", 1000},
 	[SETTING_PROCESSING] = {"processing", 2000},
 	[SETTING_POLL] = {"poll", 3000},
@@ -249,7 +250,7 @@ read_setting(struct scenario *s, struct line *l)
 	while (i < SCENARIO_SETTINGS && strcmp(settings[i].name, name) != 0)
 		i++;
 	if (i == SCENARIO_SETTINGS)
-		return fail(l, "'%.60s' is no setting: beat, jitter, stale, window, delay, processing, poll or limit", name);
+		return fail(l, "'%.60s' is no setting: beat, jitter, stale, window, grace, delay, processing, poll or limit", name);
 	return read_duration(l, "its duration", &s->setting[i]);
 }
 

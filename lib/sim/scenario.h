@@ -17,6 +17,7 @@ enum scenario_setting {
 	SETTING_JITTER,          /* added to it at random */
 	SETTING_STALE,           /* so long without a beat: silent, hung */
 	SETTING_WINDOW,          /* what who must clean up is given for it */
+	SETTING_GRACE,           /* from SIGTERM to SIGKILL for what is stopped */
 	SETTING_DELAY,           /* before and behind each call */
 	SETTING_PROCESSING,      /* from one "processing" of who works to the next */
 	SETTING_POLL,            /* from one look for an answer to the next */

@@ -443,6 +443,14 @@ static int
 end_all(struct run *r)
 {
 	int left = 0;
+	/* Who hangs, hangs because of us. */
+	for (int i = 0; i < r->s->failures_n; i++)
+		for (int k = 0; k < r->actors_n && (r->s->failures[i].fault == FAULT_HANG || r->s->failures[i].fault == FAULT_STALE); k++)
+			if (r->actors[k].participant == r->s->failures[i].who) {
+				signal_tree(r->actors[k].pid, SIGKILL);
+				signal_process(r->actors[k].keeper, r->actors[k].keeper_start, SIGKILL);
+				signal_process(r->actors[k].pid, r->actors[k].start, SIGKILL);
+			}
 	if (r->watcher > 0)
 		kill(r->watcher, SIGTERM);
 	if (r->server > 0)
