@@ -1,12 +1,10 @@
 /* play: the processes of a scenario. */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,7 +15,7 @@
 #include "num.h"
 #include "play.h"
 
-enum { STATUS_ABORTED = 122, STATUS_CRASHED = 123, STATUS_TIMED_OUT = 124, STATUS_INTERRUPTED = 130 };
+enum { STATUS_ABORTED = 122, STATUS_CRASHED = 123, STATUS_TIMED_OUT = 124, STATUS_INTERRUPTED = 130, BESIDE = 32 };
 
 int64_t
 play_ms(const struct play *p, int64_t ms)
@@ -101,6 +99,17 @@ start_call(const struct play *p, int call, pid_t *pid)
 	deed_option(&d, "--", "dpl-sim");
 	deed_option(&d, "--work", number);
 	return deed_start(&d, -1, pid);
+}
+
+/* The next of the calls that the process of a participant makes at the same time, behind number `call`; -1 none. */
+static int
+next_beside(const struct play *p, int call)
+{
+	const struct scenario_call *c = &p->s.calls[call];
+	for (int i = call + 1; i < p->s.calls_n; i++)
+		if (p->s.calls[i].parent == c->parent)
+			return p->s.calls[i].beside && p->s.calls[i].participant == c->participant ? i : -1;
+	return -1;
 }
 
 /* --- a participant --- */
@@ -206,18 +215,22 @@ abort_it(const struct play *p, const char *name, const char *reason)
 	(void)deed_run(&d, NULL);
 }
 
-/* Wait for a child and look meanwhile, as often as one beats: its exit status.  *why gets the reason of an abort of ours. */
+/* Wait for its calls and look meanwhile, as often as one beats: the first status that is not 0.  *why gets the reason of an abort of ours. */
 static int
-look_after(struct play *p, int participant, pid_t child, const char **why)
+look_after(struct play *p, int participant, const pid_t *children, int n, const char **why)
 {
 	const char *name = name_of(p, participant);
-	int64_t next_ms = clock_mono_ms();
+	int64_t next_ms = clock_mono_ms(), piece_ms = play_ms(p, 200);
 	bool asked = false;
-	int status = 0, fd = (int)syscall(SYS_pidfd_open, child, 0);
-	for (;;) {
-		pid_t ended = waitpid(child, &status, WNOHANG);
-		if (ended == child || (ended < 0 && errno != EINTR))
-			break;
+	int worst = 0, at = 0;
+	while (at < n) {
+		int status = 0;
+		pid_t ended = waitpid(children[at], &status, WNOHANG);
+		if (ended == children[at] || (ended < 0 && errno != EINTR)) {
+			worst = worst ? worst : deed_status(status);
+			at++;
+			continue;
+		}
 		if (interrupted && !asked) {
 			asked = true;
 			*why = "user abort (Ctrl-C)";
@@ -234,13 +247,10 @@ look_after(struct play *p, int participant, pid_t child, const char **why)
 			}
 			next_ms = clock_mono_ms() + play_ms(p, p->s.setting[SETTING_BEAT]);
 		}
-		struct pollfd wait = {.fd = fd, .events = POLLIN};
 		int64_t left_ms = next_ms - clock_mono_ms();
-		(void)poll(&wait, fd >= 0 ? 1 : 0, left_ms < 0 ? 0 : left_ms > 1000 ? 1000 : (int)left_ms);
+		(void)deed_rest(left_ms < piece_ms ? left_ms : piece_ms);
 	}
-	if (fd >= 0)
-		close(fd);
-	return deed_status(status);
+	return worst;
 }
 
 /* The initiator ends the operation, as its first call went; where somebody died the cleanup does. */
@@ -285,7 +295,8 @@ play_participant(struct play *p, int call)
 	const char *name = name_of(p, participant), *reason = NULL;
 	struct sigaction handler = {.sa_handler = take_signal};
 	struct buf mark = {0};
-	pid_t child;
+	pid_t children[BESIDE] = {0};
+	int n = 0;
 	sigaction(SIGINT, &handler, NULL);
 	sigaction(SIGTERM, &handler, NULL);
 	note_phase(p, call, PHASE_INITIALISATION);
@@ -299,10 +310,10 @@ play_participant(struct play *p, int call)
 		(void)fsx_put(mark.p, 0600, "", 0);
 	buf_free(&mark);
 	(void)deed_rest(play_ms(p, p->s.setting[SETTING_DELAY]));
-	if (start_call(p, call, &child) != 0)
-		status = EXIT_SYSTEM;
-	else
-		status = look_after(p, participant, child, &reason);
+	for (int i = call; i >= 0 && n < BESIDE && status == 0; i = next_beside(p, i))
+		status = start_call(p, i, &children[n++]) == 0 ? 0 : EXIT_SYSTEM;
+	if (status == 0)
+		status = look_after(p, participant, children, n, &reason);
 	note_phase(p, call, PHASE_COMPLETION);
 	(void)deed_rest(play_ms(p, p->s.setting[SETTING_DELAY]));
 	if (participant == 0) {
@@ -379,9 +390,10 @@ work(const struct play *p, int call)
 	return error ? fails(p, call, error->text) : 0;
 }
 
-/* Make a call: by its participant's own process, or, where that is there already, in its name. */
+/* Make a call: by its participant's own process, *last being the last of those that this makes besides; or, where that is there already,
+ * in its name. */
 static int
-make_call(const struct play *p, int call, pid_t *pid)
+make_call(const struct play *p, int call, pid_t *pid, int *last)
 {
 	const struct scenario_call *c = &p->s.calls[call], *parent = &p->s.calls[c->parent];
 	struct buf mark = {0};
@@ -389,33 +401,58 @@ make_call(const struct play *p, int call, pid_t *pid)
 	buf_fmt(&mark, "%s/joined-%s", p->folder.p, name_of(p, c->participant));
 	bool there = c->participant == parent->participant || (!mark.failed && access(mark.p, F_OK) == 0);
 	buf_free(&mark);
+	*last = call;
 	if (there)
 		return start_call(p, call, pid);
+	for (int next; (next = next_beside(p, *last)) >= 0;)
+		*last = next;
 	struct deed d = deed("dpl-sim");
 	snprintf(number, sizeof number, "%d", call);
 	deed_option(&d, "--play", number);
 	return deed_start(&d, -1, pid);
 }
 
+/* Wait for calls that were made: the first status that is not 0. */
+static int
+wait_for_calls(const struct play *p, int call, const pid_t *pids, const int *of, int n)
+{
+	int worst = 0;
+	for (int i = 0; i < n; i++) {
+		int status = 0;
+		while (waitpid(pids[i], &status, 0) < 0 && errno == EINTR)
+			;
+		status = deed_status(status);
+		if (status != 0)
+			deed_note(p->notes.p, "say %s is told that %s ended with %d", p->s.calls[call].name, p->s.calls[of[i]].name, status);
+		worst = worst ? worst : status;
+	}
+	return worst;
+}
+
+/* The calls that this one makes: one after the other, but for those that run beside the one before. */
 static int
 make_calls(const struct play *p, int call)
 {
-	for (int i = call + 1; i < p->s.calls_n; i++) {
-		pid_t pid;
-		int status = 0;
+	pid_t pids[BESIDE] = {0};
+	int of[BESIDE] = {0}, n = 0, status = 0;
+	for (int i = call + 1; i < p->s.calls_n && status == 0; i++) {
 		if (p->s.calls[i].parent != call)
 			continue;
-		if (make_call(p, i, &pid) != 0)
-			return EXIT_SYSTEM;
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-		status = deed_status(status);
-		if (status != 0) {
-			deed_note(p->notes.p, "say %s is told that %s ended with %d", p->s.calls[call].name, p->s.calls[i].name, status);
-			return status;
+		if (!p->s.calls[i].beside || n == BESIDE) {
+			status = wait_for_calls(p, call, pids, of, n);
+			n = 0;
 		}
+		if (status != 0)
+			break;
+		int last;
+		if (make_call(p, i, &pids[n], &last) == 0)
+			of[n++] = i;
+		else
+			status = EXIT_SYSTEM;
+		i = last;
 	}
-	return 0;
+	int last = wait_for_calls(p, call, pids, of, n);
+	return status ? status : last;
 }
 
 /* Ask somebody outside, and wait for the file with the answer. */

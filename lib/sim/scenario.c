@@ -320,7 +320,9 @@ read_call(struct scenario *s, struct line *l, struct nest *nest)
 		return -1;
 	while (l->at < l->n) {
 		int64_t temps;
-		if (take(l, "asks")) {
+		if (take(l, "beside")) {
+			c.beside = true;
+		} else if (take(l, "asks")) {
 			const char *name = want(l, "who is asked");
 			if (!name)
 				return -1;
@@ -335,7 +337,7 @@ read_call(struct scenario *s, struct line *l, struct nest *nest)
 				return fail(l, "a number from 1 to %d is expected, not '%.60s'", TEMPS_MOST, number);
 			c.temps = (int)temps;
 		} else {
-			return fail(l, "asks or temp is expected, not '%.60s'", l->word[l->at]);
+			return fail(l, "asks, temp or beside is expected, not '%.60s'", l->word[l->at]);
 		}
 	}
 	while (nest->n && nest->indent[nest->n - 1] >= l->indent)

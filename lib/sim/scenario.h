@@ -41,6 +41,7 @@ struct scenario_call {
 	int parent;              /* the call that makes it, -1: the first one */
 	int depth;
 	int external;            /* whom it asks behind its work, -1 nobody */
+	bool beside;             /* it runs beside the call before it */
 	int temps;               /* so many temp resources it makes */
 	int64_t work_ms;
 };

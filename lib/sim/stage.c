@@ -23,7 +23,7 @@
 #include "tree.h"
 #include "wire.h"
 
-enum { TICK_MS = 20, FOLDER = 200, PIDS = 256 };
+enum { TICK_MS = 20, FOLDER = 200, PIDS = 256, HIT = 4096 };
 
 static volatile sig_atomic_t stopped;
 
@@ -38,6 +38,11 @@ struct actor {
 	int participant;
 	int64_t pid, start, keeper, keeper_start;
 	bool gone;
+};
+
+/* A process that a failure has hit: it is stopped, perhaps, and its parent gone. */
+struct hit {
+	int64_t pid, start;
 };
 
 struct run {
@@ -57,6 +62,8 @@ struct run {
 	int64_t *over_ms;        /* when it ends again, INT64_MAX */
 	char (*temps)[FOLDER + 200];
 	int temps_n;
+	struct hit hit[HIT];
+	int hit_n;
 	int64_t coordinator, coordinator_start; /* the process of the last one */
 	bool ended, swept;
 };
@@ -117,22 +124,30 @@ signal_process(int64_t pid, int64_t start, int sig)
 	close(fd);
 }
 
-/* All that a participant's processes run, too: their supervisors and their work. */
+/* Add a process and all below it: what a participant runs, its supervisors and their work. */
 static void
-signal_tree(int64_t pid, int sig)
+add_tree(struct run *r, int64_t pid, int64_t start)
 {
 	struct buf path = {0}, text = {0};
+	if (r->hit_n < HIT)
+		r->hit[r->hit_n++] = (struct hit){pid, start};
 	buf_fmt(&path, "/proc/%lld/task/%lld/children", (long long)pid, (long long)pid);
 	if (!path.failed && fsx_read_file(AT_FDCWD, path.p, &text, 1 << 16) == 0 && text.p)
 		for (char *rest = text.p, *word; (word = strsep(&rest, " "));) {
 			int64_t child;
-			if (num_int(word, strlen(word), 1, INT32_MAX, &child) == 0) {
-				signal_tree(child, sig);
-				signal_process(child, -1, sig);
-			}
+			if (num_int(word, strlen(word), 1, INT32_MAX, &child) == 0)
+				add_tree(r, child, proc_start(child));
 		}
 	buf_free(&path);
 	buf_free(&text);
+}
+
+/* A signal to all that was added from number `from` on. */
+static void
+signal_hit(const struct run *r, int from, int sig)
+{
+	for (int i = from; i < r->hit_n; i++)
+		signal_process(r->hit[i].pid, r->hit[i].start, sig);
 }
 
 /* --- what fails --- */
@@ -159,21 +174,26 @@ put_in(struct run *r, int number)
 		struct actor *a = &r->actors[i];
 		if (a->gone || (f->who >= 0 && a->participant != f->who))
 			continue;
+		int from = r->hit_n;
 		switch (f->fault) {
 		case FAULT_CRASH:
 			r->h->exit[a->participant] = HAPPENED_KILLED;
 			if (f->who == WHO_EVERYBODY) {
-				signal_tree(a->pid, SIGKILL);
-				signal_process(a->keeper, a->keeper_start, SIGKILL);
+				add_tree(r, a->keeper, a->keeper_start);
+				add_tree(r, a->pid, a->start);
+				signal_hit(r, from, SIGKILL);
 			}
 			signal_process(a->pid, a->start, SIGKILL);
 			break;
 		case FAULT_HANG:
-			signal_process(a->keeper, a->keeper_start, SIGSTOP);
-			signal_process(a->pid, a->start, SIGSTOP);
-			signal_tree(a->pid, SIGSTOP);
+			add_tree(r, a->keeper, a->keeper_start);
+			add_tree(r, a->pid, a->start);
+			signal_hit(r, from, SIGSTOP);
 			break;
-		case FAULT_STALE: signal_process(a->keeper, a->keeper_start, SIGSTOP); break;
+		case FAULT_STALE:
+			add_tree(r, a->keeper, a->keeper_start);
+			signal_hit(r, from, SIGSTOP);
+			break;
 		case FAULT_ABORT: signal_process(a->pid, a->start, SIGINT); break;
 		default: break;
 		}
@@ -185,14 +205,7 @@ take_back(struct run *r, int number)
 {
 	const struct scenario_failure *f = &r->s->failures[number];
 	r->over_ms[number] = INT64_MAX;
-	for (int i = 0; i < r->actors_n; i++) {
-		struct actor *a = &r->actors[i];
-		if (a->gone || a->participant != f->who)
-			continue;
-		signal_process(a->keeper, a->keeper_start, SIGCONT);
-		signal_process(a->pid, a->start, SIGCONT);
-		signal_tree(a->pid, SIGCONT);
-	}
+	signal_hit(r, 0, SIGCONT);
 	tell(r, f->who, 0, TOLD_FAILURE, "%s of %s is over", scenario_fault_name(f->fault), f->who >= 0 ? r->s->participants[f->who] : "it");
 }
 
@@ -202,8 +215,8 @@ phase_came(struct run *r, int who, int call, enum scenario_phase phase)
 {
 	for (int i = 0; i < r->s->failures_n; i++) {
 		const struct scenario_failure *f = &r->s->failures[i];
-		bool meant = f->who == who || (f->who < 0 && phase == PHASE_CLEANUP);
-		if (f->at_ms < 0 && f->phase == phase && meant && (f->call < 0 || f->call == call) && r->due_ms[i] == INT64_MAX)
+		bool meant = f->call >= 0 ? f->call == call : f->who == who || (f->who < 0 && phase == PHASE_CLEANUP);
+		if (f->at_ms < 0 && f->phase == phase && meant && r->due_ms[i] == INT64_MAX)
 			r->due_ms[i] = clock_mono_ms() + scaled(r, f->after_ms);
 	}
 }
@@ -418,6 +431,7 @@ play(struct run *r)
 		if (wait[1].revents && !drain(r, r->watch, &r->watch_text, false)) {
 			close(r->watch);
 			r->watch = -1;
+			r->ended = true; /* it ends with the operation */
 		}
 		reap(r);
 		now_ms = clock_mono_ms();
@@ -443,14 +457,7 @@ static int
 end_all(struct run *r)
 {
 	int left = 0;
-	/* Who hangs, hangs because of us. */
-	for (int i = 0; i < r->s->failures_n; i++)
-		for (int k = 0; k < r->actors_n && (r->s->failures[i].fault == FAULT_HANG || r->s->failures[i].fault == FAULT_STALE); k++)
-			if (r->actors[k].participant == r->s->failures[i].who) {
-				signal_tree(r->actors[k].pid, SIGKILL);
-				signal_process(r->actors[k].keeper, r->actors[k].keeper_start, SIGKILL);
-				signal_process(r->actors[k].pid, r->actors[k].start, SIGKILL);
-			}
+	signal_hit(r, 0, SIGKILL); /* who hangs, hangs because of us */
 	if (r->watcher > 0)
 		kill(r->watcher, SIGTERM);
 	if (r->server > 0)
@@ -465,7 +472,9 @@ end_all(struct run *r)
 			continue;
 		if (clock_mono_ms() >= end_ms) {
 			left++;
-			signal_tree(getpid(), SIGKILL);
+			r->hit_n = 0;
+			add_tree(r, getpid(), proc_start(getpid()));
+			signal_hit(r, 1, SIGKILL);
 		}
 		(void)deed_rest(10);
 	}
