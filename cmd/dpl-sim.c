@@ -133,16 +133,16 @@ judge(struct cli *c, const struct scenario *s, const struct happened *h, double 
 }
 
 static bool
-run(struct cli *c, const char *name, double scale)
+run(struct cli *c, const char *name, double scale, uint64_t seed)
 {
 	struct scenario s;
 	struct happened h;
 	struct why why;
 	struct buf text = {0};
-	if (find(name, &text, &why) < 0 || scenario_read(&s, name, text.p ? text.p : "", text.n, &why) < 0)
+	if (find(name, &text, &why) < 0 || scenario_read(&s, name, text.p ? text.p : "", text.n, seed, &why) < 0)
 		cli_die(c, &why);
 	struct teller teller = {c, &s};
-	struct stage stage = {.s = &s, .text = text.p, .n = text.n, .ledger = c->ledger, .scale = scale, .tell = tell, .arg = &teller};
+	struct stage stage = {.s = &s, .text = text.p, .n = text.n, .ledger = c->ledger, .scale = scale, .seed = seed, .tell = tell, .arg = &teller};
 	int rc = stage_play(&stage, &h, &why);
 	bool fine = rc == 0 && judge(c, &s, &h, scale);
 	happened_end(&h);
@@ -191,7 +191,7 @@ main(int argc, char **argv)
 	if (strcmp(what, "run") == 0) {
 		bool fine = true;
 		for (; optind < argc; optind++)
-			fine = run(&c, argv[optind], scale > 0 ? scale : 1) && fine;
+			fine = run(&c, argv[optind], scale > 0 ? scale : 1, 1) && fine;
 		cli_finish(&c, fine ? EXIT_DONE : EXIT_NO);
 	}
 	cli_misuse(&c, "list, show, run or check is expected, not '%.40s'", what);

@@ -27,7 +27,7 @@ play_ms(const struct play *p, int64_t ms)
 int
 play_begin(struct play *p, struct why *why)
 {
-	const char *folder = getenv(PLAY_FOLDER), *scale = getenv(PLAY_SCALE);
+	const char *folder = getenv(PLAY_FOLDER), *scale = getenv(PLAY_SCALE), *seed = getenv(PLAY_SEED);
 	struct buf path = {0}, text = {0};
 	*p = (struct play){.scale = scale ? strtod(scale, NULL) : 1};
 	if (!folder || p->scale <= 0)
@@ -41,7 +41,7 @@ play_begin(struct play *p, struct why *why)
 	else if (fsx_read_file(AT_FDCWD, path.p, &text, SCENARIO_SIZE_MAX) < 0)
 		why_errno(why, "%s", path.p);
 	else
-		rc = scenario_read(&p->s, "scenario", text.p ? text.p : "", text.n, why);
+		rc = scenario_read(&p->s, "scenario", text.p ? text.p : "", text.n, seed ? strtoull(seed, NULL, 10) : 0, why);
 	buf_free(&path);
 	buf_free(&text);
 	return rc;
@@ -70,7 +70,7 @@ note_phase(const struct play *p, int call, enum scenario_phase phase)
 	deed_note(p->notes.p, "phase %s %s %s", name_of(p, c->participant), c->name, scenario_phase_name(phase));
 }
 
-/* A setting as an option takes it. */
+/* A setting as an option takes it.  However small the scale: who is only slow is not to be taken for dead. */
 struct text24 {
 	char of[24];
 };
@@ -78,8 +78,10 @@ struct text24 {
 static struct text24
 as_option(const struct play *p, enum scenario_setting setting)
 {
+	static const int64_t least[SCENARIO_SETTINGS] = {[SETTING_BEAT] = 50, [SETTING_STALE] = 500, [SETTING_WINDOW] = 500, [SETTING_GRACE] = 200};
 	struct text24 t;
-	snprintf(t.of, sizeof t.of, "%lldms", (long long)play_ms(p, p->s.setting[setting]));
+	int64_t ms = play_ms(p, p->s.setting[setting]);
+	snprintf(t.of, sizeof t.of, "%lldms", (long long)(ms > least[setting] ? ms : least[setting]));
 	return t;
 }
 
@@ -299,7 +301,6 @@ play_participant(struct play *p, int call)
 	int n = 0;
 	sigaction(SIGINT, &handler, NULL);
 	sigaction(SIGTERM, &handler, NULL);
-	note_phase(p, call, PHASE_INITIALISATION);
 	int status = take_part(p, participant);
 	if (status != 0) {
 		deed_note(p->notes.p, "exit %s %d", name, status);
@@ -309,6 +310,7 @@ play_participant(struct play *p, int call)
 	if (!mark.failed)
 		(void)fsx_put(mark.p, 0600, "", 0);
 	buf_free(&mark);
+	note_phase(p, call, PHASE_INITIALISATION);
 	(void)deed_rest(play_ms(p, p->s.setting[SETTING_DELAY]));
 	for (int i = call; i >= 0 && n < BESIDE && status == 0; i = next_beside(p, i))
 		status = start_call(p, i, &children[n++]) == 0 ? 0 : EXIT_SYSTEM;
@@ -344,8 +346,10 @@ error_in(const struct play *p, int call, enum scenario_phase phase)
 }
 
 static int
-fails(const struct play *p, int call, const char *text)
+fails(const struct play *p, int call, const char *text, bool aborts)
 {
+	if (aborts)
+		abort_it(p, name_of(p, p->s.calls[call].participant), text);
 	deed_note(p->notes.p, "say %s fails: %s", p->s.calls[call].name, text);
 	fprintf(stderr, "%s\n", text);
 	return 1;
@@ -382,12 +386,12 @@ work(const struct play *p, int call)
 	for (int64_t now_ms; (now_ms = clock_mono_ms()) < end_ms;) {
 		int64_t left_ms = end_ms - now_ms;
 		if (now_ms >= error_ms)
-			return fails(p, call, error->text);
+			return fails(p, call, error->text, error->aborts);
 		left_ms = left_ms < piece_ms ? left_ms : piece_ms;
 		(void)deed_rest(error_ms - now_ms < left_ms ? error_ms - now_ms : left_ms);
 		deed_note(p->notes.p, "say %s processing", c->name);
 	}
-	return error ? fails(p, call, error->text) : 0;
+	return error ? fails(p, call, error->text, error->aborts) : 0;
 }
 
 /* Make a call: by its participant's own process, *last being the last of those that this makes besides; or, where that is there already,
@@ -488,10 +492,10 @@ ask_external(const struct play *p, int call)
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	if (status == STATUS_TIMED_OUT) {
-		(void)fails(p, call, "no answer within the time");
+		(void)fails(p, call, "no answer within the time", false);
 	} else if (status == 0 && fsx_read_file(AT_FDCWD, path.p, &answer, SCENARIO_TEXT) == 0 && answer.n > 6 && memcmp(answer.p, "error ", 6) == 0) {
 		answer.p[strcspn(answer.p, "\n")] = '\0';
-		status = fails(p, call, answer.p + 6);
+		status = fails(p, call, answer.p + 6, false);
 	}
 	buf_free(&answer);
 	buf_free(&path);
@@ -515,7 +519,7 @@ play_work(struct play *p, int call)
 	note_phase(p, call, PHASE_RESPONSE);
 	(void)deed_rest(play_ms(p, p->s.setting[SETTING_DELAY]));
 	const struct scenario_failure *error = error_in(p, call, PHASE_RESPONSE);
-	return error ? fails(p, call, error->text) : 0;
+	return error ? fails(p, call, error->text, error->aborts) : 0;
 }
 
 /* --- somebody outside --- */

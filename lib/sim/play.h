@@ -17,6 +17,7 @@
 
 #define PLAY_FOLDER "DPL_SIM_FOLDER"
 #define PLAY_SCALE "DPL_SIM_SCALE"
+#define PLAY_SEED "DPL_SIM_SEED"
 
 struct play {
 	struct scenario s;

@@ -58,6 +58,7 @@ struct line {
 	char room[4096];         /* the words, each with a NUL */
 	char *word[WORDS];
 	int n, at;               /* how many, and which is read next */
+	uint64_t random;         /* the state of what is drawn from ranges */
 	struct why *why;
 };
 
@@ -131,13 +132,34 @@ split(struct line *l, const char *p, size_t n)
 	return 0;
 }
 
+/* A number at random (splitmix64): whoever reads the same text with the same seed draws the same. */
+static uint64_t
+draw(struct line *l)
+{
+	uint64_t z = (l->random += UINT64_C(0x9e3779b97f4a7c15));
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+/* A duration, or one of a range: 2s..5s. */
 static int
 read_duration(struct line *l, const char *meaning, int64_t *ms)
 {
-	const char *word = want(l, meaning);
+	char least[40];
+	const char *word = want(l, meaning), *dots = word ? strstr(word, "..") : NULL;
+	int64_t most;
 	if (!word)
 		return -1;
-	return num_duration(word, ms) == 0 ? 0 : fail(l, "%s is expected, as 2s or 500ms, not '%.60s'", meaning, word);
+	if (!dots)
+		return num_duration(word, ms) == 0 ? 0 : fail(l, "%s is expected, as 2s, 500ms or 2s..5s, not '%.60s'", meaning, word);
+	if ((size_t)(dots - word) >= sizeof least)
+		return fail(l, "%s is expected, not '%.60s'", meaning, word);
+	snprintf(least, sizeof least, "%.*s", (int)(dots - word), word);
+	if (num_duration(least, ms) < 0 || num_duration(dots + 2, &most) < 0 || most < *ms)
+		return fail(l, "%s is expected, as 2s..5s, not '%.60s'", meaning, word);
+	*ms += (int64_t)(draw(l) % (uint64_t)(most - *ms + 1));
+	return 0;
 }
 
 static int
@@ -413,6 +435,8 @@ read_moment(struct scenario *s, struct line *l, struct scenario_failure *f)
 			in = true, ok = read_phase(s, l, f) == 0;
 		else if (take(l, "after"))
 			ok = read_duration(l, "how long after it", &f->after_ms) == 0;
+		else if (take(l, "aborting"))
+			f->aborts = ok = true;
 		else if (take(l, "for"))
 			ok = read_duration(l, "how long it lasts", &f->lasts_ms) == 0;
 		else
@@ -422,6 +446,8 @@ read_moment(struct scenario *s, struct line *l, struct scenario_failure *f)
 	}
 	if (at == in)
 		return fail(l, at ? "at and in exclude each other" : "when it happens is expected: at TIME, or in PHASE");
+	if (f->aborts && f->fault != FAULT_ERROR)
+		return fail(l, "aborting goes with error");
 	if (f->after_ms && at)
 		return fail(l, "after goes with in");
 	return 0;
@@ -467,18 +493,28 @@ read_failure(struct scenario *s, struct line *l)
 	return 0;
 }
 
+/* One of these words, or some with commas between. */
 static int
 one_of(struct line *l, const char *meaning, const char *const *words, char to[SCENARIO_NAME])
 {
 	const char *word = want(l, meaning);
 	if (!word)
 		return -1;
-	for (int i = 0; words[i]; i++)
-		if (strcmp(words[i], word) == 0) {
-			snprintf(to, SCENARIO_NAME, "%s", word);
-			return 0;
-		}
-	return fail(l, "'%.60s' is no %s", word, meaning);
+	if (strlen(word) >= SCENARIO_NAME)
+		return fail(l, "'%.60s' is no %s", word, meaning);
+	for (const char *p = word;; p++) {
+		size_t n = strcspn(p, ",");
+		int i = 0;
+		while (words[i] && (strlen(words[i]) != n || memcmp(words[i], p, n) != 0))
+			i++;
+		if (!words[i])
+			return fail(l, "'%.*s' is no %s", (int)n, p, meaning);
+		p += n;
+		if (!*p)
+			break;
+	}
+	snprintf(to, SCENARIO_NAME, "%s", word);
+	return 0;
 }
 
 /* A participant's number; any: -1. */
@@ -618,9 +654,9 @@ check_whole(const struct scenario *s, struct line *l)
 }
 
 int
-scenario_read(struct scenario *s, const char *name, const char *text, size_t n, struct why *why)
+scenario_read(struct scenario *s, const char *name, const char *text, size_t n, uint64_t seed, struct why *why)
 {
-	struct line l = {.file = name, .why = why};
+	struct line l = {.file = name, .random = seed, .why = why};
 	struct nest nest = {.n = 0};
 	const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
 	*s = (struct scenario){.sweep_ms = -1};

@@ -74,6 +74,7 @@ struct scenario_failure {
 	int who;
 	enum scenario_fault fault;
 	char text[SCENARIO_TEXT]; /* what an error says */
+	bool aborts;             /* who has it aborts the operation before it fails */
 	int64_t step_ms;         /* of the clock, may be negative */
 	int64_t lasts_ms;        /* of a partition, a full disk, a hang; -1: for good */
 	int64_t at_ms;           /* since the beginning; or, where it is -1, … */
@@ -115,9 +116,9 @@ struct scenario {
 	int64_t sweep_ms;        /* dpl-cleanup --sweep comes by so long after the beginning; -1: never */
 };
 
-/* Read the n bytes of a file; `name` is what it is called in messages.  0, or -1 with `why`, whose text begins with NAME:LINE; in both
+/* Read the n bytes of a file, and draw what is a range with that seed; `name` is what it is called in messages.  0, or -1 with `why`, whose text begins with NAME:LINE; in both
  * cases scenario_free gives the memory back. */
-int scenario_read(struct scenario *s, const char *name, const char *text, size_t n, struct why *why);
+int scenario_read(struct scenario *s, const char *name, const char *text, size_t n, uint64_t seed, struct why *why);
 void scenario_free(struct scenario *s);
 
 /* The number of a call, -1 where there is none of that name. */

@@ -485,7 +485,7 @@ begin(struct run *r, struct why *why)
 {
 	const struct stage *stage = r->stage;
 	const char *tmp = getenv("TMPDIR");
-	char path[FOLDER + 20], scale[40];
+	char path[FOLDER + 20], scale[40], seed[24];
 	snprintf(r->folder, sizeof r->folder, "%.*s/dpl-sim.XXXXXX", FOLDER - 20, tmp && *tmp ? tmp : "/tmp");
 	if (!mkdtemp(r->folder)) {
 		why_errno(why, "%s", r->folder);
@@ -505,6 +505,8 @@ begin(struct run *r, struct why *why)
 	snprintf(scale, sizeof scale, "%.6f", stage->scale);
 	setenv(PLAY_FOLDER, r->folder, 1);
 	setenv(PLAY_SCALE, scale, 1);
+	snprintf(seed, sizeof seed, "%llu", (unsigned long long)stage->seed);
+	setenv(PLAY_SEED, seed, 1);
 	static const char *const others[] = {"DPL_OPERATION", "DPL_PARTICIPANT", "DPL_SESSION", "DPL_CALL", "DPL_TIMEOUT"};
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
 		unsetenv(others[i]);

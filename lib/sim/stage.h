@@ -21,6 +21,7 @@ struct stage {
 	const char *ledger;      /* a folder or a URL; NULL: one that is made for this, and removed */
 	bool serve;              /* … behind a server that is started for it */
 	double scale;
+	uint64_t seed;           /* with which it was read */
 	/* A line of what happens: ms since the beginning, by whom (a participant's number, -1 nobody's), at which depth of calls; `kind` is
 	 * what it is. */
 	void (*tell)(void *arg, int64_t at_ms, int who, int depth, enum stage_told kind, const char *text);
