@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "deed.h"
 #include "fsx.h"
 #include "num.h"
 #include "play.h"
@@ -17,8 +18,10 @@
 static const char usage[] =
 	"usage: dpl-sim list [-j]\n"
 	"       dpl-sim show name\n"
-	"       dpl-sim run [-jqv] [-C ledger] [--color when] [--scale factor] name|file ...\n"
-	"       dpl-sim check [-jqv] [-C ledger] [--scale factor] [name|file ...]\n"
+	"       dpl-sim run [-jqv] [-C ledger] [--color when] [--scale factor] [--seed number]\n"
+	"                   name|file ...\n"
+	"       dpl-sim check [-jq] [-C ledger] [--color when] [--scale factor]\n"
+	"                     [--seed number] [name|file ...]\n"
 	"\n"
 	"Play a scenario: each participant is a process of its own that uses the real commands on a\n"
 	"real ledger, and what fails is killed or stopped.\n"
@@ -29,6 +32,7 @@ static const char usage[] =
 	"  -v, --verbose        beats, too, with what they have found\n"
 	"      --color=WHEN     auto, always or never\n"
 	"      --scale=FACTOR   all times of the scenario times this (1; check: 0.05)\n"
+	"      --seed=NUMBER    for what a scenario leaves to chance (1)\n"
 	"  -h, --help           print this\n"
 	"  -V, --version        print the version\n"
 	"\n"
@@ -37,9 +41,15 @@ static const char usage[] =
 	"  dpl-sim run --scale 0.1 bridge_crash_during_copilot\n"
 	"  dpl-sim check\n";
 
-enum { COLOUR = CLI_OWN, SCALE, PLAY, WORK, EXTERNAL, SCENARIOS = sizeof scenarios / sizeof *scenarios };
+enum { COLOUR = CLI_OWN, SCALE, SEED, PLAY, WORK, EXTERNAL, SCENARIOS = sizeof scenarios / sizeof *scenarios };
 
 static bool colours;
+
+/* What the options say. */
+struct wanted {
+	double scale;
+	uint64_t seed;
+};
 
 /* --- what is played by --- */
 
@@ -113,53 +123,184 @@ find(const char *name, struct buf *text, struct why *why)
 	return fsx_read_file(AT_FDCWD, name, text, SCENARIO_SIZE_MAX + 1) < 0 ? why_errno(why, "%s", name) : 0;
 }
 
-static bool
-judge(struct cli *c, const struct scenario *s, const struct happened *h, double scale)
+/* What came of one. */
+struct outcome {
+	int wrong;
+	int64_t took_ms;
+	struct buf faults;       /* a line each */
+};
+
+static void
+judge(const struct scenario *s, const struct happened *h, double scale, struct outcome *o)
 {
-	int wrong = 0;
 	char text[SCENARIO_TEXT];
 	for (int i = 0; i < s->expectations_n; i++)
 		if (!happened_as_expected(h, s, scale, i, text)) {
-			wrong++;
-			buf_fmt(&c->out, "%s:%d: %s\n", s->name, s->expectations[i].line, text);
+			o->wrong++;
+			buf_fmt(&o->faults, "%s:%d: %s\n", s->name, s->expectations[i].line, text);
 		}
 	if (h->timed_out)
-		wrong++, buf_fmt(&c->out, "%s: not over within its limit\n", s->name);
+		o->wrong++, buf_fmt(&o->faults, "%s: it was not over within its limit\n", s->name);
 	if (h->processes_left)
-		wrong++, buf_fmt(&c->out, "%s: processes were left\n", s->name);
-	buf_fmt(&c->out, "[%s] %s (%lld ms)\n", wrong ? "FAIL" : "PASS", s->name, (long long)h->took_ms);
-	cli_flush(c);
-	return !wrong;
+		o->wrong++, buf_fmt(&o->faults, "%s: processes were left, and had to be ended\n", s->name);
+	o->took_ms = h->took_ms;
 }
 
-static bool
-run(struct cli *c, const char *name, double scale, uint64_t seed)
+/* The calls over time, as dpl-show draws them. */
+static void
+draw(struct cli *c, const struct happened *h)
+{
+	struct deed d = deed("dpl-show");
+	struct buf out = {0};
+	deed_option(&d, "--timeline", "--color");
+	deed_option(&d, colours ? "always" : "never", h->operation);
+	if (deed_run(&d, &out) == 0 && out.p)
+		buf_fmt(&c->out, "\n%s", out.p);
+	buf_free(&out);
+}
+
+/* Whether one can be played at all. */
+static void
+read_one(struct cli *c, const struct wanted *w, const char *name)
+{
+	struct scenario s;
+	struct why why;
+	struct buf text = {0};
+	if (find(name, &text, &why) < 0 || scenario_read(&s, name, text.p ? text.p : "", text.n, w->seed, &why) < 0)
+		cli_die(c, &why);
+	scenario_free(&s);
+	buf_free(&text);
+}
+
+/* Play one; `shows`: with all that happens, and the timeline. */
+static void
+play_one(struct cli *c, const struct wanted *w, const char *name, bool shows, struct outcome *o)
 {
 	struct scenario s;
 	struct happened h;
 	struct why why;
 	struct buf text = {0};
-	if (find(name, &text, &why) < 0 || scenario_read(&s, name, text.p ? text.p : "", text.n, seed, &why) < 0)
+	*o = (struct outcome){0};
+	if (find(name, &text, &why) < 0 || scenario_read(&s, name, text.p ? text.p : "", text.n, w->seed, &why) < 0)
 		cli_die(c, &why);
 	struct teller teller = {c, &s};
-	struct stage stage = {.s = &s, .text = text.p, .n = text.n, .ledger = c->ledger, .scale = scale, .seed = seed, .tell = tell, .arg = &teller};
+	struct stage stage = {.s = &s, .text = text.p, .n = text.n, .ledger = c->ledger, .scale = w->scale, .seed = w->seed, .tell = shows ? tell : NULL, .arg = &teller};
 	int rc = stage_play(&stage, &h, &why);
-	bool fine = rc == 0 && judge(c, &s, &h, scale);
+	if (rc == 0)
+		judge(&s, &h, w->scale, o);
+	if (rc == 0 && shows && !c->quiet && !c->json)
+		draw(c, &h);
+	stage_close(&stage);
 	happened_end(&h);
 	scenario_free(&s);
 	buf_free(&text);
 	if (rc < 0)
 		cli_die(c, &why);
-	return fine;
+}
+/* --- what is asked for --- */
+
+static void
+list(struct cli *c)
+{
+	struct render_table t = {.columns = 2};
+	if (c->json)
+		json_open(&c->out, NULL, '{'), json_put_bool(&c->out, "ok", true), json_open(&c->out, "scenarios", '[');
+	for (int i = 0; i < SCENARIOS; i++) {
+		struct scenario s;
+		struct why why;
+		if (scenario_read(&s, scenarios[i].name, scenarios[i].text, strlen(scenarios[i].text), 1, &why) < 0)
+			cli_die(c, &why);
+		if (c->json) {
+			json_open(&c->out, NULL, '{');
+			json_put(&c->out, "name", s.name);
+			json_put(&c->out, "title", s.title);
+			json_close(&c->out, '}');
+		} else if (c->quiet) {
+			buf_fmt(&c->out, "%s\n", s.name);
+		} else {
+			render_cell(&t, BOLD, s.name);
+			render_cell(&t, PLAIN, s.title);
+		}
+		scenario_free(&s);
+	}
+	if (c->json)
+		json_close(&c->out, ']'), json_close(&c->out, '}'), buf_char(&c->out, '\n');
+	render_table(&c->out, &t, 0, colours);
+}
+
+static void
+show(struct cli *c, const char *name)
+{
+	struct buf text = {0};
+	struct why why;
+	if (find(name, &text, &why) < 0)
+		cli_die(c, &why);
+	buf_str(&c->out, text.p ? text.p : "");
+	buf_free(&text);
+}
+
+static void
+put_outcome(struct cli *c, const char *name, struct outcome *o)
+{
+	if (c->json) {
+		json_open(&c->out, NULL, '{');
+		json_put(&c->out, "name", name);
+		json_put_bool(&c->out, "passed", !o->wrong);
+		json_put_int(&c->out, "tookMs", o->took_ms);
+		json_open(&c->out, "faults", '[');
+		for (char *rest = o->faults.p, *line; rest && (line = strsep(&rest, "\n")) && *line;)
+			json_put(&c->out, NULL, line);
+		json_close(&c->out, ']');
+		json_close(&c->out, '}');
+		return;
+	}
+	if (o->faults.p)
+		buf_str(&c->out, o->faults.p);
+	render_text(&c->out, !colours ? PLAIN : o->wrong ? RED : GREEN, o->wrong ? "[FAIL]" : "[PASS]");
+	buf_fmt(&c->out, " %s (%lld ms)\n", name, (long long)o->took_ms);
+	cli_flush(c);
+}
+
+/* Play all that are named, or, for a check, all that there are. */
+static int
+play_all(struct cli *c, const struct wanted *w, char **names, int n, bool check)
+{
+	int failed = 0, count = n ? n : SCENARIOS;
+	if (!n && !check)
+		cli_misuse(c, "run: the name of a scenario, or a file, is expected");
+	/* A mistake in any of them is said before one is begun. */
+	for (int i = 0; i < n; i++)
+		read_one(c, w, names[i]);
+	if (c->json)
+		json_open(&c->out, NULL, '{'), json_put_bool(&c->out, "ok", true), json_open(&c->out, "scenarios", '[');
+	for (int i = 0; i < count; i++) {
+		const char *name = n ? names[i] : scenarios[i].name;
+		struct outcome o;
+		play_one(c, w, name, !check, &o);
+		put_outcome(c, name, &o);
+		failed += o.wrong > 0;
+		buf_free(&o.faults);
+	}
+	if (c->json) {
+		json_close(&c->out, ']');
+		json_put_int(&c->out, "passed", count - failed);
+		json_put_int(&c->out, "failed", failed);
+		json_close(&c->out, '}');
+		buf_char(&c->out, '\n');
+	} else if (check) {
+		buf_fmt(&c->out, "%d passed, %d failed\n", count - failed, failed);
+	}
+	return failed ? EXIT_NO : EXIT_DONE;
 }
 
 int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {CLI_LEDGER, CLI_OUTPUT, CLI_HELP, {"color", required_argument, NULL, COLOUR}, {"scale", required_argument, NULL, SCALE},
-		{"play", required_argument, NULL, PLAY}, {"work", required_argument, NULL, WORK}, {"external", required_argument, NULL, EXTERNAL}, {0}};
+		{"seed", required_argument, NULL, SEED}, {"play", required_argument, NULL, PLAY}, {"work", required_argument, NULL, WORK},
+		{"external", required_argument, NULL, EXTERNAL}, {0}};
 	struct cli c;
-	double scale = 0;
+	struct wanted w = {.scale = 0, .seed = 1};
 	const char *when = NULL;
 	cli_begin(&c, argc, argv, usage);
 	for (int o; (o = cli_getopt(&c, ":C:hjqvV", options)) != -1;)
@@ -167,32 +308,44 @@ main(int argc, char **argv)
 		case COLOUR: when = optarg; break;
 		case SCALE: {
 			char *end;
-			scale = strtod(optarg, &end);
-			if (*end || !(scale >= 0.001 && scale <= 1000))
+			w.scale = strtod(optarg, &end);
+			if (*end || !(w.scale >= 0.001 && w.scale <= 1000))
 				cli_misuse(&c, "--scale: '%.40s' is not a number from 0.001 to 1000", optarg);
 			break;
 		}
+		case SEED: w.seed = (uint64_t)cli_number(&c, "--seed", optarg, 0, INT64_MAX); break;
 		case PLAY:
 		case WORK:
 		case EXTERNAL: play(&c, o, optarg);
 		}
-	colours = render_colour(when) > 0;
+	int wanted = render_colour(when);
+	if (wanted < 0)
+		cli_misuse(&c, "--color: '%.40s' is not auto, always or never", when);
+	colours = wanted > 0;
 	if (optind == argc)
 		cli_misuse(&c, "list, show, run or check is expected");
 	const char *what = argv[optind++];
 	struct sigaction handler = {.sa_handler = stop};
 	sigaction(SIGINT, &handler, NULL);
 	sigaction(SIGTERM, &handler, NULL);
+	bool check = strcmp(what, "check") == 0;
+	if (w.scale == 0)
+		w.scale = check ? 0.05 : 1;
 	if (strcmp(what, "list") == 0) {
-		for (int i = 0; i < SCENARIOS; i++)
-			buf_fmt(&c.out, "%s\n", scenarios[i].name);
-		cli_finish(&c, EXIT_DONE);
+		cli_no_more(&c, optind);
+		list(&c);
+	} else if (strcmp(what, "show") == 0) {
+		if (optind == argc)
+			cli_misuse(&c, "show: the name of a scenario is expected");
+		show(&c, argv[optind]);
+		cli_no_more(&c, optind + 1);
+	} else if (check || strcmp(what, "run") == 0) {
+		int status = play_all(&c, &w, argv + optind, argc - optind, check);
+		c.quiet = false;
+		cli_finish(&c, status);
+	} else {
+		cli_misuse(&c, "list, show, run or check is expected, not '%.40s'", what);
 	}
-	if (strcmp(what, "run") == 0) {
-		bool fine = true;
-		for (; optind < argc; optind++)
-			fine = run(&c, argv[optind], scale > 0 ? scale : 1, 1) && fine;
-		cli_finish(&c, fine ? EXIT_DONE : EXIT_NO);
-	}
-	cli_misuse(&c, "list, show, run or check is expected, not '%.40s'", what);
+	c.quiet = false; /* -q chose what is printed */
+	cli_finish(&c, EXIT_DONE);
 }

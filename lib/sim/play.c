@@ -242,7 +242,7 @@ look_after(struct play *p, int participant, const pid_t *children, int n, const 
 		if (now_ms >= next_ms) {
 			struct found f = beat(p, name);
 			/* The initiator decides what becomes of one who hangs; the others are told. */
-			if (*f.stale && participant == 0 && !f.aborted && !asked && strcmp(f.stale, name) != 0) {
+			if (*f.stale && participant == 0 && !f.aborted && !f.crashed && !asked && strcmp(f.stale, name) != 0) {
 				asked = true;
 				*why = "somebody hangs";
 				abort_it(p, name, *why);

@@ -23,7 +23,7 @@
 #include "tree.h"
 #include "wire.h"
 
-enum { TICK_MS = 20, FOLDER = 200, PIDS = 256, HIT = 4096 };
+enum { TICK_MS = 20, PIDS = 256, HIT = 4096 };
 
 static volatile sig_atomic_t stopped;
 
@@ -46,12 +46,10 @@ struct hit {
 };
 
 struct run {
-	const struct stage *stage;
+	struct stage *stage;
 	const struct scenario *s;
 	struct happened *h;
-	char folder[FOLDER];     /* of the play, "" none yet */
-	char notes_path[FOLDER + 20];
-	char ledger[FOLDER + 20]; /* that was made for it, "" */
+	char notes_path[STAGE_FOLDER + 20];
 	int notes, watch;        /* descriptors */
 	struct buf note_text, watch_text;
 	pid_t first, watcher, server;
@@ -60,7 +58,7 @@ struct run {
 	int actors_n;
 	int64_t *due_ms;         /* of each failure, monotonic; INT64_MAX: its phase has not come; -1: it was put in */
 	int64_t *over_ms;        /* when it ends again, INT64_MAX */
-	char (*temps)[FOLDER + 200];
+	char (*temps)[400];
 	int temps_n;
 	struct hit hit[HIT];
 	int hit_n;
@@ -483,27 +481,23 @@ end_all(struct run *r)
 static int
 begin(struct run *r, struct why *why)
 {
-	const struct stage *stage = r->stage;
+	struct stage *stage = r->stage;
 	const char *tmp = getenv("TMPDIR");
-	char path[FOLDER + 20], scale[40], seed[24];
-	snprintf(r->folder, sizeof r->folder, "%.*s/dpl-sim.XXXXXX", FOLDER - 20, tmp && *tmp ? tmp : "/tmp");
-	if (!mkdtemp(r->folder)) {
-		why_errno(why, "%s", r->folder);
-		*r->folder = '\0';
+	char path[STAGE_FOLDER + 20], scale[40], seed[24];
+	snprintf(r->stage->folder, sizeof r->stage->folder, "%.*s/dpl-sim.XXXXXX", STAGE_FOLDER - 20, tmp && *tmp ? tmp : "/tmp");
+	if (!mkdtemp(r->stage->folder)) {
+		why_errno(why, "%s", r->stage->folder);
+		*r->stage->folder = '\0';
 		return -1;
 	}
-	snprintf(path, sizeof path, "%s/scenario", r->folder);
-	snprintf(r->notes_path, sizeof r->notes_path, "%s/notes", r->folder);
+	snprintf(path, sizeof path, "%s/scenario", r->stage->folder);
+	snprintf(r->notes_path, sizeof r->notes_path, "%s/notes", r->stage->folder);
 	if (fsx_put(path, 0600, stage->text, stage->n) < 0 || mkfifo(r->notes_path, 0600) < 0 || (r->notes = open(r->notes_path, O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0)
-		return why_errno(why, "%s", r->folder);
-	if (!stage->ledger) {
-		snprintf(r->ledger, sizeof r->ledger, "%s/ledger", r->folder);
-		setenv("DPL_LEDGER", r->ledger, 1);
-	} else {
-		setenv("DPL_LEDGER", stage->ledger, 1);
-	}
+		return why_errno(why, "%s", r->stage->folder);
+	snprintf(path, sizeof path, "%s/ledger", stage->folder);
+	setenv("DPL_LEDGER", stage->ledger ? stage->ledger : path, 1);
 	snprintf(scale, sizeof scale, "%.6f", stage->scale);
-	setenv(PLAY_FOLDER, r->folder, 1);
+	setenv(PLAY_FOLDER, r->stage->folder, 1);
 	setenv(PLAY_SCALE, scale, 1);
 	snprintf(seed, sizeof seed, "%llu", (unsigned long long)stage->seed);
 	setenv(PLAY_SEED, seed, 1);
@@ -526,18 +520,19 @@ begin(struct run *r, struct why *why)
 	return 0;
 }
 
-static void
-remove_folder(struct run *r)
+void
+stage_close(struct stage *stage)
 {
 	struct deed d = deed("rm");
-	if (!*r->folder)
+	if (!*stage->folder)
 		return;
-	deed_option(&d, "-rf", r->folder);
+	deed_option(&d, "-rf", stage->folder);
 	(void)deed_run(&d, NULL);
+	*stage->folder = '\0';
 }
 
 int
-stage_play(const struct stage *stage, struct happened *h, struct why *why)
+stage_play(struct stage *stage, struct happened *h, struct why *why)
 {
 	struct run r = {.stage = stage, .s = stage->s, .h = h, .notes = -1, .watch = -1};
 	size_t n = (size_t)stage->s->failures_n + 1;
@@ -549,7 +544,7 @@ stage_play(const struct stage *stage, struct happened *h, struct why *why)
 	else if ((rc = begin(&r, why)) == 0)
 		play(&r);
 	h->took_ms = now_of(&r);
-	h->processes_left = *r.folder ? end_all(&r) : 0;
+	h->processes_left = *stage->folder ? end_all(&r) : 0;
 	struct stat st;
 	h->temps = r.temps_n;
 	for (int i = 0; i < r.temps_n; i++)
@@ -560,7 +555,6 @@ stage_play(const struct stage *stage, struct happened *h, struct why *why)
 		close(r.notes);
 	if (r.watch >= 0)
 		close(r.watch);
-	remove_folder(&r);
 	free(r.due_ms);
 	free(r.over_ms);
 	free(r.temps);
