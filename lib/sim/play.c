@@ -372,7 +372,16 @@ make_temps(const struct play *p, int call)
 		if (status != 0)
 			return status;
 	}
-	return 0;
+	if (!c->undo_ms)
+		return 0;
+	struct deed d = deed("dpl-temp");
+	char command[80];
+	int64_t ms = play_ms(p, c->undo_ms);
+	snprintf(command, sizeof command, "sleep %lld.%03lld", (long long)(ms / 1000), (long long)(ms % 1000));
+	deed_option(&d, "add", "-q");
+	deed_option(&d, "-p", name_of(p, c->participant));
+	deed_option(&d, "--command", command);
+	return deed_run(&d, NULL);
 }
 
 /* Work for its time, a piece after the other. */

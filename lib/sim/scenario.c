@@ -344,6 +344,9 @@ read_call(struct scenario *s, struct line *l, struct nest *nest)
 		int64_t temps;
 		if (take(l, "beside")) {
 			c.beside = true;
+		} else if (take(l, "undo")) {
+			if (read_duration(l, "how long its undo command takes", &c.undo_ms) < 0)
+				return -1;
 		} else if (take(l, "asks")) {
 			const char *name = want(l, "who is asked");
 			if (!name)
@@ -359,7 +362,7 @@ read_call(struct scenario *s, struct line *l, struct nest *nest)
 				return fail(l, "a number from 1 to %d is expected, not '%.60s'", TEMPS_MOST, number);
 			c.temps = (int)temps;
 		} else {
-			return fail(l, "asks, temp or beside is expected, not '%.60s'", l->word[l->at]);
+			return fail(l, "asks, temp, undo or beside is expected, not '%.60s'", l->word[l->at]);
 		}
 	}
 	while (nest->n && nest->indent[nest->n - 1] >= l->indent)

@@ -44,6 +44,7 @@ struct scenario_call {
 	bool beside;             /* it runs beside the call before it */
 	int temps;               /* so many temp resources it makes */
 	int64_t work_ms;
+	int64_t undo_ms;         /* it registers a command that takes so long; 0 none */
 };
 
 /* Where somebody is in what they do. */

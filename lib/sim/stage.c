@@ -122,11 +122,15 @@ signal_process(int64_t pid, int64_t start, int sig)
 	close(fd);
 }
 
-/* Add a process and all below it: what a participant runs, its supervisors and their work. */
+/* Add a process and all below it: what a participant (`who`; -1: anybody) runs, its supervisors and their work; but not who else takes part,
+ * though they may have been started by it. */
 static void
-add_tree(struct run *r, int64_t pid, int64_t start)
+add_tree(struct run *r, int who, int64_t pid, int64_t start)
 {
 	struct buf path = {0}, text = {0};
+	for (int i = 0; i < r->actors_n && who >= 0; i++)
+		if (r->actors[i].participant != who && (r->actors[i].pid == pid || r->actors[i].keeper == pid))
+			return;
 	if (r->hit_n < HIT)
 		r->hit[r->hit_n++] = (struct hit){pid, start};
 	buf_fmt(&path, "/proc/%lld/task/%lld/children", (long long)pid, (long long)pid);
@@ -134,7 +138,7 @@ add_tree(struct run *r, int64_t pid, int64_t start)
 		for (char *rest = text.p, *word; (word = strsep(&rest, " "));) {
 			int64_t child;
 			if (num_int(word, strlen(word), 1, INT32_MAX, &child) == 0)
-				add_tree(r, child, proc_start(child));
+				add_tree(r, who, child, proc_start(child));
 		}
 	buf_free(&path);
 	buf_free(&text);
@@ -177,19 +181,19 @@ put_in(struct run *r, int number)
 		case FAULT_CRASH:
 			r->h->exit[a->participant] = HAPPENED_KILLED;
 			if (f->who == WHO_EVERYBODY) {
-				add_tree(r, a->keeper, a->keeper_start);
-				add_tree(r, a->pid, a->start);
+				add_tree(r, f->who < 0 ? -1 : a->participant, a->keeper, a->keeper_start);
+				add_tree(r, f->who < 0 ? -1 : a->participant, a->pid, a->start);
 				signal_hit(r, from, SIGKILL);
 			}
 			signal_process(a->pid, a->start, SIGKILL);
 			break;
 		case FAULT_HANG:
-			add_tree(r, a->keeper, a->keeper_start);
-			add_tree(r, a->pid, a->start);
+			add_tree(r, f->who < 0 ? -1 : a->participant, a->keeper, a->keeper_start);
+			add_tree(r, f->who < 0 ? -1 : a->participant, a->pid, a->start);
 			signal_hit(r, from, SIGSTOP);
 			break;
 		case FAULT_STALE:
-			add_tree(r, a->keeper, a->keeper_start);
+			add_tree(r, f->who < 0 ? -1 : a->participant, a->keeper, a->keeper_start);
 			signal_hit(r, from, SIGSTOP);
 			break;
 		case FAULT_ABORT: signal_process(a->pid, a->start, SIGINT); break;
@@ -471,7 +475,7 @@ end_all(struct run *r)
 		if (clock_mono_ms() >= end_ms) {
 			left++;
 			r->hit_n = 0;
-			add_tree(r, getpid(), proc_start(getpid()));
+			add_tree(r, -1, getpid(), proc_start(getpid()));
 			signal_hit(r, 1, SIGKILL);
 		}
 		(void)deed_rest(10);
