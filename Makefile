@@ -175,6 +175,9 @@ $(BUILD)/unit/test_http: private CPPFLAGS += -Ilib/serve
 $(BUILD)/unit/test_http: $(BUILD)/serve/http.o
 $(BUILD)/unit/test_timeline: $(addprefix $(BUILD)/lib/,bars.o outline.o picture.o render.o svg.o timeline.o)
 
+$(BUILD)/unit/test_scenario: private CPPFLAGS += -Ilib/sim
+$(BUILD)/unit/test_scenario: lib/sim/scenario.c
+
 $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
 	$(CC) $(STD) $(CPPFLAGS) $(CFLAGS) -o $@ $(filter %.c %.o,$^)

@@ -5,7 +5,7 @@
 
 load helper
 
-tools='dpl-abort dpl-batch dpl-beat dpl-call dpl-cleanup dpl-complete dpl-create dpl-discover dpl-join dpl-leave dpl-log dpl-serve dpl-show dpl-temp dpl-watch'
+tools='dpl-abort dpl-batch dpl-beat dpl-call dpl-cleanup dpl-complete dpl-create dpl-discover dpl-join dpl-leave dpl-log dpl-serve dpl-show dpl-sim dpl-temp dpl-watch'
 
 @test "every command of the build is known here" {
 	for file in "$BUILD"/bin/*; do

@@ -224,4 +224,4 @@ _dpl() {
 	esac
 }
 
-complete -F _dpl dpl dpl-abort dpl-batch dpl-beat dpl-call dpl-cleanup dpl-complete dpl-create dpl-discover dpl-join dpl-leave dpl-log dpl-serve dpl-show dpl-temp dpl-watch
+complete -F _dpl dpl dpl-abort dpl-batch dpl-beat dpl-call dpl-cleanup dpl-complete dpl-create dpl-discover dpl-join dpl-leave dpl-log dpl-serve dpl-show dpl-sim dpl-temp dpl-watch

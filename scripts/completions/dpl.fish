@@ -138,7 +138,7 @@ complete -c dpl -n 'test (count (commandline -opc)) = 2; and __dpl_call_is help'
 complete -c dpl -n 'test (count (commandline -opc)) = 2; and __dpl_call_is help' -a agents -d 'a short guide for AI agents'
 complete -c dpl -n 'test (count (commandline -opc)) -gt 1; and not __dpl_call_is help' -a '(__dpl_delegate)'
 
-for tool in abort batch beat cleanup complete create discover join leave log serve show watch
+for tool in abort batch beat cleanup complete create discover join leave log serve show sim watch
     complete -c dpl-$tool -f
     __dpl_register dpl-$tool ''
 end
