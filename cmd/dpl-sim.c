@@ -14,6 +14,7 @@
 #include "scenarios.h"
 #include "stage.h"
 #include "text.h"
+#include "world.h"
 
 static const char usage[] =
 	"usage: dpl-sim list [-j]\n"
@@ -125,6 +126,7 @@ find(const char *name, struct buf *text, struct why *why)
 
 /* What came of one. */
 struct outcome {
+	const char *lacks;       /* what it would need, and was not played; NULL */
 	int wrong;
 	int64_t took_ms;
 	struct buf faults;       /* a line each */
@@ -148,10 +150,13 @@ judge(const struct scenario *s, const struct happened *h, double scale, struct o
 
 /* The calls over time, as dpl-show draws them. */
 static void
-draw(struct cli *c, const struct happened *h)
+draw(struct cli *c, const struct stage *stage, const struct happened *h)
 {
 	struct deed d = deed("dpl-show");
 	struct buf out = {0};
+	char path[STAGE_FOLDER + 20];
+	snprintf(path, sizeof path, "%s/ledger", stage->folder);
+	deed_option(&d, "-C", stage->ledger ? stage->ledger : path); /* its server has ended */
 	deed_option(&d, "--timeline", "--color");
 	deed_option(&d, colours ? "always" : "never", h->operation);
 	if (deed_run(&d, &out) == 0 && out.p)
@@ -183,13 +188,19 @@ play_one(struct cli *c, const struct wanted *w, const char *name, bool shows, st
 	*o = (struct outcome){0};
 	if (find(name, &text, &why) < 0 || scenario_read(&s, name, text.p ? text.p : "", text.n, w->seed, &why) < 0)
 		cli_die(c, &why);
+	o->lacks = world_lacks(&s);
+	if (o->lacks) {
+		scenario_free(&s);
+		buf_free(&text);
+		return;
+	}
 	struct teller teller = {c, &s};
 	struct stage stage = {.s = &s, .text = text.p, .n = text.n, .ledger = c->ledger, .scale = w->scale, .seed = w->seed, .tell = shows ? tell : NULL, .arg = &teller};
 	int rc = stage_play(&stage, &h, &why);
 	if (rc == 0)
 		judge(&s, &h, w->scale, o);
 	if (rc == 0 && shows && !c->quiet && !c->json)
-		draw(c, &h);
+		draw(c, &stage, &h);
 	stage_close(&stage);
 	happened_end(&h);
 	scenario_free(&s);
@@ -245,13 +256,21 @@ put_outcome(struct cli *c, const char *name, struct outcome *o)
 	if (c->json) {
 		json_open(&c->out, NULL, '{');
 		json_put(&c->out, "name", name);
-		json_put_bool(&c->out, "passed", !o->wrong);
+		json_put_bool(&c->out, "passed", !o->wrong && !o->lacks);
+		if (o->lacks)
+			json_put(&c->out, "skipped", o->lacks);
 		json_put_int(&c->out, "tookMs", o->took_ms);
 		json_open(&c->out, "faults", '[');
 		for (char *rest = o->faults.p, *line; rest && (line = strsep(&rest, "\n")) && *line;)
 			json_put(&c->out, NULL, line);
 		json_close(&c->out, ']');
 		json_close(&c->out, '}');
+		return;
+	}
+	if (o->lacks) {
+		render_text(&c->out, colours ? DIM : PLAIN, "[SKIP]");
+		buf_fmt(&c->out, " %s (it needs %s)\n", name, o->lacks);
+		cli_flush(c);
 		return;
 	}
 	if (o->faults.p)
@@ -265,7 +284,7 @@ put_outcome(struct cli *c, const char *name, struct outcome *o)
 static int
 play_all(struct cli *c, const struct wanted *w, char **names, int n, bool check)
 {
-	int failed = 0, count = n ? n : SCENARIOS;
+	int failed = 0, skipped = 0, count = n ? n : SCENARIOS;
 	if (!n && !check)
 		cli_misuse(c, "run: the name of a scenario, or a file, is expected");
 	/* A mistake in any of them is said before one is begun. */
@@ -279,16 +298,21 @@ play_all(struct cli *c, const struct wanted *w, char **names, int n, bool check)
 		play_one(c, w, name, !check, &o);
 		put_outcome(c, name, &o);
 		failed += o.wrong > 0;
+		skipped += o.lacks != NULL;
 		buf_free(&o.faults);
 	}
 	if (c->json) {
 		json_close(&c->out, ']');
-		json_put_int(&c->out, "passed", count - failed);
+		json_put_int(&c->out, "passed", count - failed - skipped);
 		json_put_int(&c->out, "failed", failed);
+		json_put_int(&c->out, "skipped", skipped);
 		json_close(&c->out, '}');
 		buf_char(&c->out, '\n');
 	} else if (check) {
-		buf_fmt(&c->out, "%d passed, %d failed\n", count - failed, failed);
+		buf_fmt(&c->out, "%d passed, %d failed", count - failed - skipped, failed);
+		if (skipped)
+			buf_fmt(&c->out, ", %d skipped", skipped);
+		buf_char(&c->out, '\n');
 	}
 	return failed ? EXIT_NO : EXIT_DONE;
 }

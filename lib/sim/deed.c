@@ -34,6 +34,12 @@ deed_option(struct deed *d, const char *option, const char *value)
 	deed_add(d, value);
 }
 
+void
+deed_path(const char *tool, char *path, size_t size)
+{
+	helper_path(tool, path, size);
+}
+
 int
 deed_start(const struct deed *d, int out_fd, pid_t *pid)
 {

@@ -23,6 +23,9 @@ void deed_add(struct deed *d, const char *word);
 /* An option and its value. */
 void deed_option(struct deed *d, const char *option, const char *value);
 
+/* Where the program of that name is, for a command that starts it. */
+void deed_path(const char *tool, char *path, size_t size);
+
 /* Start it; its stdout goes to out_fd, -1: to nobody.  0, or errno. */
 int deed_start(const struct deed *d, int out_fd, pid_t *pid);
 

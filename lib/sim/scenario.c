@@ -49,6 +49,15 @@ scenario_fault_name(enum scenario_fault fault)
 	return faults[fault];
 }
 
+const char *
+scenario_who_name(const struct scenario *s, int who)
+{
+	for (size_t i = 0; i < sizeof others / sizeof *others && who < 0; i++)
+		if (others[i].who == who)
+			return others[i].name;
+	return who >= 0 ? s->participants[who] : "";
+}
+
 /* --- a line --- */
 
 struct line {
@@ -634,10 +643,12 @@ read_line(struct scenario *s, struct line *l, struct nest *nest)
 		rc = read_failure(s, l);
 	else if (strcmp(word, "sweep") == 0)
 		rc = read_duration(l, "when a sweep comes by", &s->sweep_ms);
+	else if (strcmp(word, "served") == 0)
+		s->served = true, s->apart = take(l, "apart"), rc = 0;
 	else if (strcmp(word, "expect") == 0)
 		rc = read_expectation(s, l);
 	else
-		return fail(l, "title, set, participant, external, call, fail, sweep or expect is expected, not '%.60s'", word);
+		return fail(l, "title, set, participant, external, call, fail, sweep, served or expect is expected, not '%.60s'", word);
 	if (rc == 0 && l->indent && strcmp(word, "call") != 0)
 		return fail(l, "only calls are indented");
 	return rc < 0 ? -1 : no_more(l);
@@ -651,6 +662,13 @@ check_whole(const struct scenario *s, struct line *l)
 		return fail(l, "a call is expected: the scenario has none");
 	if (!s->expectations_n)
 		return fail(l, "an expect is expected: the scenario has none, so nothing could be wrong with it");
+	for (int i = 0; i < s->failures_n; i++) {
+		l->number = s->failures[i].line;
+		if (s->failures[i].who == WHO_SERVER && !s->served)
+			return fail(l, "served is expected: there is no server that could fail");
+		if (s->failures[i].who == WHO_NETWORK && !s->apart)
+			return fail(l, "served apart is expected: there is no network that could fail");
+	}
 	if (!s->setting[SETTING_BEAT] || s->setting[SETTING_STALE] <= s->setting[SETTING_BEAT] + s->setting[SETTING_JITTER])
 		return fail(l, "stale must be longer than beat and jitter together, and beat more than 0");
 	return 0;

@@ -67,6 +67,11 @@ enum scenario_fault {
 
 const char *scenario_fault_name(enum scenario_fault fault);
 
+struct scenario;
+
+/* "bridge", "everybody". */
+const char *scenario_who_name(const struct scenario *s, int who);
+
 /* Whom it hits: a participant (its number), or one of these. */
 enum { WHO_EVERYBODY = -1, WHO_COORDINATOR = -2, WHO_SERVER = -3, WHO_NETWORK = -4, WHO_CLOCK = -5, WHO_DISK = -6 };
 
@@ -114,6 +119,8 @@ struct scenario {
 	struct scenario_failure *failures;
 	struct scenario_expectation *expectations;
 	int participants_n, externals_n, calls_n, failures_n, expectations_n;
+	bool served;             /* its ledger is behind a server; with `apart` those who take part are on another host */
+	bool apart;
 	int64_t sweep_ms;        /* dpl-cleanup --sweep comes by so long after the beginning; -1: never */
 };
 

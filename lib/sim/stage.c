@@ -22,6 +22,7 @@
 #include "stage.h"
 #include "tree.h"
 #include "wire.h"
+#include "world.h"
 
 enum { TICK_MS = 20, PIDS = 256, HIT = 4096 };
 
@@ -52,7 +53,8 @@ struct run {
 	char notes_path[STAGE_FOLDER + 20];
 	int notes, watch;        /* descriptors */
 	struct buf note_text, watch_text;
-	pid_t first, watcher, server;
+	struct world world;
+	pid_t first, watcher;
 	int64_t begun_ms;        /* monotonic */
 	struct actor actors[PIDS];
 	int actors_n;
@@ -164,10 +166,16 @@ put_in(struct run *r, int number)
 		*over = clock_mono_ms() + scaled(r, f->lasts_ms);
 	if (f->fault == FAULT_ERROR)
 		return; /* its work does it by itself */
-	tell(r, f->who, 0, TOLD_FAILURE, "%s %s", f->who >= 0 ? r->s->participants[f->who] : f->who == WHO_EVERYBODY ? "everybody" : f->who == WHO_COORDINATOR ? "the coordinator" : "the server",
-		scenario_fault_name(f->fault));
+	tell(r, f->who, 0, TOLD_FAILURE, "%s %s", scenario_who_name(r->s, f->who), scenario_fault_name(f->fault));
 	if (r->h->first_failure_ms < 0)
 		r->h->first_failure_ms = now_of(r);
+	switch (f->fault) {
+	case FAULT_RESTART: world_restart_server(&r->world); return;
+	case FAULT_PARTITION: world_cut_network(&r->world, true); return;
+	case FAULT_FULL: world_fill_disk(&r->world, true); return;
+	case FAULT_STEP: world_step_clock(&r->world, f->step_ms); return;
+	default: break;
+	}
 	if (f->who == WHO_COORDINATOR) {
 		signal_process(r->coordinator, r->coordinator_start, SIGKILL);
 		return;
@@ -207,8 +215,13 @@ take_back(struct run *r, int number)
 {
 	const struct scenario_failure *f = &r->s->failures[number];
 	r->over_ms[number] = INT64_MAX;
-	signal_hit(r, 0, SIGCONT);
-	tell(r, f->who, 0, TOLD_FAILURE, "%s of %s is over", scenario_fault_name(f->fault), f->who >= 0 ? r->s->participants[f->who] : "it");
+	if (f->fault == FAULT_PARTITION)
+		world_cut_network(&r->world, false);
+	else if (f->fault == FAULT_FULL)
+		world_fill_disk(&r->world, false);
+	else
+		signal_hit(r, 0, SIGCONT);
+	tell(r, f->who, 0, TOLD_FAILURE, "%s of %s is over", scenario_fault_name(f->fault), scenario_who_name(r->s, f->who));
 }
 
 /* Somebody came to a phase: what fails so long after that is due now. */
@@ -258,6 +271,8 @@ start_watching(struct run *r, const char *operation)
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return;
 	deed_option(&d, "-j", "-q");
+	if (*r->world.url) /* where the server is: nothing comes between */
+		deed_option(&d, "-C", r->world.ledger);
 	deed_option(&d, "--from", "1");
 	if (deed_start(&d, fds[1], &r->watcher) == 0) {
 		r->watch = fds[0];
@@ -415,6 +430,8 @@ sweep(struct run *r)
 	struct deed d = deed("dpl-cleanup");
 	r->swept = true;
 	deed_add(&d, "--sweep");
+	if (*r->world.url)
+		deed_option(&d, "-C", r->world.ledger);
 	tell(r, -1, 0, TOLD_STAGE, "a sweep comes by");
 	(void)deed_run(&d, NULL);
 }
@@ -462,8 +479,7 @@ end_all(struct run *r)
 	signal_hit(r, 0, SIGKILL); /* who hangs, hangs because of us */
 	if (r->watcher > 0)
 		kill(r->watcher, SIGTERM);
-	if (r->server > 0)
-		kill(r->server, SIGTERM);
+	world_end(&r->world);
 	/* Keepers and watchers end by themselves where the operation is over. */
 	int64_t end_ms = clock_mono_ms() + (stopped ? 0 : 1000);
 	for (;;) {
@@ -498,8 +514,6 @@ begin(struct run *r, struct why *why)
 	snprintf(r->notes_path, sizeof r->notes_path, "%s/notes", r->stage->folder);
 	if (fsx_put(path, 0600, stage->text, stage->n) < 0 || mkfifo(r->notes_path, 0600) < 0 || (r->notes = open(r->notes_path, O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0)
 		return why_errno(why, "%s", r->stage->folder);
-	snprintf(path, sizeof path, "%s/ledger", stage->folder);
-	setenv("DPL_LEDGER", stage->ledger ? stage->ledger : path, 1);
 	snprintf(scale, sizeof scale, "%.6f", stage->scale);
 	setenv(PLAY_FOLDER, r->stage->folder, 1);
 	setenv(PLAY_SCALE, scale, 1);
@@ -509,12 +523,15 @@ begin(struct run *r, struct why *why)
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
 		unsetenv(others[i]);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	if (world_begin(&r->world, r->s, stage->folder, why) < 0)
+		return -1;
+	setenv("DPL_LEDGER", stage->ledger ? stage->ledger : *r->world.url ? r->world.url : r->world.ledger, 1);
 	r->begun_ms = clock_mono_ms();
 	for (int i = 0; i < r->s->failures_n; i++) {
 		r->due_ms[i] = r->s->failures[i].at_ms >= 0 ? r->begun_ms + scaled(r, r->s->failures[i].at_ms) : INT64_MAX;
 		r->over_ms[i] = INT64_MAX;
 	}
-	struct deed d = deed("dpl-sim");
+	struct deed d = world_deed(&r->world, "dpl-sim");
 	deed_option(&d, "--play", "0");
 	int error = deed_start(&d, -1, &r->first);
 	if (error) {
@@ -530,6 +547,7 @@ stage_close(struct stage *stage)
 	struct deed d = deed("rm");
 	if (!*stage->folder)
 		return;
+	world_drop_disk(stage->folder);
 	deed_option(&d, "-rf", stage->folder);
 	(void)deed_run(&d, NULL);
 	*stage->folder = '\0';
