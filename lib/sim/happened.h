@@ -21,6 +21,7 @@ struct happened {
 	char operation[ID_OPERATION_MAX + 1];
 	char state[16];          /* of the operation in the end: "running", "completed", "failed" */
 	bool aborted;
+	bool served;             /* the ledger was behind a server */
 	bool timed_out;          /* the limit was over */
 	int64_t took_ms;
 	int64_t first_failure_ms; /* when the first was put in; -1 none was */

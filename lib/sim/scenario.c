@@ -572,6 +572,8 @@ read_expectation(struct scenario *s, struct line *l)
 	static const char *const ends[] = {"ended", "failed", "crashed", "cancelled", "absent", NULL};
 	static const char *const gone[] = {"gone", "left", NULL};
 	struct scenario_expectation e = {.line = l->number, .who = -1, .within_ms = -1};
+	e.here = take(l, "here");
+	e.there = !e.here && take(l, "there");
 	const char *what = want(l, "what is expected");
 	int rc = 0;
 	if (!what)

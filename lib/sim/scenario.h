@@ -102,6 +102,7 @@ enum scenario_expected {
 struct scenario_expectation {
 	int line;
 	enum scenario_expected what;
+	bool here, there;        /* only where the ledger is a folder, or behind a server */
 	int who;                 /* a participant, or a call; -1: any */
 	uint64_t by;             /* one of these participants (bits) must be who does it; 0: whoever */
 	int64_t within_ms;       /* of the failure; -1: at any time */

@@ -526,6 +526,7 @@ begin(struct run *r, struct why *why)
 	if (world_begin(&r->world, r->s, stage->folder, why) < 0)
 		return -1;
 	setenv("DPL_LEDGER", stage->ledger ? stage->ledger : *r->world.url ? r->world.url : r->world.ledger, 1);
+	r->h->served = strstr(getenv("DPL_LEDGER"), ":/") != NULL;
 	r->begun_ms = clock_mono_ms();
 	for (int i = 0; i < r->s->failures_n; i++) {
 		r->due_ms[i] = r->s->failures[i].at_ms >= 0 ? r->begun_ms + scaled(r, r->s->failures[i].at_ms) : INT64_MAX;
