@@ -78,7 +78,7 @@ all: $(BIN) $(BUILD)/libdpl.a $(if $(filter-out $(NET),$(NET_ALL)),net-left-out)
 
 $(BUILD)/bin/%: $(BUILD)/cmd/tool/%.o $(BUILD)/libcli.a
 	@mkdir -p $(@D)
-	$(CMD_CC) $(CMD_CFLAGS) $(CMD_LDFLAGS) -o $@ $^
+	$(CMD_CC) $(CMD_CFLAGS) $(CMD_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
 $(BUILD)/bin/dpl-serve: $(BUILD)/net/dpl-serve.o $(SERVE_OBJ) $(NET_OBJ)
 	@mkdir -p $(@D)
@@ -107,9 +107,7 @@ $(BUILD)/page.h: scripts/embed-page $(wildcard web/*)
 
 # The simulator's rooms, and the scenarios that it brings.
 SIM_OBJ  = $(patsubst lib/sim/%.c,$(BUILD)/cmd/sim/%.o,$(wildcard lib/sim/*.c))
-$(BUILD)/bin/dpl-sim: $(BUILD)/cmd/tool/dpl-sim.o $(SIM_OBJ) $(BUILD)/libcli.a
-	@mkdir -p $(@D)
-	$(CMD_CC) $(CMD_CFLAGS) $(CMD_LDFLAGS) -o $@ $^
+$(BUILD)/bin/dpl-sim: $(SIM_OBJ)
 
 $(BUILD)/cmd/sim/%.o: lib/sim/%.c
 	@mkdir -p $(@D)
@@ -192,7 +190,9 @@ $(BUILD)/tools/power: $(LIB_OBJ)
 STEPPED = $(FILE_TOOLS:%=$(BUILD)/tools/stepped/%)
 $(STEPPED): $(BUILD)/tools/stepped/%: $(BUILD)/cmd/tool/%.o $(BUILD)/cmd/stepped.o $(BUILD)/libcli.a
 	@mkdir -p $(@D)
-	$(CMD_CC) $(CMD_CFLAGS) $(CMD_LDFLAGS) -Wl,--wrap=clock_gettime,--wrap=syscall,--wrap=time -o $@ $^
+	$(CMD_CC) $(CMD_CFLAGS) $(CMD_LDFLAGS) -Wl,--wrap=clock_gettime,--wrap=syscall,--wrap=time -o $@ $(filter %.o,$^) $(filter %.a,$^)
+
+$(BUILD)/tools/stepped/dpl-sim: $(SIM_OBJ)
 
 $(BUILD)/cmd/stepped.o: tests/tools/stepped.c
 	@mkdir -p $(@D)

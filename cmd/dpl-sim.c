@@ -91,8 +91,12 @@ tell(void *arg, int64_t at_ms, int who, int depth, enum stage_told kind, const c
 		render_text(&c->out, colours ? of_people[who % 4] : PLAIN, t->s->participants[who]);
 		buf_str(&c->out, "  ");
 	}
-	bool grave = kind == TOLD_FAILURE;
-	render_text(&c->out, !colours ? PLAIN : grave ? RED : kind == TOLD_ENTRY ? PLAIN : DIM, shown.p ? shown.p : "");
+	static const enum colour of_kinds[] = {[TOLD_ENTRY] = PLAIN, [TOLD_PHASE] = BOLD, [TOLD_SAID] = DIM, [TOLD_BEAT] = DIM, [TOLD_FAILURE] = RED, [TOLD_STAGE] = DIM};
+	if (kind == TOLD_PHASE)
+		buf_str(&c->out, "== ");
+	else if (kind == TOLD_FAILURE)
+		buf_str(&c->out, "!! ");
+	render_text(&c->out, colours ? of_kinds[kind] : PLAIN, shown.p ? shown.p : "");
 	buf_char(&c->out, '\n');
 	buf_free(&shown);
 	cli_flush(c);
@@ -148,6 +152,35 @@ judge(const struct scenario *s, const struct happened *h, double scale, struct o
 	o->took_ms = h->took_ms;
 }
 
+/* What happened, in some lines. */
+static void
+sum_up(struct cli *c, const struct scenario *s, const struct happened *h)
+{
+	buf_fmt(&c->out, "\n%s: %s%s\n", h->operation, h->state, h->aborted ? ", aborted" : "");
+	for (int i = 0; i < s->participants_n; i++) {
+		buf_fmt(&c->out, "  %-12s ", s->participants[i]);
+		if (h->exit[i] == HAPPENED_KILLED)
+			buf_str(&c->out, "was killed\n");
+		else if (h->exit[i] == HAPPENED_NOT)
+			buf_str(&c->out, "did not come to its end\n");
+		else
+			buf_fmt(&c->out, "exited with %d\n", h->exit[i]);
+	}
+	for (int i = 0; i < h->deaths + h->aborts; i++) {
+		const struct happened_event *e = i < h->deaths ? &h->death[i] : &h->abort[i - h->deaths];
+		const char *by = e->by >= 0 ? s->participants[e->by] : "somebody else";
+		if (i < h->deaths)
+			buf_fmt(&c->out, "  death of %s found by %s", e->call >= 0 ? s->calls[e->call].name : e->who >= 0 ? s->participants[e->who] : "somebody", by);
+		else
+			buf_fmt(&c->out, "  aborted by %s", by);
+		if (h->first_failure_ms >= 0)
+			buf_fmt(&c->out, ", %lld ms behind the first failure", (long long)(e->at_ms - h->first_failure_ms));
+		buf_char(&c->out, '\n');
+	}
+	if (h->temps)
+		buf_fmt(&c->out, "  temp resources: %d of %d gone\n", h->temps - h->temps_left, h->temps);
+}
+
 /* The calls over time, as dpl-show draws them. */
 static void
 draw(struct cli *c, const struct stage *stage, const struct happened *h)
@@ -199,8 +232,10 @@ play_one(struct cli *c, const struct wanted *w, const char *name, bool shows, st
 	int rc = stage_play(&stage, &h, &why);
 	if (rc == 0)
 		judge(&s, &h, w->scale, o);
-	if (rc == 0 && shows && !c->quiet && !c->json)
+	if (rc == 0 && shows && !c->quiet && !c->json) {
+		sum_up(c, &s, &h);
 		draw(c, &stage, &h);
+	}
 	stage_close(&stage);
 	happened_end(&h);
 	scenario_free(&s);

@@ -1,0 +1,159 @@
+#!/usr/bin/env bats
+# dpl-sim: scenarios, played by real processes
+
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # each test is a subshell; helper.bash sets them
+
+load helper
+
+setup() {
+	fresh_ledger
+	unset DPL_LEDGER DPL_PARTICIPANT
+	TMPDIR=$BATS_TEST_TMPDIR/tmp
+	export TMPDIR
+	mkdir "$TMPDIR"
+	scale=0.05
+	[ -z "${SANITIZED:-}" ] || scale=0.2
+}
+
+teardown() {
+	end_background
+	# Of a play nothing is left: no process, no file, no namespace.
+	is "$(pgrep -f "[d]pl-sim --(play|work|external)" | while read -r p; do tr '\0' '\n' <"/proc/$p/environ" | grep -c "^DPL_SIM_FOLDER=$TMPDIR/"; done)" ''
+	is "$(ls "$TMPDIR")" ''
+}
+
+# scenario NAME: one that is read from standard input.
+scenario() {
+	cat >"$1.scenario"
+}
+
+@test "all that there are come out as they expect" {
+	expect 0 dpl-sim check --scale "$scale"
+	lacks "$output" FAIL
+	[[ $(tail -n 1 <<<"$output") =~ ^[0-9]+\ passed,\ 0\ failed ]]
+	[ "$(grep -c '^\[PASS\]' <<<"$output")" -ge 45 ]
+}
+
+@test "the same behind a server" {
+	need_built dpl-serve
+	in_background dpl-serve -C "$BATS_TEST_TMPDIR/served" -P 0 >said 2>serve.err
+	wait_for '[ -s said ] || gone "$pid"'
+	# Those that have a server, a disk or a clock of their own are played above.
+	mapfile -t names < <(dpl-sim list -q | grep -v 'server\|partition\|disk\|clock')
+	expect 0 dpl-sim check --scale "$scale" -C "$(cat said)" "${names[@]}"
+	is "$(tail -n 1 <<<"$output")" "${#names[@]} passed, 0 failed"
+	dpl-show -a -q -C "$BATS_TEST_TMPDIR/served" | grep -q .
+}
+
+@test "the clock is set: by commands whose clock can be" {
+	expect 0 dpl-sim check --scale "$scale" clock_forward
+	has "$output" 'it needs commands whose clock can be set'
+	PATH=$BUILD/tools/stepped:$PATH expect 0 dpl-sim check --scale "$scale" clock_forward clock_back
+	is "$(tail -n 1 <<<"$output")" '2 passed, 0 failed'
+}
+
+@test "an expectation that is wrong: what was expected, and what happened" {
+	scenario wrong <<-'END'
+		participant cli
+		participant bridge
+		call cli main 100ms
+			call bridge part 10s temp 1
+		fail bridge crash in processing of part after 50ms
+		expect state completed
+		expect exit cli 0
+		expect exit bridge 7
+		expect death cli
+		expect abort by bridge within 5s
+		expect call part ended
+		expect temp left
+		expect quiet
+		expect state failed
+	END
+	expect 1 dpl-sim check --scale 1 ./wrong.scenario
+	has "$output" 'wrong:6: the operation is expected to be completed; it is failed' \
+		'wrong:7: exit status 0 of cli is expected; it is 1' \
+		'wrong:8: exit status 7 of bridge is expected; it is killed' \
+		'wrong:9: that the death of cli is found by somebody is expected; nobody did' \
+		'wrong:10: an abort by bridge within 5000 ms is expected; nobody did' \
+		'wrong:11: call part is expected to be ended; it is ' \
+		'wrong:12: temp resources are expected to be left; of 1 there are 0 left' \
+		'wrong:13: quiet is expected; there were ' \
+		'[FAIL] ./wrong.scenario' '0 passed, 1 failed'
+	lacks "$output" 'wrong:14'
+	expect 1 dpl-sim check -j ./wrong.scenario alone_complete
+	holds '.passed == 1 and .failed == 1 and (.scenarios[0].faults | length) == 8 and .scenarios[1].passed and .scenarios[1].faults == []'
+}
+
+@test "what is shown: a line each, by depth and time; a summary; the calls over time" {
+	expect 0 dpl-sim run --scale "$scale" bridge_crash_during_copilot
+	has "$output" '== bridge-process: processing' '!! bridge crash' 'bridge       was killed' 'death of bridge found by ' 'temp resources: 1 of 1 gone' '┬' '[PASS]'
+	grep -Eq '^ +[0-9]+\.[0-9]{3}      vscode  started vscode-copilot' <<<"$output"
+	lacks "$output" 'beat: '
+	expect 0 dpl-sim run -v --scale "$scale" alone_complete
+	has "$output" 'beat: ledger there, abort not set, 1 calls, 0 temp resources, age '
+	expect 0 dpl-sim run -q --scale "$scale" alone_complete
+	[[ $output =~ ^\[PASS\]\ alone_complete\ \([0-9]+\ ms\)$ ]]
+	expect 0 dpl-sim run --color always --scale "$scale" alone_complete
+	has "$output" $'\033['
+}
+
+@test "Ctrl-C, SIGTERM: at once, and nothing is left" {
+	for sig in INT TERM; do
+		in_background dpl-sim run deeply_nested_chain >said 2>err
+		wait_for 'grep -q "level-2: processing" said'
+		kill -"$sig" "$pid"
+		ended "$pid"
+		is "$status" 9
+		is "$(cat err)" 'dpl-sim: stopped by a signal'
+		is "$(ls "$TMPDIR")" ''
+		is "$(pgrep -f "[d]pl-sim --work" | while read -r p; do tr '\0' '\n' <"/proc/$p/environ" | grep "^DPL_SIM_FOLDER=$TMPDIR/"; done)" ''
+	done
+}
+
+@test "chance is by the seed" {
+	scenario chance <<-'END'
+		participant cli
+		call cli main 10ms..900ms
+		expect state completed
+	END
+	took() {
+		dpl-sim run -j --seed "$1" ./chance.scenario | jq '.scenarios[0].tookMs'
+	}
+	one=$(took 1) two=$(took 1)
+	[ $((one - two)) -lt 500 ] && [ $((two - one)) -lt 500 ]
+	expect 2 dpl-sim run --seed x ./chance.scenario
+}
+
+@test "a mistake in a scenario: file, line, what was expected; nothing is begun" {
+	printf 'participant cli\ncall cli main 2x\nexpect quiet\n' | scenario bad
+	expect 2 dpl-sim run alone_complete ./bad.scenario
+	is "$output" ''
+	has "$stderr" './bad.scenario:2: how long it works is expected, as 2s, 500ms or 2s..5s, not '\''2x'\'
+	expect 2 dpl-sim run -j ./bad.scenario
+	holds '.error.message | startswith("./bad.scenario:2: ")'
+	expect 3 dpl-sim run ./nonesuch.scenario
+	expect 3 dpl-sim run nonesuch
+	has "$stderr" "there is no scenario 'nonesuch'"
+	expect 2 dpl-sim run
+	expect 2 dpl-sim
+	expect 2 dpl-sim play
+	expect 2 dpl-sim run --scale 0 alone_complete
+	expect 2 dpl-sim run --scale nan alone_complete
+	expect 2 dpl-sim --play 0
+	has "$stderr" 'for the processes of a play alone'
+	head -c 300000 /dev/zero | tr '\0' x >long.scenario
+	expect 2 dpl-sim run ./long.scenario
+	mkdir folder.scenario
+	expect 9 dpl-sim run ./folder.scenario
+}
+
+@test "list and show: what is shown can be played as a file" {
+	expect 0 dpl-sim list -q
+	[ "$(wc -l <<<"$output")" -ge 50 ]
+	expect 0 dpl-sim list --json
+	holds '.ok and (.scenarios | length) >= 50 and all(.scenarios[]; .title != "")'
+	expect 0 dpl-sim show alone_complete
+	printf '%s\n' "$output" | scenario mine
+	expect 0 dpl-sim check ./mine.scenario
+	expect 3 dpl-sim show nonesuch
+}
