@@ -1,4 +1,5 @@
 /* dpl-sim - play scenarios with real processes, and see what dpl does when things go wrong */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -125,7 +126,11 @@ find(const char *name, struct buf *text, struct why *why)
 		why_hint(why, "dpl-sim list; a file of one's own has a / or . in its name");
 		return -1;
 	}
-	return fsx_read_file(AT_FDCWD, name, text, SCENARIO_SIZE_MAX + 1) < 0 ? why_errno(why, "%s", name) : 0;
+	if (fsx_read_file(AT_FDCWD, name, text, SCENARIO_SIZE_MAX + 1) == 0)
+		return 0;
+	if (errno == EFBIG || errno == EISDIR)
+		return why_set(why, ERR_USAGE, "%s is no scenario: %s", name, errno == EFBIG ? "it is too long" : "it is a folder");
+	return errno == ENOENT ? why_set(why, ERR_NO_FILE, "%s: %s", name, strerror(errno)) : why_errno(why, "%s", name);
 }
 
 /* What came of one. */
@@ -150,6 +155,26 @@ judge(const struct scenario *s, const struct happened *h, double scale, struct o
 	if (h->processes_left)
 		o->wrong++, buf_fmt(&o->faults, "%s: processes were left, and had to be ended\n", s->name);
 	o->took_ms = h->took_ms;
+}
+
+/* The end of what the commands complained of. */
+static void
+add_errors(const struct stage *stage, struct outcome *o)
+{
+	enum { LAST = 2000 };
+	char path[STAGE_FOLDER + 20];
+	struct buf text = {0};
+	snprintf(path, sizeof path, "%s/errors", stage->folder);
+	if (fsx_read_file(AT_FDCWD, path, &text, 1 << 20) == 0 && text.n) {
+		char *rest = text.p + (text.n > LAST ? text.n - LAST : 0);
+		for (char *line; (line = strsep(&rest, "\n"));)
+			if (*line) {
+				buf_str(&o->faults, "  said: ");
+				text_show(&o->faults, line, strlen(line));
+				buf_char(&o->faults, '\n');
+			}
+	}
+	buf_free(&text);
 }
 
 /* What happened, in some lines. */
@@ -232,6 +257,8 @@ play_one(struct cli *c, const struct wanted *w, const char *name, bool shows, st
 	int rc = stage_play(&stage, &h, &why);
 	if (rc == 0)
 		judge(&s, &h, w->scale, o);
+	if (rc == 0 && o->wrong)
+		add_errors(&stage, o);
 	if (rc == 0 && shows && !c->quiet && !c->json) {
 		sum_up(c, &s, &h);
 		draw(c, &stage, &h);

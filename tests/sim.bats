@@ -57,7 +57,7 @@ scenario() {
 		participant cli
 		participant bridge
 		call cli main 100ms
-			call bridge part 10s temp 1
+		    call bridge part 10s temp 1
 		fail bridge crash in processing of part after 50ms
 		expect state completed
 		expect exit cli 0
@@ -81,7 +81,7 @@ scenario() {
 		'[FAIL] ./wrong.scenario' '0 passed, 1 failed'
 	lacks "$output" 'wrong:14'
 	expect 1 dpl-sim check -j ./wrong.scenario alone_complete
-	holds '.passed == 1 and .failed == 1 and (.scenarios[0].faults | length) == 8 and .scenarios[1].passed and .scenarios[1].faults == []'
+	holds '.passed == 1 and .failed == 1 and ([.scenarios[0].faults[] | select(startswith("wrong:"))] | length) == 8 and .scenarios[1].passed and .scenarios[1].faults == []'
 }
 
 @test "what is shown: a line each, by depth and time; a summary; the calls over time" {
@@ -144,7 +144,7 @@ scenario() {
 	head -c 300000 /dev/zero | tr '\0' x >long.scenario
 	expect 2 dpl-sim run ./long.scenario
 	mkdir folder.scenario
-	expect 9 dpl-sim run ./folder.scenario
+	expect 2 dpl-sim run ./folder.scenario
 }
 
 @test "list and show: what is shown can be played as a file" {
