@@ -29,7 +29,7 @@ happened_end(struct happened *h)
 
 /* --- judging --- */
 
-enum { LEAST_WITHIN_MS = 2000 };
+enum { LEAST_WITHIN_MS = 5000 };
 
 static void
 exit_text(int status, char text[32])

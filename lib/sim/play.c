@@ -86,10 +86,13 @@ struct text24 {
 static struct text24
 as_option(const struct play *p, enum scenario_setting setting)
 {
-	static const int64_t least[SCENARIO_SETTINGS] = {[SETTING_BEAT] = 50, [SETTING_STALE] = 500, [SETTING_WINDOW] = 500, [SETTING_GRACE] = 200};
+	static const int64_t least[SCENARIO_SETTINGS] = {[SETTING_BEAT] = 50, [SETTING_STALE] = 1000, [SETTING_WINDOW] = 500, [SETTING_GRACE] = 200};
 	struct text24 t;
-	int64_t ms = play_ms(p, p->s.setting[setting]);
-	snprintf(t.of, sizeof t.of, "%lldms", (long long)(ms > least[setting] ? ms : least[setting]));
+	const char *ledger = getenv("DPL_LEDGER");
+	int64_t ms = play_ms(p, p->s.setting[setting]), floor = least[setting];
+	if (setting == SETTING_STALE && ledger && strstr(ledger, ":/")) /* where silence alone tells */
+		floor = 3000;
+	snprintf(t.of, sizeof t.of, "%lldms", (long long)(ms > floor ? ms : floor));
 	return t;
 }
 
