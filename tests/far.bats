@@ -88,7 +88,7 @@ removed() {
 }
 
 @test "kill -9: the server finds the death, the sweep of each machine removes its own" {
-	begin --beat 200ms --jitter 0ms --stale 1s --window 1s
+	begin --beat 200ms --jitter 0ms --stale "$(silence)" --window 1s
 	in_background dpl-call -- sh -c 'dpl-temp make >file; dpl-temp add -q --command "echo x >>undone"; setsid sh -c "trap \"\" TERM; echo \$\$ >inner; while :; do sleep 1; done" & : >ready; exec sleep 60'
 	wait_for '[ -e ready ] && [ -s inner ]'
 	file=$(<file)
@@ -244,7 +244,7 @@ dpl-temp: ledger $DPL_LEDGER"
 }
 
 @test "a fallback command is run here, once, and what it prints is the result" {
-	begin --beat 200ms --jitter 0ms --stale 1s
+	begin --beat 200ms --jitter 0ms --stale "$(silence)"
 	in_background dpl-call --id c --fallback-command 'echo x >>run; echo instead' -- sh -c ': >ready; exec sleep 60'
 	wait_for '[ -e ready ]'
 	kill -KILL "$pid"
@@ -357,7 +357,7 @@ dpl-temp: ledger $DPL_LEDGER"
 }
 
 @test "what a dead supervisor left is ended also where its user has registered nothing, and only by that user" {
-	begin --beat 200ms --jitter 0ms --stale 1s --window 1s
+	begin --beat 200ms --jitter 0ms --stale "$(silence)" --window 1s
 	in_background dpl-call -- sh -c 'setsid sh -c "trap \"\" TERM; echo \$\$ >inner; while :; do sleep 1; done" & until [ -s inner ]; do sleep 0.1; done; : >ready; exec sleep 60'
 	wait_for '[ -e ready ]'
 	kill -KILL "$pid"

@@ -74,10 +74,15 @@ folder() {
 	esac
 }
 
-# mortal: options of dpl-create.  Of one that beats by a server a death shows as silence, which is to be noticed in two seconds; on a folder a
-# lock falls at once.
+# silence: after how long one that beats by a server is dead: short, but the living do beat within it on a busy machine.
+silence() {
+	[ -n "${SANITIZED:-}" ] && echo 8s || echo 3s
+}
+
+# mortal: options of dpl-create.  Of one that beats by a server a death shows as silence, which is to be noticed soon; on a folder a lock falls
+# at once.
 mortal() {
-	! by_server || echo "--beat 200ms --jitter 20ms --stale $([ -n "${SANITIZED:-}" ] && echo 6s || echo 2s)"
+	! by_server || echo "--beat 200ms --jitter 20ms --stale $(silence)"
 }
 
 # fallen: what the evidence of such a death says.
@@ -180,13 +185,13 @@ ended() {
 	background=("${left[@]}")
 }
 
-# wait_for CONDITION [SECONDS]: a shell condition, looked at every 10 ms for at most 10 seconds.
+# wait_for CONDITION [SECONDS]: a shell condition, looked at every 10 ms for at most 30 seconds: a machine may be busy.
 wait_for() {
-	local end=$((SECONDS + ${2:-10}))
+	local end=$((SECONDS + ${2:-30}))
 	local pause=10
 	until eval "$1"; do
 		if [ "$SECONDS" -gt "$end" ]; then
-			echo "not within ${2:-10} s: $1" >&2
+			echo "not within ${2:-30} s: $1" >&2
 			return 1
 		fi
 		sleep "0.0$pause"

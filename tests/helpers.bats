@@ -315,7 +315,7 @@ setup() {
 }
 
 @test "supervised calls through a helper: the frame, the abort, the end of what was left" {
-	op=$(dpl-create --beat 200ms --jitter 0 --stale 1s)
+	op=$(dpl-create --beat 200ms --jitter 0 --stale "$(silence)")
 	export DPL_OPERATION=$op
 	expect 4 dpl-call -- sh -c 'sleep 10173 & echo out; dpl-beat --progress 1/2; exit 4'
 	is "$output" $'out\nrunning'

@@ -91,7 +91,7 @@ link() { # up or down
 }
 
 @test "a longer one is a death, and who was cut off is told when it comes back" {
-	op=$(far dpl-create --beat 500ms --jitter 0s --stale 2s --window 1s)
+	op=$(far dpl-create --beat 500ms --jitter 0s --stale "$(silence)" --window 1s)
 	export DPL_OPERATION=$op
 	in_far_background dpl-call --id cut -- sh -c ': >running; exec sleep 60'
 	wait_for '[ -e running ]'

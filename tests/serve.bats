@@ -563,7 +563,7 @@ behind() {
 
 @test "a supervisor goes on without its server, and with it when it is there again; or stops" {
 	behind
-	op=$(dpl-create --beat 200ms --jitter 0s --stale 3s)
+	op=$(dpl-create --beat 200ms --jitter 0s --stale "$(silence)")
 	export DPL_OPERATION=$op
 	in_background dpl-call --id stays -- sh -c ': >ready; until [ -e go ]; do sleep 0.05; done' 2>err
 	stays=$pid
@@ -587,7 +587,7 @@ behind() {
 
 @test "a supervisor is killed: its call has crashed when its beats have stayed away; an abort reaches one at once" {
 	behind
-	op=$(dpl-create --beat 200ms --jitter 0s --stale 3s)
+	op=$(dpl-create --beat 200ms --jitter 0s --stale "$(silence)")
 	export DPL_OPERATION=$op
 	in_background dpl-call --id killed -- sleep 60
 	killed=$pid
@@ -612,7 +612,7 @@ behind() {
 
 @test "a keeper by a server: one a name, a lease again when it goes, a death when it is killed" {
 	behind
-	op=$(dpl-create --beat 200ms --jitter 0s --stale 3s)
+	op=$(dpl-create --beat 200ms --jitter 0s --stale "$(silence)")
 	export DPL_OPERATION=$op
 	in_background sleep 60
 	kept=$pid

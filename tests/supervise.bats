@@ -1358,9 +1358,9 @@ running() {
 }
 
 @test "Ctrl-Z with job control: suspended, never hung; fg goes on" {
-	local stale=200
-	! by_server || stale=2000 # after which it would be dead
-	op=$(dpl-create --beat 50ms --jitter 0 --stale "${stale}ms")
+	local stale=200ms
+	! by_server || stale=$(silence) # after which it would be dead
+	op=$(dpl-create --beat 50ms --jitter 0 --stale "$stale")
 	DPL_OPERATION=$op
 	terminal 'PS1="% " exec bash --norc --noprofile -i'
 	type 'dpl-call --timeout 60s -- sleep 60\n'
@@ -1369,7 +1369,7 @@ running() {
 	type '\032'
 	wait_for '[ "$(state $pid)$(state $child)" = TT ]'
 	is "$(liveness)" suspended
-	wait_for "[ \"\$(dpl-show --json | jq .calls[-1].beatAgeMs)\" -gt $((2 * stale)) ]"
+	wait_for "[ \"\$(dpl-show --json | jq .calls[-1].beatAgeMs)\" -gt $(by_server && echo "${stale%s}200" || echo 400) ]"
 	is "$(liveness)" suspended
 	expect 0 dpl-beat -v
 	lacks "$output" hung
