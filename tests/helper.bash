@@ -199,6 +199,22 @@ wait_for() {
 	done
 }
 
+# timed BEGIN: note whether what began then ($EPOCHREALTIME without its point) took less than a second.
+timed() {
+	took+=($((${EPOCHREALTIME/./} - $1 < 1000000)))
+}
+
+# quick: at least two in three of those did, since the last time: what looks every two seconds does not, what is told does also where the machine stalls
+# once.
+quick() {
+	local sum=0 one
+	for one in "${took[@]}"; do
+		sum=$((sum + one))
+	done
+	[ $((sum * 3)) -ge $((${#took[@]} * 2)) ]
+	took=()
+}
+
 # expect STATUS COMMAND [ARG ...]: run it, and fail unless it exits so.  What it wrote is in $output
 # and $stderr (without the newlines at the end) and in the files out and err of $BATS_TEST_TMPDIR.
 expect() {

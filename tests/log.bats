@@ -265,8 +265,9 @@ messages() {
 		begin=${EPOCHREALTIME/./}
 		dpl-log -q "line $i"
 		wait_for "grep -qx 'line $i' followed"
-		[ $((${EPOCHREALTIME/./} - begin)) -lt 1000000 ]
+		timed "$begin"
 	done
+	quick
 }
 
 @test "-f of one that has ended reads it and ends" {

@@ -384,7 +384,7 @@ all_done() {
 	let_go
 	ended "$first"
 	is "$status" 0
-	[ $((${EPOCHREALTIME/./} - begin)) -lt 2000000 ]
+	[ $((${EPOCHREALTIME/./} - begin)) -lt 5000000 ]
 	is "$(dpl-log -q)" x
 }
 

@@ -151,8 +151,9 @@ crash() {
 		begin=${EPOCHREALTIME/./}
 		dpl-log -q "line $i"
 		wait_for "grep -q '\"line $i\"' watched"
-		[ $((${EPOCHREALTIME/./} - begin)) -lt 1000000 ]
+		timed "$begin"
 	done
+	quick
 }
 
 @test "it sleeps while nothing happens, and does not fold from the start again" {
