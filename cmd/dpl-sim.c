@@ -18,7 +18,7 @@
 #include "world.h"
 
 static const char usage[] =
-	"usage: dpl-sim list [-j]\n"
+	"usage: dpl-sim list [-jq]\n"
 	"       dpl-sim show name\n"
 	"       dpl-sim run [-jqv] [-C ledger] [--color when] [--scale factor] [--seed number]\n"
 	"                   name|file ...\n"

@@ -61,7 +61,7 @@ sorted() {
 
 @test "bash: the options of every command are those of its help" {
 	for tool in "${tools[@]}"; do
-		case $tool in dpl-call | dpl-temp) continue ;; esac
+		case $tool in dpl-call | dpl-temp | dpl-sim) continue ;; esac
 		is "$(offered "$tool --")" "$(all_options "$tool")"
 		is "$(offered "dpl ${tool#dpl-} --")" "$(all_options "$tool")"
 	done
@@ -107,6 +107,18 @@ sorted() {
 	is "$(DPL_OPERATION='' offered "dpl temp remove -o $op ${path:0:6}")" "$path"
 	dpl-temp remove "$path"
 	is "$(offered 'dpl-temp remove ')" ''
+}
+
+@test "bash: dpl-sim has subcommands; scenarios and files" {
+	is "$(offered 'dpl-sim ')" '--help --version check list run show'
+	is "$(offered 'dpl sim sh')" show
+	is "$(offered 'dpl-sim list --')" '--help --json --quiet --version'
+	is "$(offered 'dpl-sim run --')" '--color= --help --json --ledger= --quiet --scale= --seed= --verbose --version'
+	is "$(offered 'dpl-sim run happy')" happy_path
+	is "$(offered 'dpl sim show ')" "$(dpl-sim list -q | LC_ALL=C sort | paste -sd ' ')"
+	touch my.scenario
+	is "$(offered 'dpl-sim check --scale 1 my')" my.scenario
+	is "$(offered 'dpl-sim run --color ')" 'always auto never'
 }
 
 @test "bash: operations: live ones behind -o, ended ones too for dpl-show" {
@@ -190,7 +202,7 @@ fish_offers() {
 	fish --no-config --no-execute "$files/dpl.fish"
 	is "$(fish_offers 'dpl ')" "$(sorted "${tools[@]#dpl-}" help)"
 	for tool in "${tools[@]}"; do
-		case $tool in dpl-call | dpl-temp) continue ;; esac
+		case $tool in dpl-call | dpl-temp | dpl-sim) continue ;; esac
 		is "$(fish_offers "$tool --")" "$(all_options "$tool" | tr -d =)"
 	done
 	is "$(fish_offers 'dpl-show ')" "$(sorted @ @@ "$op" "$old")"
@@ -212,6 +224,11 @@ fish_offers() {
 	is "$(fish_offers 'dpl temp list --')" '--all --by --call --help --json --ledger --operation --quiet --verbose --version'
 	is "$(fish_offers 'dpl-temp add --pr')" --process
 	is "$(fish_offers 'dpl-temp add --call ')" "$call"
+	is "$(fish_offers 'dpl-sim ')" 'check list run show'
+	is "$(fish_offers 'dpl sim show happy')" happy_path
+	is "$(fish_offers 'dpl-sim list --')" '--help --json --quiet --version'
+	touch my.scenario
+	is "$(fish_offers 'dpl-sim check my')" my.scenario
 	path=$(dpl-temp make)
 	is "$(fish_offers 'dpl-temp remove ')" "$path"
 	dpl-temp remove "$path"
@@ -278,6 +295,10 @@ zsh_offers() {
 	is "$(zsh_offers 'dpl-watch ')" "$(sorted @ @@ "$op")"
 	is "$(zsh_offers 'dpl-cleanup ')" "$(sorted @ @@ "$op")"
 	is "$(zsh_offers 'dpl-temp ')" 'add list make remove'
+	is "$(zsh_offers 'dpl-sim ')" 'check list run show'
+	is "$(zsh_offers 'dpl sim show happy')" happy_path
+	touch my.scenario
+	is "$(zsh_offers 'dpl-sim check my')" my.scenario
 	path=$(dpl-temp make)
 	is "$(zsh_offers 'dpl temp remove ')" "$path"
 	dpl-temp remove "$path"

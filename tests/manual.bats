@@ -114,7 +114,7 @@ run_blocks() {
 # --- the pages and the commands ---
 
 @test "every command and file has its page, and no page is without" {
-	wanted=$(sources | sed 's/$/.1/'; printf '%s\n' dpl.7 dpl-guarantees.7 dpl-http.7 dpl-remote-helpers.7 dpl-ledger.5 libdpl.3)
+	wanted=$(sources | sed 's/$/.1/'; printf '%s\n' dpl.7 dpl-guarantees.7 dpl-http.7 dpl-remote-helpers.7 dpl-ledger.5 dpl-scenario.5 libdpl.3)
 	is "$(cd "$man" && printf '%s\n' *.[1-9] | sort)" "$(sort <<<"$wanted")"
 }
 

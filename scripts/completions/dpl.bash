@@ -139,11 +139,12 @@ _dpl() {
 		fi
 		tool=dpl-${words[1]} first=2
 	fi
-	if [[ $tool == dpl-call || $tool == dpl-temp ]]; then
-		if [[ $COMP_CWORD == "$first" && ($cur != -* || $tool == dpl-temp) ]]; then
+	if [[ $tool == dpl-call || $tool == dpl-temp || $tool == dpl-sim ]]; then
+		if [[ $COMP_CWORD == "$first" && ($cur != -* || $tool != dpl-call) ]]; then
 			case $tool in
 			dpl-call) _dpl_offer run spawn start end fail sync wait result output cancel cancelled kill list -- --help --version ;;
 			dpl-temp) _dpl_offer make add remove list --help --version ;;
+			dpl-sim) _dpl_offer list show run check --help --version ;;
 			esac
 			return
 		fi
@@ -221,6 +222,15 @@ _dpl() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		;;
 	dpl-temp-remove) _dpl_value RESOURCE '' ;;
+	dpl-sim-show | dpl-sim-run | dpl-sim-check)
+		# Ours, and files.
+		mapfile -t ids < <(command dpl-sim list -q 2>/dev/null)
+		[[ $cur == */* ]] || _dpl_offer "${ids[@]}"
+		if ((${#COMPREPLY[@]} == 0)); then
+			compopt -o filenames 2>/dev/null
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		fi
+		;;
 	esac
 }
 

@@ -64,7 +64,7 @@ function __dpl_shown
     end
 end
 
-# The subcommand of dpl-call or dpl-temp that the line has, or none; options alone are those of run.
+# The subcommand of dpl-call, dpl-temp or dpl-sim that the line has, or none; options alone are those of run.
 function __dpl_call_is
     set -l tokens (commandline -opc)
     set -l verb "$tokens[2]"
@@ -138,7 +138,7 @@ complete -c dpl -n 'test (count (commandline -opc)) = 2; and __dpl_call_is help'
 complete -c dpl -n 'test (count (commandline -opc)) = 2; and __dpl_call_is help' -a agents -d 'a short guide for AI agents'
 complete -c dpl -n 'test (count (commandline -opc)) -gt 1; and not __dpl_call_is help' -a '(__dpl_delegate)'
 
-for tool in abort batch beat cleanup complete create discover join leave log serve show sim watch
+for tool in abort batch beat cleanup complete create discover join leave log serve show watch
     complete -c dpl-$tool -f
     __dpl_register dpl-$tool ''
 end
@@ -177,3 +177,13 @@ for verb in make add remove list
 end
 complete -c dpl-temp -n '__dpl_call_is add' -F
 complete -c dpl-temp -n '__dpl_call_is remove' -a '(__dpl_resources)'
+
+complete -c dpl-sim -f
+complete -c dpl-sim -n 'test (count (commandline -opc)) = 1' -a list -d 'name the scenarios'
+complete -c dpl-sim -n 'test (count (commandline -opc)) = 1' -a show -d 'print one of them'
+complete -c dpl-sim -n 'test (count (commandline -opc)) = 1' -a run -d 'play some, and tell what happens'
+complete -c dpl-sim -n 'test (count (commandline -opc)) = 1' -a check -d 'play all, and tell what came of it'
+for verb in list show run check
+    __dpl_register dpl-sim $verb
+end
+complete -c dpl-sim -n '__dpl_call_is show run check' -a '(__dpl_ids dpl-sim list -q)' -F
