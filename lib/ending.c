@@ -54,7 +54,7 @@ take_result(struct run *r)
 			more = true;
 		printed = &captured;
 	}
-	enum result_taken taken = result_take(&s->result, &r->before_result, printed, more, &r->result, &why);
+	enum result_taken taken = result_take(&s->result, &r->result_file, printed, more, &r->result, &why);
 	buf_free(&captured);
 	if (taken == RESULT_NONE) {
 		snprintf(r->problem, sizeof r->problem, "%.390s", why.text);
@@ -195,7 +195,7 @@ ending_close(struct run *r)
 	if (rc < 0 && err_is_end(r->why->code)) {
 		rc = 0; /* it ended the call with the operation, perhaps just now */
 		r->why->code = ERR_NONE;
-	} else if (rc == 0 && r->how.result && !r->how.instead_of && result_done_with(&r->s->result) < 0) {
+	} else if (rc == 0 && r->how.result && !r->how.instead_of && result_done_with(&r->s->result, &r->result_file) < 0) {
 		notice(r->s->say, "%.300s was not removed: %s", r->s->result.from, strerror(errno));
 	}
 	return rc;

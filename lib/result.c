@@ -29,32 +29,39 @@ is_file(const struct result_source *s)
 	return s->from && !result_is_stdout(s);
 }
 
-void
-result_look(const struct result_source *s, struct result_before *before)
+static struct result_file
+file_at(const char *path)
 {
 	struct stat st;
-	*before = (struct result_before){0};
-	if (!is_file(s))
-		return;
-	struct command_user user = command_as_ourselves();
-	if (stat(s->from, &st) == 0 && S_ISREG(st.st_mode))
-		*before = (struct result_before){true, st.st_dev, st.st_ino, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
-	command_as_before(user);
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return (struct result_file){0};
+	return (struct result_file){true, st.st_dev, st.st_ino, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
 }
 
 static bool
-is_as_before(const struct result_before *b, const struct stat *st)
+is_as(const struct result_file *a, const struct result_file *b)
 {
-	return b->there && S_ISREG(st->st_mode) && b->device == st->st_dev && b->inode == st->st_ino && b->size == st->st_size &&
-		b->changed_s == st->st_mtim.tv_sec && b->changed_ns == st->st_mtim.tv_nsec;
+	return a->there && b->there && a->device == b->device && a->inode == b->inode && a->size == b->size && a->changed_s == b->changed_s && a->changed_ns == b->changed_ns;
+}
+
+void
+result_look(const struct result_source *s, struct result_file *before)
+{
+	*before = (struct result_file){0};
+	if (!is_file(s))
+		return;
+	struct command_user user = command_as_ourselves();
+	*before = file_at(s->from);
+	command_as_before(user);
 }
 
 static enum result_taken
-read_file(const char *path, const struct result_before *before, struct buf *b, struct why *why)
+read_file(const char *path, struct result_file *file, struct buf *b, struct why *why)
 {
-	struct stat st;
 	struct command_user user = command_as_ourselves();
-	bool stale = stat(path, &st) == 0 && is_as_before(before, &st);
+	struct result_file now = file_at(path);
+	bool stale = is_as(file, &now);
+	*file = now;
 	int rc = stale ? 0 : fsx_read_file(AT_FDCWD, path, b, RESULT_MAX), e = errno;
 	command_as_before(user);
 	if (stale) {
@@ -109,11 +116,11 @@ has_room(const char *result)
 }
 
 enum result_taken
-result_take(const struct result_source *s, const struct result_before *before, const struct buf *printed, bool more, struct buf *text, struct why *why)
+result_take(const struct result_source *s, struct result_file *as, const struct buf *printed, bool more, struct buf *text, struct why *why)
 {
 	struct buf file = {0};
 	const struct buf *all = is_file(s) ? &file : printed;
-	enum result_taken taken = is_file(s) ? read_file(s->from, before, &file, why) : more || printed->n > RESULT_MAX ? RESULT_TOO_LONG : RESULT_TAKEN;
+	enum result_taken taken = is_file(s) ? read_file(s->from, as, &file, why) : more || printed->n > RESULT_MAX ? RESULT_TOO_LONG : RESULT_TAKEN;
 	size_t n = all->n;
 	while (n && all->p[n - 1] == '\n')
 		n--;
@@ -137,13 +144,15 @@ result_take(const struct result_source *s, const struct result_before *before, c
 }
 
 int
-result_done_with(const struct result_source *s)
+result_done_with(const struct result_source *s, const struct result_file *read)
 {
 	struct stat st;
 	if (!is_file(s) || s->keep)
 		return 0;
 	struct command_user user = command_as_ourselves();
-	int rc = lstat(s->from, &st) == 0 && S_ISREG(st.st_mode) ? unlink(s->from) : 0, e = errno;
+	struct result_file now = file_at(s->from);
+	bool ours = is_as(read, &now) && lstat(s->from, &st) == 0 && S_ISREG(st.st_mode);
+	int rc = ours ? unlink(s->from) : 0, e = errno;
 	command_as_before(user);
 	errno = e;
 	return rc;

@@ -17,8 +17,9 @@ struct result_source {
 	bool keep;               /* the file stays when it has been read */
 };
 
-/* A file as it was before the command ran: what is still so afterwards was not written by it. */
-struct result_before {
+/* A regular file at one time: what is still as it was before the command ran was not written by it, and what is no longer as it was read is
+ * somebody else's by now. */
+struct result_file {
 	bool there;
 	dev_t device;
 	ino_t inode;
@@ -28,7 +29,7 @@ struct result_before {
 bool result_is_stdout(const struct result_source *s);
 
 /* Look at the file before the command runs. */
-void result_look(const struct result_source *s, struct result_before *before);
+void result_look(const struct result_source *s, struct result_file *before);
 
 enum result_taken {
 	RESULT_NONE,     /* `why` says what is wrong: there is none, or it is no JSON */
@@ -37,10 +38,12 @@ enum result_taken {
 };
 
 /* Take it, as text: repaired to UTF-8, without the newlines at its end, as $(…) has it.  `printed` is what the command has printed, with
- * `more` only the first part of that; a file is read as who we are. */
-enum result_taken result_take(const struct result_source *s, const struct result_before *before, const struct buf *printed, bool more, struct buf *text, struct why *why);
+ * `more` only the first part of that; a file is read as who we are.  `file` is how it was before, and becomes how it was read; where the source is
+ * stdout it may be NULL. */
+enum result_taken result_take(const struct result_source *s, struct result_file *file, const struct buf *printed, bool more, struct buf *text, struct why *why);
 
-/* It has been recorded: a file goes, unless it is to stay or is no regular file.  0, or -1 with errno. */
-int result_done_with(const struct result_source *s);
+/* It has been recorded: the file that was read goes, unless it is to stay or is no regular file; one that has taken its place, or was written anew,
+ * stays: it is the next command's.  0, or -1 with errno. */
+int result_done_with(const struct result_source *s, const struct result_file *read);
 
 #endif

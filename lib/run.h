@@ -21,7 +21,7 @@ struct run {
 	struct frame frame;
 	struct output output;
 	struct capture out, err;
-	struct result_before before_result;
+	struct result_file result_file; /* as it was before the command ran, then as it was read */
 	struct supervised *end;
 	struct why *why;
 	struct tree_kept before; /* children that we had when we were started: `other & exec dpl-call -- command` in a shell */

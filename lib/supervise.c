@@ -440,7 +440,7 @@ start(struct run *r, const char *path)
 	set_variables(r);
 	frame_begin(&r->frame, r->c, &s->call);
 	for (bool told = false;; told = true) {
-		result_look(&s->result, &r->before_result);
+		result_look(&s->result, &r->result_file);
 		if (command_start(command, path, r->why) < 0)
 			return -1;
 		output_begin(&r->output, s->call.captures ? -1 : command->out, !s->call.spawned);
