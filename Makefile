@@ -209,6 +209,7 @@ demo:
 	PATH="$(abspath $(BUILD))/bin:$$PATH" examples/build-farm.sh
 	PATH="$(abspath $(BUILD))/bin:$$PATH" examples/who-is-alive.sh
 	PATH="$(abspath $(BUILD))/bin:$$PATH" examples/after-a-crash.sh
+	"$(abspath $(BUILD))/bin/dpl-sim" run --scale 0.1 bridge_crash_during_copilot
 
 check:
 	scripts/need check

@@ -150,6 +150,9 @@ judge(const struct scenario *s, const struct happened *h, double scale, struct o
 			o->wrong++;
 			buf_fmt(&o->faults, "%s:%d: %s\n", s->name, s->expectations[i].line, text);
 		}
+	for (int i = 0; i < s->failures_n; i++)
+		if (!h->put_in[i])
+			o->wrong++, buf_fmt(&o->faults, "%s:%d: what was to fail there never came to its moment\n", s->name, s->failures[i].line);
 	if (h->timed_out)
 		o->wrong++, buf_fmt(&o->faults, "%s: it was not over within its limit\n", s->name);
 	if (h->processes_left)

@@ -11,7 +11,8 @@ happened_begin(struct happened *h, const struct scenario *s)
 	*h = (struct happened){.state = "none", .first_failure_ms = -1};
 	h->exit = malloc((size_t)s->participants_n * sizeof *h->exit);
 	h->call = calloc((size_t)s->calls_n, sizeof *h->call);
-	if (!h->exit || !h->call)
+	h->put_in = calloc((size_t)s->failures_n + 1, sizeof *h->put_in);
+	if (!h->exit || !h->call || !h->put_in)
 		return -1;
 	for (int i = 0; i < s->participants_n; i++)
 		h->exit[i] = HAPPENED_NOT;
@@ -23,6 +24,7 @@ happened_begin(struct happened *h, const struct scenario *s)
 void
 happened_end(struct happened *h)
 {
+	free(h->put_in);
 	free(h->exit);
 	free(h->call);
 }

@@ -24,6 +24,7 @@ struct happened {
 	bool served;             /* the ledger was behind a server */
 	bool timed_out;          /* the limit was over */
 	int64_t took_ms;
+	bool *put_in;            /* of each failure of the scenario: it did come */
 	int64_t first_failure_ms; /* when the first was put in; -1 none was */
 	int *exit;               /* of each participant: its status, HAPPENED_KILLED, HAPPENED_NOT */
 	char (*call)[16];        /* of each call: "running", "ended" …; "absent" */

@@ -359,9 +359,9 @@ error_in(const struct play *p, int call, enum scenario_phase phase)
 static int
 fails(const struct play *p, int call, const char *text, bool aborts)
 {
+	deed_note(p->notes.p, "fails %s %s", p->s.calls[call].name, text);
 	if (aborts)
 		abort_it(p, name_of(p, p->s.calls[call].participant), text);
-	deed_note(p->notes.p, "say %s fails: %s", p->s.calls[call].name, text);
 	fprintf(stderr, "%s\n", text);
 	return 1;
 }
@@ -526,8 +526,8 @@ int
 play_work(struct play *p, int call)
 {
 	const struct scenario_call *c = &p->s.calls[call];
-	note_phase(p, call, PHASE_PROCESSING);
 	int status = make_temps(p, call);
+	note_phase(p, call, PHASE_PROCESSING); /* behind them: what fails in it finds them registered, however slow the machine */
 	if (status == 0)
 		status = work(p, call);
 	if (status == 0)

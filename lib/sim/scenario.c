@@ -496,8 +496,8 @@ read_failure(struct scenario *s, struct line *l)
 		return -1;
 	if (f.lasts_ms >= 0 && f.fault != FAULT_HANG && f.fault != FAULT_PARTITION && f.fault != FAULT_FULL && f.fault != FAULT_STALE)
 		return fail(l, "for does not go with %s", what);
-	if (f.at_ms < 0 && f.who < 0 && f.phase != PHASE_CLEANUP)
-		return fail(l, "in %s goes with a participant; for %.60s it is at TIME, or in cleanup", phases[f.phase], who);
+	if (f.at_ms < 0 && f.who < 0 && f.call < 0 && f.phase != PHASE_CLEANUP)
+		return fail(l, "in %s of whom? For %.60s it is at TIME, in PHASE of CALL, or in cleanup", phases[f.phase], who);
 	struct scenario_failure *to = add(l, &s->failures, &s->failures_n, sizeof *to, MOST, "failures");
 	if (!to)
 		return -1;

@@ -58,7 +58,7 @@ struct run {
 	int64_t begun_ms;        /* monotonic */
 	struct actor actors[PIDS];
 	int actors_n;
-	int64_t *due_ms;         /* of each failure, monotonic; INT64_MAX: its phase has not come; -1: it was put in */
+	int64_t *due_ms;         /* of each failure, monotonic; INT64_MAX: its phase has not come, or it was put in */
 	int64_t *over_ms;        /* when it ends again, INT64_MAX */
 	char (*temps)[400];
 	int temps_n;
@@ -156,58 +156,51 @@ signal_hit(const struct run *r, int from, int sig)
 
 /* --- what fails --- */
 
+/* What hits a process of a participant. */
+static void
+hit_actor(struct run *r, const struct scenario_failure *f, const struct actor *a)
+{
+	int whose = f->who < 0 ? -1 : a->participant, from = r->hit_n;
+	if (f->fault == FAULT_ABORT) {
+		signal_process(a->pid, a->start, SIGINT);
+		return;
+	}
+	if (f->fault == FAULT_CRASH)
+		r->h->exit[a->participant] = HAPPENED_KILLED;
+	if (f->fault != FAULT_CRASH || f->who == WHO_EVERYBODY)
+		add_tree(r, whose, a->keeper, a->keeper_start);
+	if (f->fault == FAULT_HANG || f->who == WHO_EVERYBODY)
+		add_tree(r, whose, a->pid, a->start);
+	signal_hit(r, from, f->fault == FAULT_CRASH ? SIGKILL : SIGSTOP);
+	if (f->fault == FAULT_CRASH)
+		signal_process(a->pid, a->start, SIGKILL);
+}
+
 static void
 put_in(struct run *r, int number)
 {
 	const struct scenario_failure *f = &r->s->failures[number];
-	int64_t *over = &r->over_ms[number];
-	r->due_ms[number] = -1;
+	bool came = f->who < 0 && f->who != WHO_EVERYBODY;
+	r->due_ms[number] = INT64_MAX;
 	if (f->lasts_ms >= 0)
-		*over = clock_mono_ms() + scaled(r, f->lasts_ms);
-	if (f->fault == FAULT_ERROR)
-		return; /* its work does it by itself */
+		r->over_ms[number] = clock_mono_ms() + scaled(r, f->lasts_ms);
 	tell(r, f->who, 0, TOLD_FAILURE, "%s %s", scenario_who_name(r->s, f->who), scenario_fault_name(f->fault));
 	if (r->h->first_failure_ms < 0)
 		r->h->first_failure_ms = now_of(r);
-	switch (f->fault) {
-	case FAULT_RESTART: world_restart_server(&r->world); return;
-	case FAULT_PARTITION: world_cut_network(&r->world, true); return;
-	case FAULT_FULL: world_fill_disk(&r->world, true); return;
-	case FAULT_STEP: world_step_clock(&r->world, f->step_ms); return;
-	default: break;
-	}
-	if (f->who == WHO_COORDINATOR) {
-		signal_process(r->coordinator, r->coordinator_start, SIGKILL);
-		return;
-	}
-	for (int i = 0; i < r->actors_n; i++) {
-		struct actor *a = &r->actors[i];
-		if (a->gone || (f->who >= 0 && a->participant != f->who))
-			continue;
-		int from = r->hit_n;
-		switch (f->fault) {
-		case FAULT_CRASH:
-			r->h->exit[a->participant] = HAPPENED_KILLED;
-			if (f->who == WHO_EVERYBODY) {
-				add_tree(r, f->who < 0 ? -1 : a->participant, a->keeper, a->keeper_start);
-				add_tree(r, f->who < 0 ? -1 : a->participant, a->pid, a->start);
-				signal_hit(r, from, SIGKILL);
+	switch (f->who) {
+	case WHO_SERVER: world_restart_server(&r->world); break;
+	case WHO_NETWORK: world_cut_network(&r->world, true); break;
+	case WHO_DISK: world_fill_disk(&r->world, true); break;
+	case WHO_CLOCK: world_step_clock(&r->world, f->step_ms); break;
+	case WHO_COORDINATOR: signal_process(r->coordinator, r->coordinator_start, SIGKILL); break;
+	default:
+		for (int i = 0; i < r->actors_n; i++)
+			if (!r->actors[i].gone && (f->who < 0 || r->actors[i].participant == f->who)) {
+				hit_actor(r, f, &r->actors[i]);
+				came = true;
 			}
-			signal_process(a->pid, a->start, SIGKILL);
-			break;
-		case FAULT_HANG:
-			add_tree(r, f->who < 0 ? -1 : a->participant, a->keeper, a->keeper_start);
-			add_tree(r, f->who < 0 ? -1 : a->participant, a->pid, a->start);
-			signal_hit(r, from, SIGSTOP);
-			break;
-		case FAULT_STALE:
-			add_tree(r, f->who < 0 ? -1 : a->participant, a->keeper, a->keeper_start);
-			signal_hit(r, from, SIGSTOP);
-			break;
-		case FAULT_ABORT: signal_process(a->pid, a->start, SIGINT); break;
-		default: break;
-		}
 	}
+	r->h->put_in[number] = came;
 }
 
 static void
@@ -231,9 +224,19 @@ phase_came(struct run *r, int who, int call, enum scenario_phase phase)
 	for (int i = 0; i < r->s->failures_n; i++) {
 		const struct scenario_failure *f = &r->s->failures[i];
 		bool meant = f->call >= 0 ? f->call == call : f->who == who || (f->who < 0 && phase == PHASE_CLEANUP);
-		if (f->at_ms < 0 && f->phase == phase && meant && r->due_ms[i] == INT64_MAX)
+		if (f->at_ms < 0 && f->phase == phase && meant && r->due_ms[i] == INT64_MAX && !r->h->put_in[i] && f->fault != FAULT_ERROR)
 			r->due_ms[i] = clock_mono_ms() + scaled(r, f->after_ms);
 	}
+}
+
+/* Whether who is to be hit has come: on a slow machine that takes its time. */
+static bool
+is_there(const struct run *r, int who)
+{
+	for (int i = 0; i < r->actors_n; i++)
+		if (r->actors[i].participant == who)
+			return true;
+	return who < 0;
 }
 
 static int64_t
@@ -241,14 +244,28 @@ do_what_is_due(struct run *r)
 {
 	int64_t now_ms = clock_mono_ms(), next_ms = now_ms + TICK_MS;
 	for (int i = 0; i < r->s->failures_n; i++) {
-		if (r->due_ms[i] >= 0 && r->due_ms[i] <= now_ms)
+		if (r->due_ms[i] <= now_ms && is_there(r, r->s->failures[i].who))
 			put_in(r, i);
 		else if (r->over_ms[i] <= now_ms)
 			take_back(r, i);
-		if (r->due_ms[i] >= 0 && r->due_ms[i] < next_ms)
+		if (r->due_ms[i] > now_ms && r->due_ms[i] < next_ms)
 			next_ms = r->due_ms[i];
 	}
 	return next_ms;
+}
+
+/* The work of a call failed, by itself. */
+static void
+work_failed(struct run *r, int call, const char *text)
+{
+	int who = call >= 0 ? r->s->calls[call].participant : -1;
+	for (int i = 0; i < r->s->failures_n; i++) {
+		const struct scenario_failure *f = &r->s->failures[i];
+		r->h->put_in[i] = r->h->put_in[i] || (f->fault == FAULT_ERROR && f->who == who && (f->call < 0 || f->call == call));
+	}
+	if (r->h->first_failure_ms < 0)
+		r->h->first_failure_ms = now_of(r);
+	tell(r, who, depth_of(r->s, call), TOLD_FAILURE, "%s fails: %s", call >= 0 ? r->s->calls[call].name : "", text);
 }
 
 /* --- what is noted --- */
@@ -320,6 +337,8 @@ take_note(struct run *r, char *line)
 		tell(r, who, 0, TOLD_STAGE, "exits with %s", rest);
 	} else if (strcmp(kind, "beat") == 0) {
 		tell(r, who, 0, TOLD_BEAT, "beat: %s", rest ? rest : "");
+	} else if (strcmp(kind, "fails") == 0) {
+		work_failed(r, call, rest ? rest : "");
 	} else if (strcmp(kind, "say") == 0) {
 		tell(r, call >= 0 ? s->calls[call].participant : who, depth_of(s, call), TOLD_SAID, "%s %s", name, rest ? rest : "");
 	}
@@ -519,7 +538,7 @@ begin(struct run *r, struct why *why)
 	setenv(PLAY_SCALE, scale, 1);
 	snprintf(seed, sizeof seed, "%llu", (unsigned long long)stage->seed);
 	setenv(PLAY_SEED, seed, 1);
-	static const char *const others[] = {"DPL_OPERATION", "DPL_PARTICIPANT", "DPL_SESSION", "DPL_CALL", "DPL_TIMEOUT"};
+	static const char *const others[] = {"DPL_OPERATION", "DPL_PARTICIPANT", "DPL_SESSION", "DPL_CALL", "DPL_RESOURCE", "DPL_WATCHDOG", "DPL_QUIET", "DPL_TIMEOUT"};
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
 		unsetenv(others[i]);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -529,7 +548,7 @@ begin(struct run *r, struct why *why)
 	r->h->served = strstr(getenv("DPL_LEDGER"), ":/") != NULL;
 	r->begun_ms = clock_mono_ms();
 	for (int i = 0; i < r->s->failures_n; i++) {
-		r->due_ms[i] = r->s->failures[i].at_ms >= 0 ? r->begun_ms + scaled(r, r->s->failures[i].at_ms) : INT64_MAX;
+		r->due_ms[i] = r->s->failures[i].at_ms >= 0 && r->s->failures[i].fault != FAULT_ERROR ? r->begun_ms + scaled(r, r->s->failures[i].at_ms) : INT64_MAX;
 		r->over_ms[i] = INT64_MAX;
 	}
 	struct deed d = world_deed(&r->world, "dpl-sim");
