@@ -25,7 +25,7 @@ struct run {
 	struct supervised *end;
 	struct why *why;
 	struct tree_kept before; /* children that we had when we were started: `other & exec dpl-call -- command` in a shell */
-	bool reaped, watching;
+	bool reaped, watching, explains; /* … explains: why it ended is asked for, and nothing is stopped any more */
 	struct frame_end how;    /* how the command ended, once reaped */
 	int exec_errno;
 	int dog;                 /* a file without a name whose time is the command's own last beat, where its ledger is remote; -1 */

@@ -71,7 +71,7 @@ void
 stopping_begin(struct run *r, enum stop why, const char *fmt, ...)
 {
 	va_list ap;
-	if (r->stop || r->reaped)
+	if (r->stop || (r->reaped && !r->explains))
 		return;
 	va_start(ap, fmt);
 	vsnprintf(r->stop_reason, sizeof r->stop_reason, fmt, ap);
@@ -83,6 +83,8 @@ stopping_begin(struct run *r, enum stop why, const char *fmt, ...)
 	/* After a death everybody has the window, and no more: some of it is for what comes behind the command's end. */
 	if (why == STOP_CRASH && r->died_ms && r->died_ms + r->v.window_ms / 4 * 3 < r->kill_ms)
 		r->kill_ms = r->died_ms + r->v.window_ms / 4 * 3;
+	if (r->reaped)
+		return;
 	if (r->s->on_abort)
 		run_hook(r);
 	if (r->hook <= 0)
@@ -123,6 +125,17 @@ stopping_heed(struct run *r)
 		(void)vigil_clean(v, false, 0);
 	if (!r->drive_ms || now >= r->drive_ms)
 		r->drive_ms = now + DRIVE_MS;
+}
+
+void
+stopping_explain(struct run *r)
+{
+	int status = r->how.wait_status;
+	if (r->stop || !WIFSIGNALED(status) || WTERMSIG(status) != SIGTERM || vigil_ask_outer(&r->v) < 0)
+		return;
+	r->explains = true;
+	stopping_heed(r);
+	r->explains = false;
 }
 
 /* --- signals, terminal --- */

@@ -10,6 +10,10 @@ void stopping_begin(struct run *r, enum stop why, const char *fmt, ...) __attrib
 /* What the heartbeat said of the operation, and what follows. */
 void stopping_heed(struct run *r);
 
+/* The command has ended.  Where somebody's SIGTERM ended it, who sent it may have heard first that the operation is aborted or somebody died, as a
+ * supervisor around this one does: that, and no signal, is then why it ended. */
+void stopping_explain(struct run *r);
+
 /* SIGKILL to all of it, again and again where the command is a supervisor itself: that is not killed, what it runs is. */
 void stopping_kill(struct run *r);
 

@@ -278,6 +278,7 @@ attend(struct run *r)
 	(void)stopping_signals(r); /* those of the time in which the lock was waited for: the child has them before it runs */
 	let_go(r);
 	run_command(r);
+	stopping_explain(r);
 	give_way(r);
 	if (r->s->leave_orphans)
 		leave_orphans(r);

@@ -69,6 +69,23 @@ now_ms() {
 	is "$(count '.event == "call.cancelled" and .callId == "told" and .reason == "aborted: enough"')" 1
 }
 
+@test "the same where it goes to the command, as the supervisor of a call around this one sends it" {
+	unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances' 2>/dev/null || skip 'no namespace to take the instances away in'
+	supervised unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances; exec dpl-call --id told -- sh -c "echo \$\$ >it; exec sleep 60"'
+	wait_for '[ -s it ]'
+	dpl-abort -q -m enough
+	kill -TERM "$(<it)"
+	ended "$pid"
+	is "$status" 122
+	is "$(count '.event == "call.cancelled" and .callId == "told" and .reason == "aborted: enough"')" 1
+	# Nobody's but its own: that is a failure.
+	dpl-abort -q --clear
+	supervised dpl-call --id own -- sh -c 'kill -TERM $$'
+	ended "$pid"
+	is "$status" 143
+	is "$(count '.event == "call.failed" and .callId == "own" and .signal == 15')" 1
+}
+
 @test "where the outer one has died, the inner one goes on with it" {
 	supervised dpl-call --id outer -- dpl-call --id inner -- sh -c ': >ready; exec sleep 60'
 	outer=$pid

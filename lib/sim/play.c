@@ -18,10 +18,25 @@
 enum { STATUS_ABORTED = 122, STATUS_CRASHED = 123, STATUS_TIMED_OUT = 124, STATUS_INTERRUPTED = 130, BESIDE = 32 };
 
 int64_t
-play_ms(const struct play *p, int64_t ms)
+play_ms(double scale, int64_t ms)
 {
-	int64_t scaled = (int64_t)((double)ms * p->scale + 0.5);
+	int64_t scaled = (int64_t)((double)ms * scale + 0.5);
 	return ms > 0 && scaled < 1 ? 1 : scaled;
+}
+
+int64_t
+play_setting_ms(const struct scenario *s, double scale, enum scenario_setting setting, bool served)
+{
+	static const int64_t least[SCENARIO_SETTINGS] = {[SETTING_BEAT] = 50, [SETTING_STALE] = 1000, [SETTING_WINDOW] = 500, [SETTING_GRACE] = 200, [SETTING_LIMIT] = 60000};
+	enum { SERVED_STALE = 3000 };
+	int64_t ms = play_ms(scale, s->setting[setting]), floor = setting == SETTING_STALE && served ? SERVED_STALE : least[setting];
+	return ms > floor ? ms : floor;
+}
+
+bool
+play_is_served(const char *ledger)
+{
+	return ledger && strstr(ledger, ":/");
 }
 
 int
@@ -78,7 +93,7 @@ note_phase(const struct play *p, int call, enum scenario_phase phase)
 	deed_note(p->notes.p, "phase %s %s %s", name_of(p, c->participant), c->name, scenario_phase_name(phase));
 }
 
-/* A setting as an option takes it.  However small the scale: who is only slow is not to be taken for dead. */
+/* A setting as an option takes it. */
 struct text24 {
 	char of[24];
 };
@@ -86,13 +101,8 @@ struct text24 {
 static struct text24
 as_option(const struct play *p, enum scenario_setting setting)
 {
-	static const int64_t least[SCENARIO_SETTINGS] = {[SETTING_BEAT] = 50, [SETTING_STALE] = 1000, [SETTING_WINDOW] = 500, [SETTING_GRACE] = 200};
 	struct text24 t;
-	const char *ledger = getenv("DPL_LEDGER");
-	int64_t ms = play_ms(p, p->s.setting[setting]), floor = least[setting];
-	if (setting == SETTING_STALE && ledger && strstr(ledger, ":/")) /* where silence alone tells */
-		floor = 3000;
-	snprintf(t.of, sizeof t.of, "%lldms", (long long)(ms > floor ? ms : floor));
+	snprintf(t.of, sizeof t.of, "%lldms", (long long)play_setting_ms(&p->s, p->scale, setting, play_is_served(getenv("DPL_LEDGER"))));
 	return t;
 }
 
@@ -167,7 +177,7 @@ take_part(struct play *p, int participant)
 	}
 	/* Its supervisor ends what runs, in its own time; the keeper is the last to lose patience. */
 	char patience[24];
-	snprintf(patience, sizeof patience, "%lldms", 4 * (long long)play_ms(p, p->s.setting[SETTING_GRACE]) + 1000);
+	snprintf(patience, sizeof patience, "%lldms", 4 * (long long)play_ms(p->scale, p->s.setting[SETTING_GRACE]) + 1000);
 	d = deed("dpl-beat");
 	deed_option(&d, "--grace", patience);
 	deed_option(&d, "--keep", "--pid");
@@ -233,7 +243,7 @@ static int
 look_after(struct play *p, int participant, const pid_t *children, int n, const char **why)
 {
 	const char *name = name_of(p, participant);
-	int64_t next_ms = clock_mono_ms(), piece_ms = play_ms(p, 200);
+	int64_t next_ms = clock_mono_ms(), piece_ms = play_ms(p->scale, 200);
 	bool asked = false;
 	int worst = 0, at = 0;
 	while (at < n) {
@@ -258,7 +268,7 @@ look_after(struct play *p, int participant, const pid_t *children, int n, const 
 				*why = "somebody hangs";
 				abort_it(p, name, *why);
 			}
-			next_ms = clock_mono_ms() + play_ms(p, p->s.setting[SETTING_BEAT]);
+			next_ms = clock_mono_ms() + play_ms(p->scale, p->s.setting[SETTING_BEAT]);
 		}
 		int64_t left_ms = next_ms - clock_mono_ms();
 		(void)deed_rest(left_ms < piece_ms ? left_ms : piece_ms);
@@ -322,13 +332,13 @@ play_participant(struct play *p, int call)
 		(void)fsx_put(mark.p, 0600, "", 0);
 	buf_free(&mark);
 	note_phase(p, call, PHASE_INITIALISATION);
-	(void)deed_rest(play_ms(p, p->s.setting[SETTING_DELAY]));
+	(void)deed_rest(play_ms(p->scale, p->s.setting[SETTING_DELAY]));
 	for (int i = call; i >= 0 && n < BESIDE && status == 0; i = next_beside(p, i))
 		status = start_call(p, i, &children[n++]) == 0 ? 0 : EXIT_SYSTEM;
 	if (status == 0)
 		status = look_after(p, participant, children, n, &reason);
 	note_phase(p, call, PHASE_COMPLETION);
-	(void)deed_rest(play_ms(p, p->s.setting[SETTING_DELAY]));
+	(void)deed_rest(play_ms(p->scale, p->s.setting[SETTING_DELAY]));
 	if (participant == 0) {
 		end_operation(p, status, reason);
 	} else {
@@ -387,7 +397,7 @@ make_temps(const struct play *p, int call)
 		return 0;
 	struct deed d = deed("dpl-temp");
 	char command[80];
-	int64_t ms = play_ms(p, c->undo_ms);
+	int64_t ms = play_ms(p->scale, c->undo_ms);
 	snprintf(command, sizeof command, "sleep %lld.%03lld", (long long)(ms / 1000), (long long)(ms % 1000));
 	deed_option(&d, "add", "-q");
 	deed_option(&d, "-p", name_of(p, c->participant));
@@ -401,8 +411,8 @@ work(const struct play *p, int call)
 {
 	const struct scenario_call *c = &p->s.calls[call];
 	const struct scenario_failure *error = error_in(p, call, PHASE_PROCESSING);
-	int64_t end_ms = clock_mono_ms() + play_ms(p, c->work_ms), piece_ms = play_ms(p, p->s.setting[SETTING_PROCESSING]);
-	int64_t error_ms = error ? clock_mono_ms() + play_ms(p, error->at_ms >= 0 ? error->at_ms : error->after_ms) : INT64_MAX;
+	int64_t end_ms = clock_mono_ms() + play_ms(p->scale, c->work_ms), piece_ms = play_ms(p->scale, p->s.setting[SETTING_PROCESSING]);
+	int64_t error_ms = error ? clock_mono_ms() + play_ms(p->scale, error->at_ms >= 0 ? error->at_ms : error->after_ms) : INT64_MAX;
 	for (int64_t now_ms; (now_ms = clock_mono_ms()) < end_ms;) {
 		int64_t left_ms = end_ms - now_ms;
 		if (now_ms >= error_ms)
@@ -499,7 +509,7 @@ ask_external(const struct play *p, int call)
 	}
 	deed_note(p->notes.p, "say %s asks %s", c->name, e->name);
 	int status;
-	int64_t end_ms = clock_mono_ms() + play_ms(p, e->timeout_ms);
+	int64_t end_ms = clock_mono_ms() + play_ms(p->scale, e->timeout_ms);
 	do {
 		struct deed w = deed("dpl-watch");
 		deed_option(&w, "-q", "--file");
@@ -537,7 +547,7 @@ play_work(struct play *p, int call)
 	if (status != 0)
 		return status;
 	note_phase(p, call, PHASE_RESPONSE);
-	(void)deed_rest(play_ms(p, p->s.setting[SETTING_DELAY]));
+	(void)deed_rest(play_ms(p->scale, p->s.setting[SETTING_DELAY]));
 	const struct scenario_failure *error = error_in(p, call, PHASE_RESPONSE);
 	return error ? fails(p, call, error->text, error->aborts) : 0;
 }
@@ -549,7 +559,7 @@ play_external(struct play *p, int call)
 {
 	const struct scenario_call *c = &p->s.calls[call];
 	const struct scenario_external *e = &p->s.externals[c->external];
-	int64_t end_ms = e->answer_ms < 0 ? INT64_MAX : clock_mono_ms() + play_ms(p, e->answer_ms), piece_ms = play_ms(p, p->s.setting[SETTING_PROCESSING]);
+	int64_t end_ms = e->answer_ms < 0 ? INT64_MAX : clock_mono_ms() + play_ms(p->scale, e->answer_ms), piece_ms = play_ms(p->scale, p->s.setting[SETTING_PROCESSING]);
 	struct buf path = {0}, text = {0};
 	for (int64_t now_ms; (now_ms = clock_mono_ms()) < end_ms;) {
 		(void)deed_rest(end_ms - now_ms < piece_ms ? end_ms - now_ms : piece_ms);

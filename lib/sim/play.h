@@ -8,7 +8,7 @@
  *	joined-NAME     there is a process of that participant
  *	answer-CALL     what was asked for
  *
- * Notes: `process NAME PID KEEPER`, `phase NAME CALL PHASE`, `temp PATH`, `beat NAME …`, `say CALL …`, `exit NAME STATUS`. */
+ * Notes: `process NAME PID KEEPER`, `phase NAME CALL PHASE`, `temp PATH`, `beat NAME …`, `say CALL …`, `fails CALL TEXT`, `exit NAME STATUS`. */
 #ifndef DPL_PLAY_H
 #define DPL_PLAY_H
 
@@ -30,7 +30,13 @@ int play_begin(struct play *p, struct why *why);
 void play_end(struct play *p);
 
 /* A time of the scenario as it is played, at least a millisecond where it is not 0. */
-int64_t play_ms(const struct play *p, int64_t ms);
+int64_t play_ms(double scale, int64_t ms);
+
+/* A setting as it is played.  However small the scale: who is only slow is not to be taken for dead; `served`: where silence alone tells. */
+int64_t play_setting_ms(const struct scenario *s, double scale, enum scenario_setting setting, bool served);
+
+/* Whether a ledger is a URL. */
+bool play_is_served(const char *ledger);
 
 /* The process of a participant, which makes a call and leaves: the first one creates the operation, and ends it.  Its exit status. */
 int play_participant(struct play *p, int call);

@@ -644,7 +644,7 @@ read_line(struct scenario *s, struct line *l, struct nest *nest)
 	else if (strcmp(word, "fail") == 0)
 		rc = read_failure(s, l);
 	else if (strcmp(word, "sweep") == 0)
-		rc = read_duration(l, "when a sweep comes by", &s->sweep_ms);
+		rc = read_duration(l, "how often a sweep comes by", &s->sweep_ms);
 	else if (strcmp(word, "served") == 0)
 		s->served = true, s->apart = take(l, "apart"), rc = 0;
 	else if (strcmp(word, "expect") == 0)

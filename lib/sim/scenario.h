@@ -122,7 +122,7 @@ struct scenario {
 	int participants_n, externals_n, calls_n, failures_n, expectations_n;
 	bool served;             /* its ledger is behind a server; with `apart` those who take part are on another host */
 	bool apart;
-	int64_t sweep_ms;        /* dpl-cleanup --sweep comes by so long after the beginning; -1: never */
+	int64_t sweep_ms;        /* dpl-cleanup --sweep comes by each time that so long has passed; -1: never */
 };
 
 /* Read the n bytes of a file, and draw what is a range with that seed; `name` is what it is called in messages.  0, or -1 with `why`, whose text begins with NAME:LINE; in both

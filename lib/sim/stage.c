@@ -65,7 +65,7 @@ struct run {
 	struct hit hit[HIT];
 	int hit_n;
 	int64_t coordinator, coordinator_start; /* the process of the last one */
-	bool ended, swept;
+	bool ended;
 };
 
 /* --- telling --- */
@@ -79,8 +79,13 @@ now_of(const struct run *r)
 static int64_t
 scaled(const struct run *r, int64_t ms)
 {
-	int64_t played = (int64_t)((double)ms * r->stage->scale + 0.5);
-	return ms > 0 && played < 1 ? 1 : played;
+	return play_ms(r->stage->scale, ms);
+}
+
+static int64_t
+setting(const struct run *r, enum scenario_setting which)
+{
+	return play_setting_ms(r->s, r->stage->scale, which, r->h->served);
 }
 
 static void tell(struct run *r, int who, int depth, enum stage_told kind, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
@@ -447,7 +452,6 @@ static void
 sweep(struct run *r)
 {
 	struct deed d = deed("dpl-cleanup");
-	r->swept = true;
 	deed_add(&d, "--sweep");
 	if (*r->world.url)
 		deed_option(&d, "-C", r->world.ledger);
@@ -458,8 +462,11 @@ sweep(struct run *r)
 static void
 play(struct run *r)
 {
-	int64_t end_ms = r->begun_ms + scaled(r, r->s->setting[SETTING_LIMIT]), alone_ms = INT64_MAX;
-	int64_t settle_ms = scaled(r, r->s->setting[SETTING_STALE] + 2 * r->s->setting[SETTING_WINDOW]) + 1000;
+	int64_t end_ms = r->begun_ms + setting(r, SETTING_LIMIT), alone_ms = INT64_MAX;
+	int64_t settle_ms = setting(r, SETTING_STALE) + 2 * setting(r, SETTING_WINDOW) + 1000;
+	int64_t sweep_ms = r->s->sweep_ms >= 0 ? r->begun_ms + scaled(r, r->s->sweep_ms) : INT64_MAX;
+	if (r->s->sweep_ms >= 0)
+		settle_ms += 2 * scaled(r, r->s->sweep_ms);
 	while (!stopped) {
 		int64_t next_ms = do_what_is_due(r), now_ms = clock_mono_ms();
 		struct pollfd wait[2] = {{.fd = r->notes, .events = POLLIN}, {.fd = r->watch, .events = POLLIN}};
@@ -473,15 +480,16 @@ play(struct run *r)
 		}
 		reap(r);
 		now_ms = clock_mono_ms();
-		if (r->s->sweep_ms >= 0 && !r->swept && now_ms - r->begun_ms >= scaled(r, r->s->sweep_ms))
+		if (now_ms >= sweep_ms && !r->ended) {
 			sweep(r);
+			sweep_ms = clock_mono_ms() + scaled(r, r->s->sweep_ms);
+		}
 		if (anybody_plays(r)) {
 			alone_ms = INT64_MAX;
 		} else if (alone_ms == INT64_MAX) {
 			alone_ms = now_ms;
 		}
-		bool waits = r->s->sweep_ms >= 0 && !r->swept;
-		if (alone_ms != INT64_MAX && !waits && (r->ended ? r->watch < 0 : now_ms - alone_ms > settle_ms))
+		if (alone_ms != INT64_MAX && (r->ended ? r->watch < 0 : now_ms - alone_ms > settle_ms))
 			return;
 		if (now_ms >= end_ms) {
 			r->h->timed_out = true;
@@ -545,7 +553,7 @@ begin(struct run *r, struct why *why)
 	if (world_begin(&r->world, r->s, stage->folder, why) < 0)
 		return -1;
 	setenv("DPL_LEDGER", stage->ledger ? stage->ledger : *r->world.url ? r->world.url : r->world.ledger, 1);
-	r->h->served = strstr(getenv("DPL_LEDGER"), ":/") != NULL;
+	r->h->served = play_is_served(getenv("DPL_LEDGER"));
 	r->begun_ms = clock_mono_ms();
 	for (int i = 0; i < r->s->failures_n; i++) {
 		r->due_ms[i] = r->s->failures[i].at_ms >= 0 && r->s->failures[i].fault != FAULT_ERROR ? r->begun_ms + scaled(r, r->s->failures[i].at_ms) : INT64_MAX;
