@@ -459,7 +459,8 @@ start(struct run *r, const char *path)
 		}
 		discard_command(r);
 		if (rc < 0) {
-			r->end->status = refused_status(r->why->code);
+			/* One that is cancelled while it is queued may hear of it here first. */
+			r->end->status = was_queued && r->why->code == ERR_CALL_ENDED ? SUPERVISE_ABORTED : refused_status(r->why->code);
 			snprintf(r->stop_reason, sizeof r->stop_reason, "%.600s", r->why->text);
 			return was_queued ? give_up(r) : -1;
 		}

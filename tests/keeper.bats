@@ -361,9 +361,9 @@ kept() {
 	ended "$killed"
 	kill -9 "$first"
 	wait_for '[ "$(deaths w)" = 1 ]'
-	is "$(jq -r 'select(.event == "crash.detected") | .by' "$(journal "$op")")" v
 	# It goes on to the end, too.
 	wait_for settled
+	is "$(jq -r 'select(.event == "crash.detected") | .by' "$(journal "$op")")" v
 	is "$(jq -r 'select(.event == "cleanup.started") | .by' "$(journal "$op")")" v
 }
 

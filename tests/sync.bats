@@ -205,16 +205,16 @@ supervisor_of() {
 
 @test "slots: never more at a time, in order, all of them" {
 	for i in 1 2 3 4 5 6 7 8 9; do
-		dpl-call spawn -q --slots 2 -- sh -c 'echo "$1" >>order; mkdir "in.$1"; ls -d in.* | wc -l >>most; sleep 0.05; rmdir "in.$1"' sh "$i"
+		dpl-call spawn -q --slots 2 -- sh -c 'until [ -e go ]; do sleep 0.05; done; echo "$1" >>order; mkdir "in.$1"; ls -d in.* | wc -l >>most; sleep 0.05; rmdir "in.$1"' sh "$i"
 	done
+	: >go
 	expect 0 dpl-call sync
 	is "$(wc -l <<<"$output")" 9
 	[ "$(sort -n most | tail -n 1)" -le 2 ]
 	# The two that run at a time may be swapped.
 	is "$(sort -n order | tr '\n' ' ')" '1 2 3 4 5 6 7 8 9 '
 	is "$(jq -r 'select(.event == "call.started").callId' "$(journal "$op")" | cut -d_ -f3 | tr '\n' ' ')" '1 2 3 4 5 6 7 8 9 '
-	# By a server the first may have ended before the third is there.
-	by_server || is "$(count '.event == "call.queued"')" 7
+	is "$(count '.event == "call.queued"')" 7
 	is "$(dpl-show --json | jq -c '[.callCounts.running, .callCounts.ended]')" '[0,9]'
 }
 
@@ -230,7 +230,7 @@ supervisor_of() {
 	before=$((user + system))
 	sleep 1
 	read -r _ _ _ _ _ _ _ _ _ _ _ _ _ user system _ <"/proc/$pid/stat"
-	is "$((user + system - before))" 0
+	[ $((user + system - before)) -le 1 ] # a beat is a part of a tick
 	# Another group waits for nobody.
 	three=$(dpl-call spawn --slots 1 --group h -- true)
 	expect 0 dpl-call sync "$three"

@@ -122,11 +122,11 @@ need_unshare() {
 	unshare "$@" true 2>/dev/null || skip "unshare $* is not allowed here"
 }
 
-# ended PID: as in helper.bash, but what does not end within 20 seconds fails the test instead of hanging it.
+# ended PID: as in helper.bash, but what does not end within 60 seconds fails the test instead of hanging it.
 ended() {
 	local p left=()
 	status=0
-	wait_for "gone $1" 20 || return
+	wait_for "gone $1" 60 || return
 	wait "$1" || status=$?
 	for p in "${background[@]}"; do
 		[ "$p" = "$1" ] || left+=("$p")
