@@ -14,10 +14,11 @@
 
 static const char usage[] =
 	"usage: dpl-watch [-jqv] [-C ledger] [-o operation] [-p participant] [-t timeout]\n"
-	"                 [--color when] [--from seq] [--lines] [--until condition] [operation]\n"
+	"                 [--color when] [--from seq] [--lines] [--passive] [--until condition]\n"
+	"                 [operation]\n"
 	"       dpl-watch --all [-jqv] [-C ledger] [-t timeout] [--color when] [--lines]\n"
 	"       dpl-watch --file path [--file path ...] [-jqv] [-C ledger] [-o operation]\n"
-	"                 [-p participant] [-t timeout] [--count number] [--empty-ok]\n"
+	"                 [-p participant] [-t timeout] [--count number] [--empty-ok] [--passive]\n"
 	"\n"
 	"Print what happens in an operation until it ends, or with --until wait for a condition,\n"
 	"with --file for files.  On a terminal show a live table instead.\n"
@@ -39,6 +40,7 @@ static const char usage[] =
 	"                             fails or is aborted ends the wait\n"
 	"      --from=SEQ             begin with this entry (the next one)\n"
 	"      --lines                print entries on a terminal too, no table\n"
+	"      --passive              only read: who has died is found by others alone\n"
 	"      --until=CONDITION      completed, failed, aborted, idle (no call runs), call=ID (it\n"
 	"                             has ended), participant=NAME (has joined), left=NAME\n"
 	"  -h, --help                 print this\n"
@@ -49,7 +51,7 @@ static const char usage[] =
 	"  dpl-watch --file a.gz --file b.gz -t 30s\n"
 	"  dpl-watch --from 1 --json \"$op\"\n";
 
-enum { ALL = CLI_OWN, COLOUR, COUNT, EMPTY_OK, NAMED, FROM, LINES, UNTIL };
+enum { ALL = CLI_OWN, COLOUR, COUNT, EMPTY_OK, NAMED, FROM, LINES, PASSIVE, UNTIL };
 
 /* An onlooker: when an entry wakes a hundred of them, each runs when a processor is free, not before the one who
  * writes.  musl's own function only says that it is not there. */
@@ -88,9 +90,9 @@ follow_all(struct cli *c, bool colours)
 
 /* `others`: options were given that do not go with files. */
 static _Noreturn void
-wait_for_files(struct cli *c, struct arrive *a, bool others)
+wait_for_files(struct cli *c, struct arrive *a, bool passive, bool others)
 {
-	struct place p = {0};
+	struct place p = {.passive = passive};
 	const char *operation = getenv("DPL_OPERATION");
 	if (others)
 		cli_misuse(c, "--file waits for files: it goes with no --all, --until, --from, --lines or --color");
@@ -123,6 +125,7 @@ main(int argc, char **argv)
 		{"file", required_argument, NULL, NAMED},
 		{"from", required_argument, NULL, FROM},
 		{"lines", no_argument, NULL, LINES},
+		{"passive", no_argument, NULL, PASSIVE},
 		{"until", required_argument, NULL, UNTIL},
 		{0},
 	};
@@ -145,10 +148,11 @@ main(int argc, char **argv)
 			lines = true;
 			break;
 		case LINES: lines = true; break;
+		case PASSIVE: p.passive = true; break;
 		case UNTIL: until = optarg; break;
 		}
 	if (a.n)
-		wait_for_files(&c, &a, all || until || lines || when);
+		wait_for_files(&c, &a, p.passive, all || until || lines || when);
 	if (a.count || a.empty_ok)
 		cli_misuse(&c, "--count and --empty-ok go with --file");
 	int colours = render_colour(when);
@@ -160,8 +164,8 @@ main(int argc, char **argv)
 		c.operation = argv[optind];
 		cli_no_more(&c, optind + 1);
 	}
-	if (all && (c.operation || c.participant || until || p.from))
-		cli_misuse(&c, "--all follows all operations: it goes with no operation, -p, --from or --until");
+	if (all && (c.operation || c.participant || until || p.from || p.passive))
+		cli_misuse(&c, "--all follows all operations, and only reads: it goes with no operation, -p, --from, --passive or --until");
 	if (until)
 		until_read(&c, &u, until);
 	(void)reader_left(&c, 0); /* from now on */

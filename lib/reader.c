@@ -67,6 +67,8 @@ reader_look(struct cli *c, struct place *p, int64_t wait_ms)
 {
 	struct why ignored;
 	int64_t now = clock_mono_ms();
+	if (p->passive)
+		return wait_ms;
 	if (now >= p->look_ms) {
 		int64_t beat = REFUSED_MS;
 		cli_again(c);

@@ -16,6 +16,7 @@ struct place {
 	int64_t pos;             /* where it stands in the journal: a hint, 0 */
 	bool more;               /* there is more to read right now */
 	bool ended;              /* nothing will follow */
+	bool passive;            /* nobody is looked at */
 	int64_t look_ms;         /* monotonic, when to look again at those who take part; 0 at first */
 	/* of reader_changes: */
 	bool gone;               /* the ledger has told that it has ended */

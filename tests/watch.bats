@@ -294,6 +294,24 @@ crash() {
 	is "$status" 0
 }
 
+@test "--passive: it only reads; without it who died is found" {
+	local_only 'a server looks by itself'
+	op=$(dpl-create --beat 100ms --jitter 0 --stale 500ms)
+	in_background sleep 60
+	kept=$pid
+	dpl-join -qp w -o "$op"
+	keeper=$(dpl-beat --keep --pid "$kept" -p w -o "$op")
+	kill -KILL "$keeper" "$kept"
+	wait_for 'gone "$keeper"'
+	expect 124 dpl-watch --passive -o "$op" --from 1 -t 1s
+	expect 124 dpl-watch --passive -o "$op" --until left=w -t 500ms
+	expect 124 dpl-watch --passive -o "$op" --file none -t 500ms
+	is "$(entries "$op" | grep -c crash.detected)" 0
+	in_background dpl-watch "$op"
+	wait_for 'grep -q crash.detected "$(journal "$op")"'
+	expect 2 dpl-watch --all --passive
+}
+
 # --- waiting for a condition ---
 
 # becomes STATUS CONDITION COMMAND ...: not so yet; the command makes it so.

@@ -293,6 +293,7 @@ start_watching(struct run *r, const char *operation)
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return;
 	deed_option(&d, "-j", "-q");
+	deed_add(&d, "--passive"); /* who looks on takes no part */
 	if (*r->world.url) /* where the server is: nothing comes between */
 		deed_option(&d, "-C", r->world.ledger);
 	deed_option(&d, "--from", "1");
