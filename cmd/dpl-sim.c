@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "deed.h"
@@ -19,7 +20,7 @@
 
 static const char usage[] =
 	"usage: dpl-sim list [-jq]\n"
-	"       dpl-sim show name\n"
+	"       dpl-sim show [-j] name\n"
 	"       dpl-sim run [-jqv] [-C ledger] [--color when] [--scale factor] [--seed number]\n"
 	"                   name|file ...\n"
 	"       dpl-sim check [-jq] [-C ledger] [--color when] [--scale factor]\n"
@@ -75,16 +76,17 @@ play(struct cli *c, int what, const char *number)
 struct teller {
 	struct cli *c;
 	const struct scenario *s;
+	bool unread;             /* nobody takes what is printed: the play ends, and is tidied away before that is said */
 };
 
 static void
 tell(void *arg, int64_t at_ms, int who, int depth, enum stage_told kind, const char *text)
 {
-	const struct teller *t = arg;
+	struct teller *t = arg;
 	static const enum colour of_people[] = {CYAN, GREEN, YELLOW, BOLD};
 	struct cli *c = t->c;
 	struct buf shown = {0};
-	if (c->json || c->quiet || (kind == TOLD_BEAT && !c->verbose))
+	if (c->json || c->quiet || t->unread || (kind == TOLD_BEAT && !c->verbose))
 		return;
 	text_show(&shown, text, strlen(text));
 	buf_fmt(&c->out, "%3lld.%03lld  %*s", (long long)(at_ms / 1000), (long long)(at_ms % 1000), 2 * depth, "");
@@ -100,7 +102,12 @@ tell(void *arg, int64_t at_ms, int who, int depth, enum stage_told kind, const c
 	render_text(&c->out, colours ? of_kinds[kind] : PLAIN, shown.p ? shown.p : "");
 	buf_char(&c->out, '\n');
 	buf_free(&shown);
-	cli_flush(c);
+	if (c->out.failed || fsx_write(STDOUT_FILENO, c->out.p, c->out.n) < 0) {
+		t->unread = true; /* what could not be written stays in c->out, for cli_flush */
+		stage_stop();
+		return;
+	}
+	buf_clear(&c->out);
 }
 
 static void
@@ -112,13 +119,20 @@ stop(int sig)
 
 /* --- a scenario --- */
 
+/* One that is played: its name, or path, and its text. */
+struct played {
+	const char *name;
+	struct buf text;
+};
+
 /* Its text: one of ours, or a file. */
 static int
-find(const char *name, struct buf *text, struct why *why)
+find(struct played *p, struct why *why)
 {
+	const char *name = p->name;
 	for (int i = 0; i < SCENARIOS; i++)
 		if (strcmp(scenarios[i].name, name) == 0) {
-			buf_str(text, scenarios[i].text);
+			buf_str(&p->text, scenarios[i].text);
 			return 0;
 		}
 	if (!strchr(name, '/') && !strchr(name, '.')) {
@@ -126,7 +140,8 @@ find(const char *name, struct buf *text, struct why *why)
 		why_hint(why, "dpl-sim list; a file of one's own has a / or . in its name");
 		return -1;
 	}
-	if (fsx_read_file(AT_FDCWD, name, text, SCENARIO_SIZE_MAX + 1) == 0)
+	buf_str(&p->text, "");
+	if (fsx_read_file(AT_FDCWD, name, &p->text, SCENARIO_SIZE_MAX + 1) == 0)
 		return 0;
 	if (errno == EFBIG || errno == EISDIR)
 		return why_set(why, ERR_USAGE, "%s is no scenario: %s", name, errno == EFBIG ? "it is too long" : "it is a folder");
@@ -142,21 +157,21 @@ struct outcome {
 };
 
 static void
-judge(const struct scenario *s, const struct happened *h, double scale, struct outcome *o)
+judge(const char *name, const struct scenario *s, const struct happened *h, double scale, struct outcome *o)
 {
 	char text[SCENARIO_TEXT];
 	for (int i = 0; i < s->expectations_n; i++)
 		if (!happened_as_expected(h, s, scale, i, text)) {
 			o->wrong++;
-			buf_fmt(&o->faults, "%s:%d: %s\n", s->name, s->expectations[i].line, text);
+			buf_fmt(&o->faults, "%s:%d: %s\n", name, s->expectations[i].line, text);
 		}
 	for (int i = 0; i < s->failures_n; i++)
 		if (!h->put_in[i])
-			o->wrong++, buf_fmt(&o->faults, "%s:%d: what was to fail there never came to its moment\n", s->name, s->failures[i].line);
+			o->wrong++, buf_fmt(&o->faults, "%s:%d: what was to fail there never came to its moment\n", name, s->failures[i].line);
 	if (h->timed_out)
-		o->wrong++, buf_fmt(&o->faults, "%s: it was not over within its limit\n", s->name);
+		o->wrong++, buf_fmt(&o->faults, "%s: it was not over within its limit\n", name);
 	if (h->processes_left)
-		o->wrong++, buf_fmt(&o->faults, "%s: processes were left, and had to be ended\n", s->name);
+		o->wrong++, buf_fmt(&o->faults, "%s: processes were left, and had to be ended\n", name);
 	o->took_ms = h->took_ms;
 }
 
@@ -225,54 +240,59 @@ draw(struct cli *c, const struct stage *stage, const struct happened *h)
 	buf_free(&out);
 }
 
-/* Whether one can be played at all. */
+/* Read its text, and whether it can be played at all: a mistake ends this process. */
 static void
-read_one(struct cli *c, const struct wanted *w, const char *name)
+take_up(struct cli *c, const struct wanted *w, struct played *p)
 {
 	struct scenario s;
 	struct why why;
-	struct buf text = {0};
-	if (find(name, &text, &why) < 0 || scenario_read(&s, name, text.p ? text.p : "", text.n, w->seed, &why) < 0)
+	if (find(p, &why) < 0 || scenario_read(&s, p->name, p->text.p, p->text.n, w->seed, &why) < 0)
 		cli_die(c, &why);
 	scenario_free(&s);
-	buf_free(&text);
 }
 
 /* Play one; `shows`: with all that happens, and the timeline. */
 static void
-play_one(struct cli *c, const struct wanted *w, const char *name, bool shows, struct outcome *o)
+play_one(struct cli *c, const struct wanted *w, const struct played *p, bool shows, struct outcome *o)
 {
 	struct scenario s;
 	struct happened h;
-	struct why why;
-	struct buf text = {0};
+	struct why why, left;
 	*o = (struct outcome){0};
-	if (find(name, &text, &why) < 0 || scenario_read(&s, name, text.p ? text.p : "", text.n, w->seed, &why) < 0)
+	if (scenario_read(&s, p->name, p->text.p, p->text.n, w->seed, &why) < 0)
 		cli_die(c, &why);
-	o->lacks = world_lacks(&s);
+	o->lacks = world_lacks(&s, c->ledger);
 	if (o->lacks) {
 		scenario_free(&s);
-		buf_free(&text);
 		return;
 	}
-	struct teller teller = {c, &s};
-	struct stage stage = {.s = &s, .text = text.p, .n = text.n, .ledger = c->ledger, .scale = w->scale, .seed = w->seed, .tell = shows ? tell : NULL, .arg = &teller};
+	struct teller teller = {.c = c, .s = &s};
+	struct stage stage = {.s = &s, .text = p->text.p, .n = p->text.n, .ledger = c->ledger, .scale = w->scale, .seed = w->seed, .tell = shows ? tell : NULL, .arg = &teller};
 	int rc = stage_play(&stage, &h, &why);
 	if (rc == 0)
-		judge(&s, &h, w->scale, o);
+		judge(p->name, &s, &h, w->scale, o);
 	if (rc == 0 && o->wrong)
 		add_errors(&stage, o);
 	if (rc == 0 && shows && !c->quiet && !c->json) {
 		sum_up(c, &s, &h);
 		draw(c, &stage, &h);
 	}
-	stage_close(&stage);
+	if (stage_close(&stage, &left) < 0)
+		o->wrong++, buf_fmt(&o->faults, "%s: %s\n", p->name, left.text);
 	happened_end(&h);
 	scenario_free(&s);
-	buf_free(&text);
-	if (rc < 0)
+	if (rc == 0)
+		return;
+	if (teller.unread)
+		cli_flush(c);
+	if (stage_is_stopped()) {
+		buf_clear(&c->out);
 		cli_die(c, &why);
+	}
+	o->wrong++; /* this one cannot be played, but others may */
+	buf_fmt(&o->faults, "%s: %s\n", p->name, why.text);
 }
+
 /* --- what is asked for --- */
 
 static void
@@ -307,12 +327,24 @@ list(struct cli *c)
 static void
 show(struct cli *c, const char *name)
 {
+	struct played p = {.name = name};
 	struct buf text = {0};
 	struct why why;
-	if (find(name, &text, &why) < 0)
+	if (find(&p, &why) < 0)
 		cli_die(c, &why);
-	buf_str(&c->out, text.p ? text.p : "");
+	if (c->json) {
+		text_repair(&text, p.text.p, p.text.n);
+		json_open(&c->out, NULL, '{');
+		json_put_bool(&c->out, "ok", true);
+		json_put(&c->out, "name", name);
+		json_put(&c->out, "text", text.p ? text.p : "");
+		json_close(&c->out, '}');
+		buf_char(&c->out, '\n');
+	} else {
+		buf_add(&c->out, p.text.p, p.text.n);
+	}
 	buf_free(&text);
+	buf_free(&p.text);
 }
 
 static void
@@ -345,6 +377,23 @@ put_outcome(struct cli *c, const char *name, struct outcome *o)
 	cli_flush(c);
 }
 
+/* A server that is not there is said at once; each command of a play would wait for it. */
+static void
+reach(struct cli *c)
+{
+	struct deed d = deed("dpl-show");
+	struct why why;
+	setenv("DPL_NO_RETRY", "1", 1);
+	deed_option(&d, "-q", "-C");
+	deed_add(&d, c->ledger);
+	int status = deed_run(&d, NULL);
+	unsetenv("DPL_NO_RETRY");
+	if (status == 0)
+		return;
+	why_set(&why, ERR_UNREACHABLE, "%.300s cannot be used", c->ledger);
+	cli_die(c, &why);
+}
+
 /* Play all that are named, or, for a check, all that there are. */
 static int
 play_all(struct cli *c, const struct wanted *w, char **names, int n, bool check)
@@ -352,20 +401,33 @@ play_all(struct cli *c, const struct wanted *w, char **names, int n, bool check)
 	int failed = 0, skipped = 0, count = n ? n : SCENARIOS;
 	if (!n && !check)
 		cli_misuse(c, "run: the name of a scenario, or a file, is expected");
-	/* A mistake in any of them is said before one is begun. */
-	for (int i = 0; i < n; i++)
-		read_one(c, w, names[i]);
+	struct played *all = calloc((size_t)count, sizeof *all);
+	if (!all) {
+		struct why why;
+		why_set(&why, ERR_IO, "out of memory");
+		cli_die(c, &why);
+	}
+	/* A mistake in any of them is said before one is begun; and each is read once, it may be a pipe. */
+	for (int i = 0; i < count; i++) {
+		all[i].name = n ? names[i] : scenarios[i].name;
+		take_up(c, w, &all[i]);
+	}
+	if (play_is_served(c->ledger))
+		reach(c);
 	if (c->json)
 		json_open(&c->out, NULL, '{'), json_put_bool(&c->out, "ok", true), json_open(&c->out, "scenarios", '[');
 	for (int i = 0; i < count; i++) {
-		const char *name = n ? names[i] : scenarios[i].name;
 		struct outcome o;
-		play_one(c, w, name, !check, &o);
-		put_outcome(c, name, &o);
+		if (!check && count > 1 && !c->json && !c->quiet)
+			buf_fmt(&c->out, "%s--- %s\n", i ? "\n" : "", all[i].name);
+		play_one(c, w, &all[i], !check, &o);
+		put_outcome(c, all[i].name, &o);
 		failed += o.wrong > 0;
 		skipped += o.lacks != NULL;
 		buf_free(&o.faults);
+		buf_free(&all[i].text);
 	}
+	free(all);
 	if (c->json) {
 		json_close(&c->out, ']');
 		json_put_int(&c->out, "passed", count - failed - skipped);
@@ -391,6 +453,7 @@ main(int argc, char **argv)
 	struct cli c;
 	struct wanted w = {.scale = 0, .seed = 1};
 	const char *when = NULL;
+	bool seeded = false;
 	cli_begin(&c, argc, argv, usage);
 	for (int o; (o = cli_getopt(&c, ":C:hjqvV", options)) != -1;)
 		switch (o) {
@@ -402,7 +465,10 @@ main(int argc, char **argv)
 				cli_misuse(&c, "--scale: '%.40s' is not a number from 0.001 to 1000", optarg);
 			break;
 		}
-		case SEED: w.seed = (uint64_t)cli_number(&c, "--seed", optarg, 0, INT64_MAX); break;
+		case SEED:
+			w.seed = (uint64_t)cli_number(&c, "--seed", optarg, 0, INT64_MAX);
+			seeded = true;
+			break;
 		case PLAY:
 		case WORK:
 		case EXTERNAL: play(&c, o, optarg);
@@ -417,7 +483,11 @@ main(int argc, char **argv)
 	struct sigaction handler = {.sa_handler = stop};
 	sigaction(SIGINT, &handler, NULL);
 	sigaction(SIGTERM, &handler, NULL);
-	bool check = strcmp(what, "check") == 0;
+	sigaction(SIGHUP, &handler, NULL);
+	(void)signal(SIGCHLD, SIG_DFL); /* where it is ignored nobody could be waited for */
+	bool check = strcmp(what, "check") == 0, plays = check || strcmp(what, "run") == 0;
+	if (!plays && (c.ledger || w.scale != 0 || seeded))
+		cli_misuse(&c, "-C, --scale and --seed go with run and check");
 	if (w.scale == 0)
 		w.scale = check ? 0.05 : 1;
 	if (strcmp(what, "list") == 0) {
@@ -428,7 +498,7 @@ main(int argc, char **argv)
 			cli_misuse(&c, "show: the name of a scenario is expected");
 		show(&c, argv[optind]);
 		cli_no_more(&c, optind + 1);
-	} else if (check || strcmp(what, "run") == 0) {
+	} else if (plays) {
 		int status = play_all(&c, &w, argv + optind, argc - optind, check);
 		c.quiet = false;
 		cli_finish(&c, status);

@@ -12,7 +12,8 @@ happened_begin(struct happened *h, const struct scenario *s)
 	h->exit = malloc((size_t)s->participants_n * sizeof *h->exit);
 	h->call = calloc((size_t)s->calls_n, sizeof *h->call);
 	h->put_in = calloc((size_t)s->failures_n + 1, sizeof *h->put_in);
-	if (!h->exit || !h->call || !h->put_in)
+	h->reason = calloc((size_t)s->calls_n, sizeof *h->reason);
+	if (!h->exit || !h->call || !h->put_in || !h->reason)
 		return -1;
 	for (int i = 0; i < s->participants_n; i++)
 		h->exit[i] = HAPPENED_NOT;
@@ -24,6 +25,7 @@ happened_begin(struct happened *h, const struct scenario *s)
 void
 happened_end(struct happened *h)
 {
+	free(h->reason);
 	free(h->put_in);
 	free(h->exit);
 	free(h->call);
@@ -96,7 +98,7 @@ judge_event(const struct happened *h, const struct scenario *s, double scale, co
 			continue;
 		bool right_by = !e->by || (v->by >= 0 && e->by >> v->by & 1);
 		bool in_time = e->within_ms < 0 || behind_ms <= within_of(e, scale);
-		if (right_by && in_time)
+		if (right_by && in_time && behind_ms >= 0)
 			return true;
 		snprintf(got, sizeof got, "%.40s did, after %lld ms", name_or(s, v->by), (long long)behind_ms);
 	}
@@ -116,7 +118,8 @@ happened_as_expected(const struct happened *h, const struct scenario *s, double 
 		return true;
 	switch (e->what) {
 	case EXPECT_STATE:
-		if ((is_among(e->word, "aborted") && h->aborted && strcmp(h->state, "running") != 0) || is_among(e->word, h->state))
+		/* Ended with the flag set is aborted; one that failed has failed besides. */
+		if (is_among(e->word, h->aborted && strcmp(h->state, "completed") == 0 ? "aborted" : h->state) || (h->aborted && strcmp(h->state, "failed") == 0 && is_among(e->word, "aborted")))
 			return true;
 		snprintf(text, SCENARIO_TEXT, "the operation is expected to be %s; it is %s%s", e->word, h->state, h->aborted ? ", aborted" : "");
 		return false;
@@ -133,14 +136,20 @@ happened_as_expected(const struct happened *h, const struct scenario *s, double 
 	case EXPECT_ABORT:
 		return judge_event(h, s, scale, e, h->abort, h->aborts, "an abort", text);
 	case EXPECT_CALL:
-		if (is_among(e->word, h->call[e->who]))
+		if (is_among(e->word, h->call[e->who]) && strstr(h->reason[e->who], e->text))
 			return true;
-		snprintf(text, SCENARIO_TEXT, "call %s is expected to be %s; it is %s", s->calls[e->who].name, e->word, h->call[e->who]);
+		snprintf(text, SCENARIO_TEXT, "call %s is expected to be %s%s%.60s; it is %s%s%.100s", s->calls[e->who].name, e->word, *e->text ? ": " : "", e->text, h->call[e->who],
+			*h->reason[e->who] ? ": " : "", h->reason[e->who]);
 		return false;
 	case EXPECT_TEMPS:
 		if ((h->temps_left > 0) == (strcmp(e->word, "left") == 0) && h->temps > 0)
 			return true;
 		snprintf(text, SCENARIO_TEXT, "temp resources are expected to be %s; of %d there are %d left", e->word, h->temps, h->temps_left);
+		return false;
+	case EXPECT_TAKEOVER:
+		if (h->takeover)
+			return true;
+		snprintf(text, SCENARIO_TEXT, "it is expected that another goes on with the cleanup; nobody did");
 		return false;
 	case EXPECT_QUIET:
 		if (!h->deaths && !h->aborts)

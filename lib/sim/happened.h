@@ -5,7 +5,10 @@
 #include "id.h"
 #include "scenario.h"
 
-enum { HAPPENED_NOT = -2, HAPPENED_KILLED = -1 };
+enum {
+	HAPPENED_NOT = -2,       /* it is still there, or never came */
+	HAPPENED_KILLED = -1,    /* it ended without a word */
+};
 
 /* Somebody found, or did, something; times are milliseconds since the beginning. */
 struct happened_event {
@@ -28,10 +31,12 @@ struct happened {
 	int64_t first_failure_ms; /* when the first was put in; -1 none was */
 	int *exit;               /* of each participant: its status, HAPPENED_KILLED, HAPPENED_NOT */
 	char (*call)[16];        /* of each call: "running", "ended" …; "absent" */
-	struct happened_event death[HAPPENED_EVENTS], abort[HAPPENED_EVENTS];
+	char (*reason)[200];     /* … and why it ended so */
+	struct happened_event death[HAPPENED_EVENTS], abort[HAPPENED_EVENTS]; /* the first ones */
 	int deaths, aborts;
 	int temps, temps_left;   /* how many were registered, and are still there */
-	int processes_left;      /* that had to be ended when all was over */
+	bool takeover;           /* a second process coordinated the cleanup */
+	bool processes_left;     /* some had to be ended when all was over */
 };
 
 /* Room for what happens in a scenario.  0 or -1 (memory). */

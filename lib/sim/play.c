@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,7 +16,7 @@
 #include "num.h"
 #include "play.h"
 
-enum { STATUS_ABORTED = 122, STATUS_CRASHED = 123, STATUS_TIMED_OUT = 124, STATUS_INTERRUPTED = 130, BESIDE = 32 };
+enum { STATUS_ABORTED = 122, STATUS_CRASHED = 123, STATUS_TIMED_OUT = 124, STATUS_INTERRUPTED = 130 };
 
 int64_t
 play_ms(double scale, int64_t ms)
@@ -42,12 +43,14 @@ play_is_served(const char *ledger)
 int
 play_begin(struct play *p, struct why *why)
 {
-	const char *folder = getenv(PLAY_FOLDER), *scale = getenv(PLAY_SCALE), *seed = getenv(PLAY_SEED);
+	const char *folder = getenv(PLAY_FOLDER), *name = getenv(PLAY_NAME), *scale = getenv(PLAY_SCALE), *seed = getenv(PLAY_SEED);
 	struct buf path = {0}, text = {0};
+	struct stat st;
 	*p = (struct play){.scale = scale ? strtod(scale, NULL) : 1};
-	if (!folder || p->scale <= 0)
+	buf_fmt(&p->folder, "%s", folder ? folder : "");
+	buf_fmt(&p->notes, "%s/notes", p->folder.p ? p->folder.p : "");
+	if (!folder || !name || p->scale <= 0 || p->notes.failed || stat(p->notes.p, &st) < 0 || !S_ISFIFO(st.st_mode))
 		return why_set(why, ERR_USAGE, "this is for the processes of a play alone");
-	buf_str(&p->folder, folder);
 	/* What the commands complain of is kept for who wants to know why a play went wrong. */
 	buf_fmt(&path, "%s/errors", folder);
 	int errors = path.failed ? -1 : open(path.p, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -56,7 +59,6 @@ play_begin(struct play *p, struct why *why)
 		close(errors);
 	}
 	buf_clear(&path);
-	buf_fmt(&p->notes, "%s/notes", folder);
 	buf_fmt(&path, "%s/scenario", folder);
 	int rc = -1;
 	if (path.failed || p->notes.failed)
@@ -64,7 +66,7 @@ play_begin(struct play *p, struct why *why)
 	else if (fsx_read_file(AT_FDCWD, path.p, &text, SCENARIO_SIZE_MAX) < 0)
 		why_errno(why, "%s", path.p);
 	else
-		rc = scenario_read(&p->s, "scenario", text.p ? text.p : "", text.n, seed ? strtoull(seed, NULL, 10) : 0, why);
+		rc = scenario_read(&p->s, name, text.p ? text.p : "", text.n, seed ? strtoull(seed, NULL, 10) : 0, why);
 	buf_free(&path);
 	buf_free(&text);
 	return rc;
@@ -111,15 +113,16 @@ static int
 start_call(const struct play *p, int call, pid_t *pid)
 {
 	const struct scenario_call *c = &p->s.calls[call];
-	char number[16];
+	char number[16], program[512];
 	struct text24 grace = as_option(p, SETTING_GRACE);
 	struct deed d = deed("dpl-call");
+	deed_path("dpl-sim", program, sizeof program);
 	snprintf(number, sizeof number, "%d", call);
 	deed_option(&d, "--grace", grace.of);
 	deed_option(&d, "-p", name_of(p, c->participant));
 	deed_option(&d, "-d", c->name);
 	deed_option(&d, "--id", c->name);
-	deed_option(&d, "--", "dpl-sim");
+	deed_option(&d, "--", program);
 	deed_option(&d, "--work", number);
 	return deed_start(&d, -1, pid);
 }
@@ -193,6 +196,24 @@ take_part(struct play *p, int participant)
 	return status;
 }
 
+/* The file that says something of a participant to the others. */
+static void
+mark_path(const struct play *p, const char *what, int participant, struct buf *path)
+{
+	buf_clear(path);
+	buf_fmt(path, "%s/%s-%s", p->folder.p, what, name_of(p, participant));
+}
+
+static bool
+is_marked(const struct play *p, const char *what, int participant)
+{
+	struct buf path = {0};
+	mark_path(p, what, participant, &path);
+	bool is = !path.failed && access(path.p, F_OK) == 0;
+	buf_free(&path);
+	return is;
+}
+
 /* What a beat has found. */
 struct found {
 	bool aborted, crashed, ended;
@@ -260,7 +281,7 @@ look_after(struct play *p, int participant, const pid_t *children, int n, const 
 			abort_it(p, name, *why);
 		}
 		int64_t now_ms = clock_mono_ms();
-		if (now_ms >= next_ms) {
+		if (now_ms >= next_ms && !is_marked(p, "silent", participant)) {
 			struct found f = beat(p, name);
 			/* The initiator decides what becomes of one who hangs; the others are told. */
 			if (*f.stale && participant == 0 && !f.aborted && !f.crashed && !asked && strcmp(f.stale, name) != 0) {
@@ -318,27 +339,36 @@ play_participant(struct play *p, int call)
 	const char *name = name_of(p, participant), *reason = NULL;
 	struct sigaction handler = {.sa_handler = take_signal};
 	struct buf mark = {0};
-	pid_t children[BESIDE] = {0};
+	pid_t *children = calloc((size_t)p->s.calls_n, sizeof *children);
 	int n = 0;
 	sigaction(SIGINT, &handler, NULL);
 	sigaction(SIGTERM, &handler, NULL);
-	int status = take_part(p, participant);
+	int status = children ? take_part(p, participant) : EXIT_SYSTEM;
 	if (status != 0) {
 		deed_note(p->notes.p, "exit %s %d", name, status);
+		free(children);
 		return status;
 	}
-	buf_fmt(&mark, "%s/joined-%s", p->folder.p, name);
+	mark_path(p, "joined", participant, &mark);
 	if (!mark.failed)
 		(void)fsx_put(mark.p, 0600, "", 0);
-	buf_free(&mark);
 	note_phase(p, call, PHASE_INITIALISATION);
 	(void)deed_rest(play_ms(p->scale, p->s.setting[SETTING_DELAY]));
-	for (int i = call; i >= 0 && n < BESIDE && status == 0; i = next_beside(p, i))
+	for (int i = call; i >= 0 && status == 0; i = next_beside(p, i))
 		status = start_call(p, i, &children[n++]) == 0 ? 0 : EXIT_SYSTEM;
 	if (status == 0)
 		status = look_after(p, participant, children, n, &reason);
 	note_phase(p, call, PHASE_COMPLETION);
 	(void)deed_rest(play_ms(p->scale, p->s.setting[SETTING_DELAY]));
+	free(children);
+	if (participant == 0 && interrupted && !reason) { /* at the last moment */
+		reason = "user abort (Ctrl-C)";
+		abort_it(p, name, reason);
+		status = STATUS_ABORTED;
+	}
+	if (!mark.failed)
+		(void)unlink(mark.p);
+	buf_free(&mark);
 	if (participant == 0) {
 		end_operation(p, status, reason);
 	} else {
@@ -369,9 +399,15 @@ error_in(const struct play *p, int call, enum scenario_phase phase)
 static int
 fails(const struct play *p, int call, const char *text, bool aborts)
 {
-	deed_note(p->notes.p, "fails %s %s", p->s.calls[call].name, text);
+	const char *call_name = p->s.calls[call].name;
+	struct deed d = deed("dpl-call");
+	deed_note(p->notes.p, "fails %s %s", call_name, text);
 	if (aborts)
 		abort_it(p, name_of(p, p->s.calls[call].participant), text);
+	deed_option(&d, "fail", "-m");
+	deed_add(&d, text);
+	deed_option(&d, "--", call_name);
+	(void)deed_run(&d, NULL);
 	fprintf(stderr, "%s\n", text);
 	return 1;
 }
@@ -412,7 +448,7 @@ work(const struct play *p, int call)
 	const struct scenario_call *c = &p->s.calls[call];
 	const struct scenario_failure *error = error_in(p, call, PHASE_PROCESSING);
 	int64_t end_ms = clock_mono_ms() + play_ms(p->scale, c->work_ms), piece_ms = play_ms(p->scale, p->s.setting[SETTING_PROCESSING]);
-	int64_t error_ms = error ? clock_mono_ms() + play_ms(p->scale, error->at_ms >= 0 ? error->at_ms : error->after_ms) : INT64_MAX;
+	int64_t error_ms = error ? clock_mono_ms() + play_ms(p->scale, error->after_ms) : INT64_MAX;
 	for (int64_t now_ms; (now_ms = clock_mono_ms()) < end_ms;) {
 		int64_t left_ms = end_ms - now_ms;
 		if (now_ms >= error_ms)
@@ -430,13 +466,9 @@ static int
 make_call(const struct play *p, int call, pid_t *pid, int *last)
 {
 	const struct scenario_call *c = &p->s.calls[call], *parent = &p->s.calls[c->parent];
-	struct buf mark = {0};
 	char number[16];
-	buf_fmt(&mark, "%s/joined-%s", p->folder.p, name_of(p, c->participant));
-	bool there = c->participant == parent->participant || (!mark.failed && access(mark.p, F_OK) == 0);
-	buf_free(&mark);
 	*last = call;
-	if (there)
+	if (c->participant == parent->participant || is_marked(p, "joined", c->participant))
 		return start_call(p, call, pid);
 	for (int next; (next = next_beside(p, *last)) >= 0;)
 		*last = next;
@@ -467,12 +499,12 @@ wait_for_calls(const struct play *p, int call, const pid_t *pids, const int *of,
 static int
 make_calls(const struct play *p, int call)
 {
-	pid_t pids[BESIDE] = {0};
-	int of[BESIDE] = {0}, n = 0, status = 0;
+	pid_t *pids = calloc((size_t)p->s.calls_n, sizeof *pids);
+	int *of = calloc((size_t)p->s.calls_n, sizeof *of), n = 0, status = pids && of ? 0 : EXIT_SYSTEM;
 	for (int i = call + 1; i < p->s.calls_n && status == 0; i++) {
 		if (p->s.calls[i].parent != call)
 			continue;
-		if (!p->s.calls[i].beside || n == BESIDE) {
+		if (!p->s.calls[i].beside) {
 			status = wait_for_calls(p, call, pids, of, n);
 			n = 0;
 		}
@@ -486,6 +518,8 @@ make_calls(const struct play *p, int call)
 		i = last;
 	}
 	int last = wait_for_calls(p, call, pids, of, n);
+	free(pids);
+	free(of);
 	return status ? status : last;
 }
 
@@ -549,6 +583,8 @@ play_work(struct play *p, int call)
 	note_phase(p, call, PHASE_RESPONSE);
 	(void)deed_rest(play_ms(p->scale, p->s.setting[SETTING_DELAY]));
 	const struct scenario_failure *error = error_in(p, call, PHASE_RESPONSE);
+	if (error)
+		(void)deed_rest(play_ms(p->scale, error->after_ms));
 	return error ? fails(p, call, error->text, error->aborts) : 0;
 }
 

@@ -6,9 +6,12 @@
  *	scenario        the scenario, as it is played
  *	notes           the named pipe for deed_note
  *	joined-NAME     there is a process of that participant
+ *	silent-NAME     … which does not beat any more
  *	answer-CALL     what was asked for
+ *	errors          what the commands complain of
+ *	tmp, ledger, clock   its temp resources; where they are made for it, its ledger, and by how much its clock was set
  *
- * Notes: `process NAME PID KEEPER`, `phase NAME CALL PHASE`, `temp PATH`, `beat NAME …`, `say CALL …`, `fails CALL TEXT`, `exit NAME STATUS`. */
+ * Notes: `operation ID`, `process NAME PID KEEPER`, `phase NAME CALL PHASE`, `temp PATH`, `beat NAME …`, `say CALL …`, `fails CALL TEXT`, `exit NAME STATUS`. */
 #ifndef DPL_PLAY_H
 #define DPL_PLAY_H
 
@@ -16,6 +19,7 @@
 #include "scenario.h"
 
 #define PLAY_FOLDER "DPL_SIM_FOLDER"
+#define PLAY_NAME "DPL_SIM_NAME"
 #define PLAY_SCALE "DPL_SIM_SCALE"
 #define PLAY_SEED "DPL_SIM_SEED"
 

@@ -25,7 +25,7 @@ static const struct {
 	[SETTING_LIMIT] = {"limit", 300000},
 };
 static const char *const phases[SCENARIO_PHASES] = {"initialisation", "processing", "response", "completion", "cleanup"};
-static const char *const faults[SCENARIO_FAULTS] = {"crash", "hang", "error", "stale", "abort", "restart", "partition", "step", "full"};
+static const char *const faults[SCENARIO_FAULTS] = {"crash", "vanish", "hang", "error", "stale", "abort", "restart", "partition", "step", "full"};
 static const struct {
 	const char *name;
 	int who;
@@ -82,7 +82,11 @@ fail(struct line *l, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof text, fmt, args);
 	va_end(args);
-	return why_set(l->why, ERR_USAGE, "%s:%d: %s", l->file, l->number, text);
+	struct buf whole = {0}; /* a word may be cut within a character */
+	text_repair(&whole, text, strlen(text));
+	int rc = l->number ? why_set(l->why, ERR_USAGE, "%s:%d: %s", l->file, l->number, whole.p ? whole.p : text) : why_set(l->why, ERR_USAGE, "%s: %s", l->file, whole.p ? whole.p : text);
+	buf_free(&whole);
+	return rc;
 }
 
 /* The next word, for what is meant; NULL where there is none, which has been said. */
@@ -282,7 +286,11 @@ read_setting(struct scenario *s, struct line *l)
 		i++;
 	if (i == SCENARIO_SETTINGS)
 		return fail(l, "'%.60s' is no setting: beat, jitter, stale, window, grace, delay, processing, poll or limit", name);
-	return read_duration(l, "its duration", &s->setting[i]);
+	if (read_duration(l, "its duration", &s->setting[i]) < 0)
+		return -1;
+	if (!s->setting[i] && i != SETTING_JITTER && i != SETTING_DELAY)
+		return fail(l, "%s is more than 0", name);
+	return 0;
 }
 
 static int
@@ -401,6 +409,7 @@ goes_with(int who, enum scenario_fault fault)
 {
 	switch (fault) {
 	case FAULT_CRASH: return who >= WHO_COORDINATOR;
+	case FAULT_VANISH:
 	case FAULT_HANG:
 	case FAULT_ERROR:
 	case FAULT_STALE:
@@ -431,6 +440,8 @@ read_phase(struct scenario *s, struct line *l, struct scenario_failure *f)
 		f->call = scenario_find_call(s, call);
 		if (f->call < 0)
 			return fail(l, "there is no call '%.60s' above this line", call);
+		if (f->phase == PHASE_CLEANUP)
+			return fail(l, "a cleanup is that of the operation, and of no call");
 	}
 	return 0;
 }
@@ -441,6 +452,8 @@ read_moment(struct scenario *s, struct line *l, struct scenario_failure *f)
 	bool at = false, in = false;
 	while (l->at < l->n) {
 		bool ok;
+		if ((at || in) && (strcmp(l->word[l->at], "at") == 0 || strcmp(l->word[l->at], "in") == 0))
+			return fail(l, "when it happens has been said");
 		if (take(l, "at"))
 			at = true, ok = read_duration(l, "when", &f->at_ms) == 0;
 		else if (take(l, "in"))
@@ -457,7 +470,7 @@ read_moment(struct scenario *s, struct line *l, struct scenario_failure *f)
 			return -1;
 	}
 	if (at == in)
-		return fail(l, at ? "at and in exclude each other" : "when it happens is expected: at TIME, or in PHASE");
+		return fail(l, "when it happens is expected: at TIME, or in PHASE");
 	if (f->aborts && f->fault != FAULT_ERROR)
 		return fail(l, "aborting goes with error");
 	if (f->after_ms && at)
@@ -478,7 +491,7 @@ read_failure(struct scenario *s, struct line *l)
 	while (i < SCENARIO_FAULTS && strcmp(faults[i], what) != 0)
 		i++;
 	if (i == SCENARIO_FAULTS)
-		return fail(l, "'%.60s' is no failure: crash, hang, error, stale, abort, restart, partition, step or full", what);
+		return fail(l, "'%.60s' is no failure: crash, vanish, hang, error, stale, abort, restart, partition, step or full", what);
 	f.fault = (enum scenario_fault)i;
 	if (!goes_with(f.who, f.fault))
 		return fail(l, "%.60s does not go with '%.60s'", what, who);
@@ -496,6 +509,11 @@ read_failure(struct scenario *s, struct line *l)
 		return -1;
 	if (f.lasts_ms >= 0 && f.fault != FAULT_HANG && f.fault != FAULT_PARTITION && f.fault != FAULT_FULL && f.fault != FAULT_STALE)
 		return fail(l, "for does not go with %s", what);
+	/* An error is what the work itself comes to. */
+	if (f.fault == FAULT_ERROR && (f.at_ms >= 0 || (f.phase != PHASE_PROCESSING && f.phase != PHASE_RESPONSE)))
+		return fail(l, "an error is in processing or in response");
+	if (f.fault == FAULT_ERROR && f.call >= 0 && s->calls[f.call].participant != f.who)
+		return fail(l, "call %s is not that of %.60s", s->calls[f.call].name, who);
 	if (f.at_ms < 0 && f.who < 0 && f.call < 0 && f.phase != PHASE_CLEANUP)
 		return fail(l, "in %s of whom? For %.60s it is at TIME, in PHASE of CALL, or in cleanup", phases[f.phase], who);
 	struct scenario_failure *to = add(l, &s->failures, &s->failures_n, sizeof *to, MOST, "failures");
@@ -607,13 +625,17 @@ read_expectation(struct scenario *s, struct line *l)
 		if ((e.who = scenario_find_call(s, call)) < 0)
 			return fail(l, "there is no call '%.60s'", call);
 		rc = one_of(l, "end of a call: ended, failed, crashed, cancelled or absent", ends, e.word);
+		if (rc == 0 && l->at < l->n)
+			rc = read_text(l, "what its reason has in it", e.text);
 	} else if (strcmp(what, "temp") == 0) {
 		e.what = EXPECT_TEMPS;
 		rc = one_of(l, "end of temp resources: gone or left", gone, e.word);
 	} else if (strcmp(what, "quiet") == 0) {
 		e.what = EXPECT_QUIET;
+	} else if (strcmp(what, "takeover") == 0) {
+		e.what = EXPECT_TAKEOVER;
 	} else {
-		return fail(l, "'%.60s' cannot be expected: state, exit, death, abort, call, temp or quiet", what);
+		return fail(l, "'%.60s' cannot be expected: state, exit, death, abort, call, temp, quiet or takeover", what);
 	}
 	if (rc < 0)
 		return -1;

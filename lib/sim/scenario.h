@@ -53,10 +53,11 @@ enum scenario_phase { PHASE_INITIALISATION, PHASE_PROCESSING, PHASE_RESPONSE, PH
 const char *scenario_phase_name(enum scenario_phase phase);
 
 enum scenario_fault {
-	FAULT_CRASH,             /* SIGKILL */
+	FAULT_CRASH,             /* SIGKILL of its process */
+	FAULT_VANISH,            /* SIGKILL of all that it has: process, keeper, supervisors, what they run */
 	FAULT_HANG,              /* SIGSTOP, and what it runs with it */
 	FAULT_ERROR,             /* its work says so, and fails */
-	FAULT_STALE,             /* it works on, and beats no more */
+	FAULT_STALE,             /* SIGSTOP of its keeper and its supervisors: it works on, and beats no more */
 	FAULT_ABORT,             /* SIGINT, as by Ctrl-C */
 	FAULT_RESTART,           /* of the server: SIGKILL, and a new one */
 	FAULT_PARTITION,         /* nothing gets through between the server and its clients */
@@ -82,7 +83,7 @@ struct scenario_failure {
 	char text[SCENARIO_TEXT]; /* what an error says */
 	bool aborts;             /* who has it aborts the operation before it fails */
 	int64_t step_ms;         /* of the clock, may be negative */
-	int64_t lasts_ms;        /* of a partition, a full disk, a hang; -1: for good */
+	int64_t lasts_ms;        /* of a partition, a full disk, a hang, a silence; -1: for good */
 	int64_t at_ms;           /* since the beginning; or, where it is -1, … */
 	enum scenario_phase phase; /* … so long after who is hit came to this phase … */
 	int call;                /* … of this call, -1 of any */
@@ -97,6 +98,7 @@ enum scenario_expected {
 	EXPECT_CALL,             /* how a call ends */
 	EXPECT_TEMPS,            /* what was registered is gone */
 	EXPECT_QUIET,            /* nobody is found dead, nobody aborts */
+	EXPECT_TAKEOVER,         /* another process goes on with the cleanup of one that did not end it */
 };
 
 struct scenario_expectation {
@@ -108,6 +110,7 @@ struct scenario_expectation {
 	int64_t within_ms;       /* of the failure; -1: at any time */
 	int exit;                /* the status; -1: killed */
 	char word[SCENARIO_NAME]; /* the state */
+	char text[SCENARIO_TEXT]; /* the reason of a call's end has this in it; "" whatever it is */
 };
 
 struct scenario {

@@ -19,6 +19,7 @@
 #include "num.h"
 #include "play.h"
 #include "proc.h"
+#include "remove.h"
 #include "stage.h"
 #include "tree.h"
 #include "wire.h"
@@ -32,6 +33,12 @@ void
 stage_stop(void)
 {
 	stopped = 1;
+}
+
+bool
+stage_is_stopped(void)
+{
+	return stopped;
 }
 
 /* A process of a participant. */
@@ -52,14 +59,18 @@ struct run {
 	struct happened *h;
 	char notes_path[STAGE_FOLDER + 20];
 	int notes, watch;        /* descriptors */
+	char *tmpdir;            /* TMPDIR as it was; NULL: it was not set */
 	struct buf note_text, watch_text;
 	struct world world;
-	pid_t first, watcher;
+	int64_t foreign[64];     /* children that we had before: not of the play */
+	int foreign_n;
+	pid_t first, watcher, sweeper;
 	int64_t begun_ms;        /* monotonic */
 	struct actor actors[PIDS];
 	int actors_n;
 	int64_t *due_ms;         /* of each failure, monotonic; INT64_MAX: its phase has not come, or it was put in */
 	int64_t *over_ms;        /* when it ends again, INT64_MAX */
+	int (*hits)[2];          /* whom it has hit: from, to in `hit` */
 	char (*temps)[400];
 	int temps_n;
 	struct hit hit[HIT];
@@ -129,75 +140,113 @@ signal_process(int64_t pid, int64_t start, int sig)
 	close(fd);
 }
 
-/* Add a process and all below it: what a participant (`who`; -1: anybody) runs, its supervisors and their work; but not who else takes part,
- * though they may have been started by it. */
 static void
-add_tree(struct run *r, int who, int64_t pid, int64_t start)
+add_hit(struct run *r, int64_t pid, int64_t start)
 {
-	struct buf path = {0}, text = {0};
-	for (int i = 0; i < r->actors_n && who >= 0; i++)
-		if (r->actors[i].participant != who && (r->actors[i].pid == pid || r->actors[i].keeper == pid))
-			return;
 	if (r->hit_n < HIT)
 		r->hit[r->hit_n++] = (struct hit){pid, start};
+}
+
+/* Call `each` for every child of a process. */
+static void
+each_child(struct run *r, int64_t pid, void (*each)(struct run *r, int64_t child, void *arg), void *arg)
+{
+	struct buf path = {0}, text = {0};
 	buf_fmt(&path, "/proc/%lld/task/%lld/children", (long long)pid, (long long)pid);
 	if (!path.failed && fsx_read_file(AT_FDCWD, path.p, &text, 1 << 16) == 0 && text.p)
 		for (char *rest = text.p, *word; (word = strsep(&rest, " "));) {
 			int64_t child;
 			if (num_int(word, strlen(word), 1, INT32_MAX, &child) == 0)
-				add_tree(r, who, child, proc_start(child));
+				each(r, child, arg);
 		}
 	buf_free(&path);
 	buf_free(&text);
 }
 
-/* A signal to all that was added from number `from` on. */
+/* Which of a tree are meant: what a participant (`who`; -1: anybody) runs, its supervisors and their work, or of these only those who beat; but not who
+ * else takes part, though they may have been started by it. */
+struct meant {
+	int who;
+	bool who_beat;
+};
+
+/* Add a process and all below it. */
 static void
-signal_hit(const struct run *r, int from, int sig)
+add_tree(struct run *r, int64_t pid, void *arg)
 {
-	for (int i = from; i < r->hit_n; i++)
+	const struct meant *m = arg;
+	if (pid <= 0)
+		return;
+	for (int i = 0; i < r->actors_n && m->who >= 0; i++)
+		if (r->actors[i].participant != m->who && (r->actors[i].pid == pid || r->actors[i].keeper == pid))
+			return;
+	if (!m->who_beat || tree_is_supervisor(pid))
+		add_hit(r, pid, proc_start(pid));
+	each_child(r, pid, add_tree, arg);
+}
+
+/* A signal to those with the numbers from `from` to before `to`. */
+static void
+signal_hit(const struct run *r, int from, int to, int sig)
+{
+	for (int i = from; i < to; i++)
 		signal_process(r->hit[i].pid, r->hit[i].start, sig);
 }
 
 /* --- what fails --- */
 
+/* Who is silent does not beat by looking, either: a file says so. */
+static void
+mark_silent(const struct run *r, int who, bool silent)
+{
+	char path[STAGE_FOLDER + SCENARIO_NAME + 20];
+	snprintf(path, sizeof path, "%s/silent-%s", r->stage->folder, r->s->participants[who]);
+	if (silent)
+		(void)fsx_put(path, 0600, "", 0);
+	else
+		(void)unlink(path);
+}
+
 /* What hits a process of a participant. */
 static void
 hit_actor(struct run *r, const struct scenario_failure *f, const struct actor *a)
 {
-	int whose = f->who < 0 ? -1 : a->participant, from = r->hit_n;
-	if (f->fault == FAULT_ABORT) {
-		signal_process(a->pid, a->start, SIGINT);
-		return;
+	int whose = f->who == WHO_EVERYBODY ? -1 : a->participant, from = r->hit_n;
+	bool stale = f->fault == FAULT_STALE;
+	struct meant all = {whose, false}, those = {whose, stale};
+	if (stale || f->fault == FAULT_HANG || f->fault == FAULT_VANISH || f->who == WHO_EVERYBODY) {
+		if (proc_start(a->keeper) == a->keeper_start)
+			add_tree(r, a->keeper, &all);
+		add_tree(r, a->pid, &those);
+	} else {
+		add_hit(r, a->pid, a->start);
 	}
-	if (f->fault == FAULT_CRASH)
-		r->h->exit[a->participant] = HAPPENED_KILLED;
-	if (f->fault != FAULT_CRASH || f->who == WHO_EVERYBODY)
-		add_tree(r, whose, a->keeper, a->keeper_start);
-	if (f->fault == FAULT_HANG || f->who == WHO_EVERYBODY)
-		add_tree(r, whose, a->pid, a->start);
-	signal_hit(r, from, f->fault == FAULT_CRASH ? SIGKILL : SIGSTOP);
-	if (f->fault == FAULT_CRASH)
-		signal_process(a->pid, a->start, SIGKILL);
+	if (stale)
+		mark_silent(r, a->participant, true);
+	signal_hit(r, from, r->hit_n, f->fault == FAULT_ABORT ? SIGINT : stale || f->fault == FAULT_HANG ? SIGSTOP : SIGKILL);
 }
 
 static void
 put_in(struct run *r, int number)
 {
 	const struct scenario_failure *f = &r->s->failures[number];
-	bool came = f->who < 0 && f->who != WHO_EVERYBODY;
+	bool came = false;
 	r->due_ms[number] = INT64_MAX;
+	r->hits[number][0] = r->hit_n;
 	if (f->lasts_ms >= 0)
 		r->over_ms[number] = clock_mono_ms() + scaled(r, f->lasts_ms);
 	tell(r, f->who, 0, TOLD_FAILURE, "%s %s", scenario_who_name(r->s, f->who), scenario_fault_name(f->fault));
 	if (r->h->first_failure_ms < 0)
 		r->h->first_failure_ms = now_of(r);
 	switch (f->who) {
-	case WHO_SERVER: world_restart_server(&r->world); break;
-	case WHO_NETWORK: world_cut_network(&r->world, true); break;
-	case WHO_DISK: world_fill_disk(&r->world, true); break;
-	case WHO_CLOCK: world_step_clock(&r->world, f->step_ms); break;
-	case WHO_COORDINATOR: signal_process(r->coordinator, r->coordinator_start, SIGKILL); break;
+	case WHO_SERVER: came = world_restart_server(&r->world) == 0; break;
+	case WHO_NETWORK: came = world_cut_network(&r->world, true) == 0; break;
+	case WHO_DISK: came = world_fill_disk(&r->world, true) == 0; break;
+	case WHO_CLOCK: came = world_step_clock(&r->world, f->step_ms) == 0; break;
+	case WHO_COORDINATOR: /* one that is fast may be through by now */
+		signal_process(r->coordinator, r->coordinator_start, SIGKILL);
+		came = r->coordinator > 0;
+		break;
 	default:
 		for (int i = 0; i < r->actors_n; i++)
 			if (!r->actors[i].gone && (f->who < 0 || r->actors[i].participant == f->who)) {
@@ -205,6 +254,7 @@ put_in(struct run *r, int number)
 				came = true;
 			}
 	}
+	r->hits[number][1] = r->hit_n;
 	r->h->put_in[number] = came;
 }
 
@@ -214,11 +264,13 @@ take_back(struct run *r, int number)
 	const struct scenario_failure *f = &r->s->failures[number];
 	r->over_ms[number] = INT64_MAX;
 	if (f->fault == FAULT_PARTITION)
-		world_cut_network(&r->world, false);
+		(void)world_cut_network(&r->world, false);
 	else if (f->fault == FAULT_FULL)
-		world_fill_disk(&r->world, false);
+		(void)world_fill_disk(&r->world, false);
 	else
-		signal_hit(r, 0, SIGCONT);
+		signal_hit(r, r->hits[number][0], r->hits[number][1], SIGCONT);
+	if (f->fault == FAULT_STALE)
+		mark_silent(r, f->who, false);
 	tell(r, f->who, 0, TOLD_FAILURE, "%s of %s is over", scenario_fault_name(f->fault), scenario_who_name(r->s, f->who));
 }
 
@@ -228,7 +280,7 @@ phase_came(struct run *r, int who, int call, enum scenario_phase phase)
 {
 	for (int i = 0; i < r->s->failures_n; i++) {
 		const struct scenario_failure *f = &r->s->failures[i];
-		bool meant = f->call >= 0 ? f->call == call : f->who == who || (f->who < 0 && phase == PHASE_CLEANUP);
+		bool meant = f->call >= 0 ? f->call == call : f->who == who || phase == PHASE_CLEANUP;
 		if (f->at_ms < 0 && f->phase == phase && meant && r->due_ms[i] == INT64_MAX && !r->h->put_in[i] && f->fault != FAULT_ERROR)
 			r->due_ms[i] = clock_mono_ms() + scaled(r, f->after_ms);
 	}
@@ -280,6 +332,7 @@ add_actor(struct run *r, int participant, int64_t pid, int64_t keeper)
 {
 	if (r->actors_n == PIDS)
 		return;
+	r->h->exit[participant] = HAPPENED_NOT;
 	r->actors[r->actors_n++] = (struct actor){.participant = participant, .pid = pid, .start = proc_start(pid), .keeper = keeper, .keeper_start = proc_start(keeper)};
 }
 
@@ -309,7 +362,9 @@ start_watching(struct run *r, const char *operation)
 static void
 take_note(struct run *r, char *line)
 {
-	char *rest = line, *kind = strsep(&rest, " "), *name = rest ? strsep(&rest, " ") : NULL;
+	char *rest = line, *kind = strsep(&rest, " ");
+	const char *path = rest;
+	char *name = strcmp(kind, "temp") == 0 || !rest ? rest : strsep(&rest, " ");
 	const struct scenario *s = r->s;
 	if (!name)
 		return;
@@ -321,7 +376,7 @@ take_note(struct run *r, char *line)
 		void *grown = realloc(r->temps, ((size_t)r->temps_n + 1) * sizeof *r->temps);
 		if (grown) {
 			r->temps = grown;
-			snprintf(r->temps[r->temps_n++], sizeof *r->temps, "%s", name);
+			snprintf(r->temps[r->temps_n++], sizeof *r->temps, "%s", path);
 		}
 	} else if (strcmp(kind, "process") == 0 && who >= 0 && rest) {
 		char *pid = strsep(&rest, " ");
@@ -338,7 +393,7 @@ take_note(struct run *r, char *line)
 				phase_came(r, who, call, (enum scenario_phase)i);
 			}
 	} else if (strcmp(kind, "exit") == 0 && who >= 0 && rest) {
-		if (num_int(rest, strlen(rest), 0, 255, &a) == 0 && r->h->exit[who] != HAPPENED_KILLED)
+		if (num_int(rest, strlen(rest), 0, 255, &a) == 0)
 			r->h->exit[who] = (int)a;
 		tell(r, who, 0, TOLD_STAGE, "exits with %s", rest);
 	} else if (strcmp(kind, "beat") == 0) {
@@ -380,8 +435,10 @@ take_entry(struct run *r, const char *line, size_t n)
 	case EVENT_CALL_FAILED:
 	case EVENT_CALL_CRASHED:
 	case EVENT_CALL_CANCELLED:
-		if (call >= 0)
+		if (call >= 0) {
 			snprintf(r->h->call[call], sizeof *r->h->call, "%s", ends[e.event]);
+			slice_copy(e.error.n ? e.error : e.reason, r->h->reason[call], sizeof *r->h->reason);
+		}
 		break;
 	case EVENT_CRASH_DETECTED: add_event(r->h->death, &r->h->deaths, &v); break;
 	case EVENT_ABORT_SET:
@@ -389,6 +446,7 @@ take_entry(struct run *r, const char *line, size_t n)
 		add_event(r->h->abort, &r->h->aborts, &v);
 		break;
 	case EVENT_CLEANUP_STARTED:
+		r->h->takeover |= r->coordinator > 0 && (r->coordinator != e.pid || r->coordinator_start != e.pid_start);
 		r->coordinator = e.pid;
 		r->coordinator_start = e.pid_start;
 		phase_came(r, who, -1, PHASE_CLEANUP);
@@ -404,14 +462,14 @@ take_entry(struct run *r, const char *line, size_t n)
 	buf_free(&text);
 }
 
-/* Read what is there, and take each whole line. */
-static bool
-drain(struct run *r, int fd, struct buf *text, bool notes)
+/* Read a piece of what is there, and take each whole line: 1; 0 where there is nothing now; -1 at the end. */
+static int
+drain_some(struct run *r, int fd, struct buf *text, bool notes)
 {
 	char room[8192];
 	ssize_t n = read(fd, room, sizeof room);
 	if (n <= 0)
-		return n < 0 && (errno == EAGAIN || errno == EINTR);
+		return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
 	buf_add(text, room, (size_t)n);
 	size_t used = 0;
 	for (char *newline; text->p && (newline = memchr(text->p + used, '\n', text->n - used)); used = (size_t)(newline - text->p) + 1) {
@@ -425,7 +483,22 @@ drain(struct run *r, int fd, struct buf *text, bool notes)
 		memmove(text->p, text->p + used, text->n - used);
 		text->n -= used;
 	}
-	return true;
+	return 1;
+}
+
+/* All that is there, of notes and of the journal. */
+static void
+drain(struct run *r)
+{
+	int rc;
+	while (drain_some(r, r->notes, &r->note_text, true) > 0)
+		;
+	while (r->watch >= 0 && (rc = drain_some(r, r->watch, &r->watch_text, false)) != 0)
+		if (rc < 0) {
+			close(r->watch);
+			r->watch = -1;
+			r->ended = true; /* it ends with the operation */
+		}
 }
 
 /* --- the play --- */
@@ -433,11 +506,14 @@ drain(struct run *r, int fd, struct buf *text, bool notes)
 static void
 reap(struct run *r)
 {
-	for (pid_t pid; (pid = waitpid(-1, NULL, WNOHANG)) > 0;)
-		if (pid == r->first)
-			r->first = 0;
+	for (pid_t pid; (pid = waitpid(-1, NULL, WNOHANG)) > 0;) {
+		pid_t *const ours[] = {&r->first, &r->watcher, &r->sweeper, &r->world.server};
+		for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+			if (*ours[i] == pid)
+				*ours[i] = 0;
+	}
 	for (int i = 0; i < r->actors_n; i++)
-		r->actors[i].gone = r->actors[i].gone || proc_start(r->actors[i].pid) != r->actors[i].start;
+		r->actors[i].gone = r->actors[i].gone || r->actors[i].start < 0 || proc_start(r->actors[i].pid) != r->actors[i].start;
 }
 
 static bool
@@ -457,7 +533,8 @@ sweep(struct run *r)
 	if (*r->world.url)
 		deed_option(&d, "-C", r->world.ledger);
 	tell(r, -1, 0, TOLD_STAGE, "a sweep comes by");
-	(void)deed_run(&d, NULL);
+	if (deed_start(&d, -1, &r->sweeper) != 0)
+		r->sweeper = 0;
 }
 
 static void
@@ -472,24 +549,21 @@ play(struct run *r)
 		int64_t next_ms = do_what_is_due(r), now_ms = clock_mono_ms();
 		struct pollfd wait[2] = {{.fd = r->notes, .events = POLLIN}, {.fd = r->watch, .events = POLLIN}};
 		(void)poll(wait, 2, next_ms > now_ms ? (int)(next_ms - now_ms) : 0);
-		if (wait[0].revents)
-			(void)drain(r, r->notes, &r->note_text, true);
-		if (wait[1].revents && !drain(r, r->watch, &r->watch_text, false)) {
-			close(r->watch);
-			r->watch = -1;
-			r->ended = true; /* it ends with the operation */
-		}
+		drain(r);
 		reap(r);
+		drain(r); /* what those who are gone by now have noted is here */
 		now_ms = clock_mono_ms();
-		if (now_ms >= sweep_ms && !r->ended) {
+		if (now_ms >= sweep_ms && !r->ended && !r->sweeper) {
 			sweep(r);
-			sweep_ms = clock_mono_ms() + scaled(r, r->s->sweep_ms);
+			sweep_ms = now_ms + scaled(r, r->s->sweep_ms);
 		}
 		if (anybody_plays(r)) {
 			alone_ms = INT64_MAX;
 		} else if (alone_ms == INT64_MAX) {
 			alone_ms = now_ms;
 		}
+		if (alone_ms != INT64_MAX && !*r->h->operation)
+			return; /* it could not even be created */
 		if (alone_ms != INT64_MAX && (r->ended ? r->watch < 0 : now_ms - alone_ms > settle_ms))
 			return;
 		if (now_ms >= end_ms) {
@@ -499,57 +573,111 @@ play(struct run *r)
 	}
 }
 
+static void
+note_foreign(struct run *r, int64_t child, void *arg)
+{
+	(void)arg;
+	if (r->foreign_n < (int)(sizeof r->foreign / sizeof *r->foreign))
+		r->foreign[r->foreign_n++] = child;
+}
+
+/* What is done with the children that are of the play. */
+struct ending {
+	int sig, n;
+};
+
+static void
+end_child(struct run *r, int64_t child, void *arg)
+{
+	struct ending *e = arg;
+	for (int i = 0; i < r->foreign_n; i++)
+		if (r->foreign[i] == child)
+			return;
+	if (e->sig)
+		(void)kill((pid_t)child, e->sig); /* nobody else reaps it: the number is its own */
+	e->n++;
+}
+
 /* End whatever is still there: all are children of ours by now, or of those. */
-static int
+static bool
 end_all(struct run *r)
 {
-	int left = 0;
-	signal_hit(r, 0, SIGKILL); /* who hangs, hangs because of us */
+	bool left = false;
+	int clean = 0;
+	signal_hit(r, 0, r->hit_n, SIGKILL); /* who hangs, hangs because of us */
 	if (r->watcher > 0)
 		kill(r->watcher, SIGTERM);
+	if (r->sweeper > 0)
+		kill(r->sweeper, SIGTERM);
 	world_end(&r->world);
 	/* Keepers and watchers end by themselves where the operation is over. */
 	int64_t end_ms = clock_mono_ms() + (stopped ? 0 : 1000);
-	for (;;) {
-		pid_t pid = waitpid(-1, NULL, WNOHANG);
-		if (pid < 0 && errno == ECHILD)
-			return left;
-		if (pid > 0)
-			continue;
-		if (clock_mono_ms() >= end_ms) {
-			left++;
-			r->hit_n = 0;
-			add_tree(r, -1, getpid(), proc_start(getpid()));
-			signal_hit(r, 1, SIGKILL);
-		}
-		(void)deed_rest(10);
+	/* While some of them end the kernel may overlook others: only who is not found three times is not there. */
+	while (clean < 3) {
+		reap(r);
+		bool over = clock_mono_ms() >= end_ms;
+		struct ending e = {over ? SIGKILL : 0, 0};
+		each_child(r, getpid(), end_child, &e);
+		clean = e.n == 0 ? clean + 1 : 0;
+		left |= over && !clean;
+		(void)deed_rest(5);
 	}
+	return left;
+}
+
+/* Make the folder of a play, with one for its temp resources in it. */
+static int
+make_folder(struct stage *stage, struct why *why)
+{
+	const char *tmp = getenv("TMPDIR");
+	char path[STAGE_FOLDER + 20];
+	if (!tmp || !*tmp)
+		tmp = "/tmp";
+	if (snprintf(stage->folder, sizeof stage->folder, "%s/dpl-sim.XXXXXX", tmp) >= (int)sizeof stage->folder) {
+		*stage->folder = '\0';
+		return why_set(why, ERR_USAGE, "TMPDIR is too long: %.60s...", tmp);
+	}
+	if (!mkdtemp(stage->folder)) {
+		why_errno(why, "%s", stage->folder);
+		*stage->folder = '\0';
+		return -1;
+	}
+	snprintf(path, sizeof path, "%s/tmp", stage->folder);
+	return mkdir(path, 0700) == 0 ? 0 : why_errno(why, "%s", path);
+}
+
+/* What the processes of the play find in their environment. */
+static void
+set_environment(const struct run *r)
+{
+	const struct stage *stage = r->stage;
+	char text[STAGE_FOLDER + 20];
+	static const char *const others[] = {"DPL_OPERATION", "DPL_PARTICIPANT", "DPL_SESSION", "DPL_CALL", "DPL_RESOURCE", "DPL_WATCHDOG", "DPL_QUIET", "DPL_TIMEOUT"};
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		unsetenv(others[i]);
+	setenv(PLAY_FOLDER, stage->folder, 1);
+	setenv(PLAY_NAME, stage->s->name, 1);
+	snprintf(text, sizeof text, "%.6f", stage->scale);
+	setenv(PLAY_SCALE, text, 1);
+	snprintf(text, sizeof text, "%llu", (unsigned long long)stage->seed);
+	setenv(PLAY_SEED, text, 1);
+	snprintf(text, sizeof text, "%s/tmp", stage->folder);
+	setenv("TMPDIR", text, 1);
 }
 
 static int
 begin(struct run *r, struct why *why)
 {
 	struct stage *stage = r->stage;
-	const char *tmp = getenv("TMPDIR");
-	char path[STAGE_FOLDER + 20], scale[40], seed[24];
-	snprintf(r->stage->folder, sizeof r->stage->folder, "%.*s/dpl-sim.XXXXXX", STAGE_FOLDER - 20, tmp && *tmp ? tmp : "/tmp");
-	if (!mkdtemp(r->stage->folder)) {
-		why_errno(why, "%s", r->stage->folder);
-		*r->stage->folder = '\0';
+	char path[STAGE_FOLDER + 20];
+	each_child(r, getpid(), note_foreign, NULL);
+	if (make_folder(stage, why) < 0)
 		return -1;
-	}
-	snprintf(path, sizeof path, "%s/scenario", r->stage->folder);
-	snprintf(r->notes_path, sizeof r->notes_path, "%s/notes", r->stage->folder);
+	snprintf(path, sizeof path, "%s/scenario", stage->folder);
+	snprintf(r->notes_path, sizeof r->notes_path, "%s/notes", stage->folder);
 	if (fsx_put(path, 0600, stage->text, stage->n) < 0 || mkfifo(r->notes_path, 0600) < 0 || (r->notes = open(r->notes_path, O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0)
-		return why_errno(why, "%s", r->stage->folder);
-	snprintf(scale, sizeof scale, "%.6f", stage->scale);
-	setenv(PLAY_FOLDER, r->stage->folder, 1);
-	setenv(PLAY_SCALE, scale, 1);
-	snprintf(seed, sizeof seed, "%llu", (unsigned long long)stage->seed);
-	setenv(PLAY_SEED, seed, 1);
-	static const char *const others[] = {"DPL_OPERATION", "DPL_PARTICIPANT", "DPL_SESSION", "DPL_CALL", "DPL_RESOURCE", "DPL_WATCHDOG", "DPL_QUIET", "DPL_TIMEOUT"};
-	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-		unsetenv(others[i]);
+		return why_errno(why, "%s", stage->folder);
+	set_environment(r);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	if (world_begin(&r->world, r->s, stage->folder, why) < 0)
 		return -1;
@@ -570,16 +698,23 @@ begin(struct run *r, struct why *why)
 	return 0;
 }
 
-void
-stage_close(struct stage *stage)
+int
+stage_close(struct stage *stage, struct why *why)
 {
-	struct deed d = deed("rm");
+	char *slash = strrchr(stage->folder, '/');
 	if (!*stage->folder)
-		return;
+		return 0;
 	world_drop_disk(stage->folder);
-	deed_option(&d, "-rf", stage->folder);
-	(void)deed_run(&d, NULL);
+	*slash = '\0';
+	int dir = open(*stage->folder ? stage->folder : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int rc = dir < 0 ? -1 : remove_tree(dir, slash + 1);
+	*slash = '/';
+	if (rc < 0)
+		why_errno(why, "%s is left", stage->folder);
+	if (dir >= 0)
+		close(dir);
 	*stage->folder = '\0';
+	return rc;
 }
 
 int
@@ -588,14 +723,19 @@ stage_play(struct stage *stage, struct happened *h, struct why *why)
 	struct run r = {.stage = stage, .s = stage->s, .h = h, .notes = -1, .watch = -1};
 	size_t n = (size_t)stage->s->failures_n + 1;
 	int rc = happened_begin(h, stage->s);
+	r.tmpdir = getenv("TMPDIR") ? strdup(getenv("TMPDIR")) : NULL;
 	r.due_ms = calloc(n, sizeof *r.due_ms);
 	r.over_ms = calloc(n, sizeof *r.over_ms);
-	if (rc < 0 || !r.due_ms || !r.over_ms)
+	r.hits = calloc(n, sizeof *r.hits);
+	if (rc < 0 || !r.due_ms || !r.over_ms || !r.hits)
 		rc = why_set(why, ERR_IO, "out of memory");
 	else if ((rc = begin(&r, why)) == 0)
 		play(&r);
 	h->took_ms = now_of(&r);
-	h->processes_left = *stage->folder ? end_all(&r) : 0;
+	for (int i = 0; i < r.actors_n; i++)
+		if (r.actors[i].gone && h->exit[r.actors[i].participant] == HAPPENED_NOT)
+			h->exit[r.actors[i].participant] = HAPPENED_KILLED; /* it has told of no end */
+	h->processes_left = *stage->folder && end_all(&r);
 	struct stat st;
 	h->temps = r.temps_n;
 	for (int i = 0; i < r.temps_n; i++)
@@ -606,8 +746,14 @@ stage_play(struct stage *stage, struct happened *h, struct why *why)
 		close(r.notes);
 	if (r.watch >= 0)
 		close(r.watch);
+	if (r.tmpdir)
+		setenv("TMPDIR", r.tmpdir, 1);
+	else
+		unsetenv("TMPDIR");
+	free(r.tmpdir);
 	free(r.due_ms);
 	free(r.over_ms);
+	free(r.hits);
 	free(r.temps);
 	buf_free(&r.note_text);
 	buf_free(&r.watch_text);

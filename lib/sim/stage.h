@@ -33,10 +33,11 @@ struct stage {
 /* Play it.  0 with what happened in `h` (happened_end in any case), or -1 with `why`: it could not be played. */
 int stage_play(struct stage *stage, struct happened *h, struct why *why);
 
-/* Remove what was made for it: its folder, with the ledger where that was made for it. */
-void stage_close(struct stage *stage);
+/* Remove what was made for it: its folder, with its temp resources, and the ledger where that was made for it.  0, or -1 with `why`. */
+int stage_close(struct stage *stage, struct why *why);
 
 /* What Ctrl-C does: the play that is going on ends at once, and is tidied away.  Safe in a signal handler. */
 void stage_stop(void);
+bool stage_is_stopped(void);
 
 #endif

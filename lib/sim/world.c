@@ -47,14 +47,31 @@ clock_can_step(void)
 	return can;
 }
 
+/* Whether this process could have namespaces of that kind: tried in a child, for where that is allowed nobody knows beforehand. */
+static bool
+can_unshare(int flags)
+{
+	pid_t pid = fork();
+	int status = -1;
+	if (pid == 0)
+		_exit(unshare(flags) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 ? 0 : 1);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return pid > 0 && status == 0;
+}
+
 const char *
-world_lacks(const struct scenario *s)
+world_lacks(const struct scenario *s, const char *ledger)
 {
 	struct deed d = deed("ip");
-	deed_option(&d, "netns", "list");
-	if (s->apart && (geteuid() != 0 || deed_run(&d, NULL) != 0))
+	deed_add(&d, "-V");
+	if (ledger && (s->served || has(s, FAULT_FULL)))
+		return "a ledger of its own, without -C";
+	if (ledger && strstr(ledger, ":/") && has(s, FAULT_STEP))
+		return "a folder: a server has a clock of its own";
+	if (s->apart && (!can_unshare(CLONE_NEWNS | CLONE_NEWNET) || deed_run(&d, NULL) != 0))
 		return "root and ip(8), for hosts of its own";
-	if (has(s, FAULT_FULL) && geteuid() != 0)
+	if (has(s, FAULT_FULL) && !can_unshare(CLONE_NEWNS))
 		return "root, for a disk of its own";
 	if (has(s, FAULT_STEP) && !clock_can_step())
 		return "commands whose clock can be set (build/tools/stepped)";
@@ -114,10 +131,10 @@ world_deed(const struct world *w, const char *tool)
 	return in_namespace(w->there, tool);
 }
 
-void
+int
 world_cut_network(struct world *w, bool cut)
 {
-	(void)ip("-n %s link set wire %s", w->there, cut ? "down" : "up");
+	return ip("-n %s link set wire %s", w->there, cut ? "down" : "up") == 0 ? 0 : -1;
 }
 
 /* --- a server --- */
@@ -157,16 +174,16 @@ start_server(struct world *w, struct why *why)
 	return 0;
 }
 
-void
+int
 world_restart_server(struct world *w)
 {
 	struct why ignored;
-	if (w->server > 0) {
-		kill(w->server, SIGKILL);
-		while (waitpid(w->server, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
-	(void)start_server(w, &ignored);
+	if (w->server <= 0)
+		return -1;
+	kill(w->server, SIGKILL);
+	while (waitpid(w->server, NULL, 0) < 0 && errno == EINTR)
+		;
+	return start_server(w, &ignored);
 }
 
 /* --- a disk --- */
@@ -189,31 +206,31 @@ world_drop_disk(const char *folder)
 	(void)umount2(path, MNT_DETACH);
 }
 
-void
+int
 world_fill_disk(struct world *w, bool fill)
 {
 	static const char zeros[4096];
 	char path[WORLD_PATH + 10];
 	snprintf(path, sizeof path, "%s/.full", w->ledger);
-	if (!fill) {
-		(void)unlink(path);
-		return;
-	}
+	if (!fill)
+		return unlink(path);
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	while (fd >= 0 && write(fd, zeros, sizeof zeros) > 0)
 		;
+	bool full = fd >= 0 && errno == ENOSPC;
 	if (fd >= 0)
 		close(fd);
+	return full ? 0 : -1;
 }
 
 /* --- a clock --- */
 
-void
+int
 world_step_clock(struct world *w, int64_t ms)
 {
 	char text[40];
 	int n = snprintf(text, sizeof text, "%lld\n", (long long)(ms / 1000));
-	(void)fsx_put(w->clock, 0600, text, (size_t)n);
+	return fsx_put(w->clock, 0600, text, (size_t)n);
 }
 
 /* --- all of it --- */

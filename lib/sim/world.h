@@ -22,8 +22,8 @@ struct world {
 	pid_t server;
 };
 
-/* Whether this process can play it: NULL, or what that needs. */
-const char *world_lacks(const struct scenario *s);
+/* Whether this process can play it, in a ledger that is named, or in one of its own (NULL): NULL, or what that needs. */
+const char *world_lacks(const struct scenario *s, const char *ledger);
 
 /* Make it, in a folder that is there.  0, or -1 with `why`; world_end in any case. */
 int world_begin(struct world *w, const struct scenario *s, const char *folder, struct why *why);
@@ -35,10 +35,11 @@ void world_drop_disk(const char *folder);
 /* Start a command of one who takes part, where those are. */
 struct deed world_deed(const struct world *w, const char *tool);
 
-/* Put in what fails, and take it back. */
-void world_restart_server(struct world *w);
-void world_cut_network(struct world *w, bool cut);
-void world_fill_disk(struct world *w, bool fill);
-void world_step_clock(struct world *w, int64_t ms);
+/* Put in what fails, and take it back: 0, or -1 where that did not come about.  The step of a clock is in whole seconds, and counts from the real
+ * time. */
+int world_restart_server(struct world *w);
+int world_cut_network(struct world *w, bool cut);
+int world_fill_disk(struct world *w, bool fill);
+int world_step_clock(struct world *w, int64_t ms);
 
 #endif

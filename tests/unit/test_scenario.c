@@ -75,7 +75,7 @@ what_is_wrong(void)
 	static const struct {
 		const char *text, *said;
 	} rows[] = {
-		{"", "dir/a_name.scenario:0: a call is expected"},
+		{"", "dir/a_name.scenario: a call is expected"},
 		{"participant cli\ncall cli one 1s\n", ":2: an expect is expected"},
 		{"particpant cli\n", ":1: title, set, participant"},
 		{"participant cli\nparticipant cli\n", ":2: there is a 'cli' already"},
@@ -95,7 +95,7 @@ what_is_wrong(void)
 		{HEAD CALLS "fail nobody crash at 1s\n", ":7: 'nobody' is no participant, nor everybody"},
 		{HEAD CALLS "fail everybody hang at 1s\n", ":7: hang does not go with 'everybody'"},
 		{HEAD CALLS "fail bridge crash\n", ":7: when it happens is expected"},
-		{HEAD CALLS "fail bridge crash at 1s in cleanup\n", ":7: at and in exclude each other"},
+		{HEAD CALLS "fail bridge crash at 1s in cleanup\n", ":7: when it happens has been said"},
 		{HEAD CALLS "fail bridge crash in bed\n", ":7: 'bed' is no phase"},
 		{HEAD CALLS "fail bridge crash in processing of four\n", ":7: there is no call 'four' above"},
 		{HEAD CALLS "fail bridge crash at 1s for 2s\n", ":7: for does not go with crash"},
