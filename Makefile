@@ -288,6 +288,8 @@ build-fuzz/%: tests/fuzz/%.c $(LIB_SRC)
 
 build-fuzz/fuzz_http: private CPPFLAGS += -Ilib/serve
 build-fuzz/fuzz_http: lib/serve/http.c
+build-fuzz/fuzz_scenario: private CPPFLAGS += -Ilib/sim
+build-fuzz/fuzz_scenario: lib/sim/scenario.c
 
 # --- install ---
 

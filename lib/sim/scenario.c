@@ -227,8 +227,8 @@ add(struct line *l, void *list, int *n, size_t size, int most, const char *what)
 	return memset(grown + (size_t)(*n)++ * size, 0, size);
 }
 
-static int
-find_participant(const struct scenario *s, const char *name)
+int
+scenario_find_participant(const struct scenario *s, const char *name)
 {
 	int i = s->participants_n - 1;
 	while (i >= 0 && strcmp(s->participants[i], name) != 0)
@@ -300,7 +300,7 @@ read_participant(struct scenario *s, struct line *l)
 	int who;
 	if (read_name(l, "a participant's name", name) < 0)
 		return -1;
-	if (find_participant(s, name) >= 0 || find_external(s, name) >= 0)
+	if (scenario_find_participant(s, name) >= 0 || find_external(s, name) >= 0)
 		return fail(l, "there is a '%s' already", name);
 	if (is_other(name, &who))
 		return fail(l, "'%s' has a meaning in fail, and is no participant's name", name);
@@ -317,7 +317,7 @@ read_external(struct scenario *s, struct line *l)
 	struct scenario_external e = {.timeout_ms = 120000};
 	if (read_name(l, "the name of who is asked", e.name) < 0)
 		return -1;
-	if (find_participant(s, e.name) >= 0 || find_external(s, e.name) >= 0)
+	if (scenario_find_participant(s, e.name) >= 0 || find_external(s, e.name) >= 0)
 		return fail(l, "there is a '%s' already", e.name);
 	if (take(l, "never"))
 		e.answer_ms = -1;
@@ -348,7 +348,7 @@ read_call(struct scenario *s, struct line *l, struct nest *nest)
 	const char *who = want(l, "whose call it is");
 	if (!who)
 		return -1;
-	c.participant = find_participant(s, who);
+	c.participant = scenario_find_participant(s, who);
 	if (c.participant < 0)
 		return fail(l, "'%.60s' is no participant", who);
 	if (read_name(l, "the call's name", c.name) < 0)
@@ -486,7 +486,7 @@ read_failure(struct scenario *s, struct line *l)
 	int i = 0;
 	if (!what)
 		return -1;
-	if (!is_other(who, &f.who) && (f.who = find_participant(s, who)) < 0)
+	if (!is_other(who, &f.who) && (f.who = scenario_find_participant(s, who)) < 0)
 		return fail(l, "'%.60s' is no participant, nor everybody, coordinator, server, network, clock or disk", who);
 	while (i < SCENARIO_FAULTS && strcmp(faults[i], what) != 0)
 		i++;
@@ -554,7 +554,7 @@ read_who(struct scenario *s, struct line *l, int *who)
 	const char *name = want(l, "a participant");
 	if (!name)
 		return -1;
-	*who = find_participant(s, name);
+	*who = scenario_find_participant(s, name);
 	return *who >= 0 ? 0 : fail(l, "'%.60s' is no participant", name);
 }
 
@@ -574,7 +574,7 @@ read_by(struct scenario *s, struct line *l, struct scenario_expectation *e)
 		if (read_text(l, "participants, with commas between", names) < 0)
 			return -1;
 		for (char *name; (name = strsep(&rest, ","));) {
-			int i = find_participant(s, name);
+			int i = scenario_find_participant(s, name);
 			if (i < 0)
 				return fail(l, "'%.60s' is no participant", name);
 			e->by |= UINT64_C(1) << i;

@@ -133,7 +133,8 @@ struct scenario {
 int scenario_read(struct scenario *s, const char *name, const char *text, size_t n, uint64_t seed, struct why *why);
 void scenario_free(struct scenario *s);
 
-/* The number of a call, -1 where there is none of that name. */
+/* The number of a participant, of a call; -1 where there is none of that name. */
+int scenario_find_participant(const struct scenario *s, const char *name);
 int scenario_find_call(const struct scenario *s, const char *name);
 
 #endif

@@ -114,15 +114,6 @@ tell(struct run *r, int who, int depth, enum stage_told kind, const char *fmt, .
 }
 
 static int
-find_participant(const struct scenario *s, const char *name)
-{
-	int i = s->participants_n - 1;
-	while (i >= 0 && strcmp(s->participants[i], name) != 0)
-		i--;
-	return i;
-}
-
-static int
 depth_of(const struct scenario *s, int call)
 {
 	return call >= 0 ? s->calls[call].depth : 0;
@@ -368,7 +359,7 @@ take_note(struct run *r, char *line)
 	const struct scenario *s = r->s;
 	if (!name)
 		return;
-	int who = find_participant(s, name), call = scenario_find_call(s, name);
+	int who = scenario_find_participant(s, name), call = scenario_find_call(s, name);
 	int64_t a = 0, b = 0;
 	if (strcmp(kind, "operation") == 0) {
 		start_watching(r, name);
@@ -425,8 +416,8 @@ take_entry(struct run *r, const char *line, size_t n)
 	slice_copy(e.by, by, sizeof by);
 	slice_copy(e.call_id, call_id, sizeof call_id);
 	slice_copy(e.participant_id, name, sizeof name);
-	int who = find_participant(r->s, by), call = scenario_find_call(r->s, call_id);
-	struct happened_event v = {.at_ms = now_of(r), .who = find_participant(r->s, name), .call = call, .by = who};
+	int who = scenario_find_participant(r->s, by), call = scenario_find_call(r->s, call_id);
+	struct happened_event v = {.at_ms = now_of(r), .who = scenario_find_participant(r->s, name), .call = call, .by = who};
 	static const char *const ends[] = {[EVENT_CALL_STARTED] = "running", [EVENT_CALL_ENDED] = "ended", [EVENT_CALL_FAILED] = "failed", [EVENT_CALL_CRASHED] = "crashed",
 		[EVENT_CALL_CANCELLED] = "cancelled"};
 	switch (e.event) {
