@@ -16,7 +16,7 @@
 #include "num.h"
 #include "play.h"
 
-enum { STATUS_ABORTED = 122, STATUS_CRASHED = 123, STATUS_TIMED_OUT = 124, STATUS_INTERRUPTED = 130 };
+enum { STATUS_ABORTED = 122, STATUS_CRASHED = 123, STATUS_TIMED_OUT = 124, STATUS_INTERRUPTED = 130, WAIT_FOR_END_MS = 5000 };
 
 int64_t
 play_ms(double scale, int64_t ms)
@@ -552,6 +552,9 @@ ask_external(const struct play *p, int call)
 		status = deed_run(&w, NULL);
 		deed_note(p->notes.p, "say %s looks for the answer of %s: %s", c->name, e->name, status == 0 ? "there" : status == STATUS_TIMED_OUT ? "not yet" : "the operation is over");
 	} while (status == STATUS_TIMED_OUT && clock_mono_ms() < end_ms);
+	/* It has heard of an abort or a death itself; its supervisor, which hears of that at the same time, is about to end it. */
+	if (status == EXIT_ABORTED || status == EXIT_FAILED)
+		(void)deed_rest(WAIT_FOR_END_MS);
 	kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
