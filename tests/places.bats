@@ -262,7 +262,7 @@ mounted() {
 
 @test "an observer that was stopped with all others gives everybody a fresh start" {
 	[ -z "${SANITIZED:-}" ] || skip 'a matter of time'
-	dpl-join -qp w --ttl 700ms
+	dpl-join -qp w --ttl 2s
 	in_background dpl-beat --every 50ms -q -p w
 	beater=$pid
 	idler
@@ -273,7 +273,7 @@ mounted() {
 	wait_for '[ "$(life v)" = alive ]'
 	kill -STOP "$beater" "$keeper" "$observer"
 	t=$(date +%s%3N)
-	wait_for '[ "$(date +%s%3N)" -gt $((t + 1500)) ]'
+	wait_for '[ "$(date +%s%3N)" -gt $((t + 3000)) ]'
 	is "$(life w)" stale
 	is "$(life v)" hung
 	# Those who judge go on first.
@@ -283,7 +283,7 @@ mounted() {
 	kill -CONT "$beater"
 	wait_for '[ "$(life w)" = alive ]'
 	t=$(date +%s%3N)
-	wait_for '[ "$(date +%s%3N)" -gt $((t + 800)) ]'
+	wait_for '[ "$(date +%s%3N)" -gt $((t + 2200)) ]'
 	is "$(deaths)" 0
 	# One that stays away is found all the same.
 	kill -9 "$beater"

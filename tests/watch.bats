@@ -650,6 +650,7 @@ becomes() {
 
 @test "--all: more operations than are kept open, turn by turn" {
 	watching --all --json
+	wait_for 'dpl-log -q tick; [ -s watched ]' # what is there before it looks for the first time is not new
 	ops=("$op")
 	for i in $(seq 12); do
 		ops+=("$(dpl-create)")
