@@ -211,16 +211,19 @@ demo:
 	PATH="$(abspath $(BUILD))/bin:$$PATH" examples/after-a-crash.sh
 	"$(abspath $(BUILD))/bin/dpl-sim" run --scale 0.1 bridge_crash_during_copilot
 
+# What is built for the tests is built by all processors, unless -j says otherwise.
+AT_ONCE = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 check:
 	scripts/need check
-	@$(MAKE) --no-print-directory all units test-tools
+	@$(MAKE) --no-print-directory $(AT_ONCE) all units test-tools
 	BUILD=$(BUILD) tests/run
 
 # Debian's musl has no sanitizers, so the commands are built as glibc programs here.
 SAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 asan:
 	scripts/need check
-	@$(MAKE) --no-print-directory BUILD=build-asan CMD_CC="$(CC)" CMD_CFLAGS="$(SAN)" CMD_LDFLAGS= CMD_HEAP= NET_LDFLAGS= CFLAGS="$(SAN)" all units test-tools
+	@$(MAKE) --no-print-directory BUILD=build-asan CMD_CC="$(CC)" CMD_CFLAGS="$(SAN)" CMD_LDFLAGS= CMD_HEAP= NET_LDFLAGS= CFLAGS="$(SAN)" $(AT_ONCE) all units test-tools
 	BUILD=build-asan SANITIZED=1 tests/run
 
 browser:
