@@ -693,9 +693,9 @@ $(<made)"
 @test "an undo command that hangs is killed with all it started" {
 	skip_slow=${SLOW:-}
 	[ -n "$skip_slow" ] || skip 'takes 30 s; SLOW=1 runs it'
-	dpl-temp add -q --command 'sleep 77 & sleep 77'
+	dpl-temp add -q --command "sleep 77.$$ & sleep 77.$$"
 	dpl-complete
-	is "$(pgrep -x -f 'sleep 77')" ''
+	is "$(pgrep -x -f "sleep 77.$$")" ''
 	is "$(jq -r 'select(.event == "resource.removed") | .reason' "$(journal "$op")")" 'it took too long and was killed'
 }
 
@@ -738,7 +738,7 @@ $(<made)"
 	DPL_OPERATION=$op
 	in_background strace -qq -o /dev/null -e trace=mkdirat,mkdir -e inject=mkdirat,mkdir:delay_exit=700000 dpl-temp make -d
 	wait_for '[ "$(find tmp -mindepth 1)" ]'
-	pkill -KILL -f 'dpl-temp make -d'
+	pkill -KILL -P "$pid"
 	expect 0 dpl-complete
 	is "$(find tmp -mindepth 1)" ''
 }

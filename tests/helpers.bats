@@ -317,11 +317,11 @@ setup() {
 @test "supervised calls through a helper: the frame, the abort, the end of what was left" {
 	op=$(dpl-create --beat 200ms --jitter 0 --stale "$(silence)")
 	export DPL_OPERATION=$op
-	expect 4 dpl-call -- sh -c 'sleep 10173 & echo out; dpl-beat --progress 1/2; exit 4'
+	expect 4 dpl-call -- sh -c 'sleep "$1" & echo out; dpl-beat --progress 1/2; exit 4' sh "10173.$$"
 	is "$output" $'out\nrunning'
 	has "$stderr" ''
 	is "$(entries "$op" | paste -sd ' ')" 'operation.created call.started progress call.failed'
-	is "$(pgrep -fx 'sleep 10173')" ''
+	is "$(pgrep -fx "sleep 10173.$$")" ''
 	in_background dpl-call -- sh -c 'trap "echo got >got; exit 0" TERM; echo $$ >begun; while :; do sleep 0.01; done'
 	wait_for '[ -s begun ]'
 	dpl-abort -m stop

@@ -743,18 +743,19 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 # --- the tree ---
 
 @test "the tree ends with its command: other sessions, orphans, what ignores signals, a cleared environment" {
+	unseen=63.$$17
 	expect 3 dpl-call --grace 300ms -- sh -c '
 		setsid sleep 60 &
 		(setsid sh -c "sleep 61 & exit" &)
 		nohup sleep 62 >/dev/null 2>&1 &
-		(env -i setsid sleep 63.17 &)
+		(env -i setsid sleep "$1" &)
 		sh -c "trap \"\" TERM; while :; do sleep 64; done" &
 		(setsid sh -c "trap \"\" TERM HUP INT; kill -STOP \$\$; sleep 65" &)
-		sleep 0.1; exit 3'
+		sleep 0.1; exit 3' sh "$unseen"
 	nobody_left
 	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",3'
 	# The environment of one is not seen by this test.
-	run ! pgrep -fx 'sleep 63.17'
+	is "$(pgrep -fx "sleep $unseen")" ''
 	is "$(names "$ledger/$op/beats")" p-me
 	# What heeds SIGTERM is not waited for any longer.
 	start=$(now_ms)
