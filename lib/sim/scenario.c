@@ -67,6 +67,8 @@ struct line {
 	char room[4096];         /* the words, each with a NUL */
 	char *word[WORDS];
 	int n, at;               /* how many, and which is read next */
+	uint32_t taken;          /* bits: the words that take() took */
+	const char *twice;       /* one that it took twice, NULL */
 	uint64_t random;         /* the state of what is drawn from ranges */
 	struct why *why;
 };
@@ -105,7 +107,10 @@ take(struct line *l, const char *word)
 {
 	if (l->at >= l->n || strcmp(l->word[l->at], word) != 0)
 		return false;
-	l->at++;
+	for (int i = 0; i < l->at; i++)
+		if (l->taken >> i & 1 && strcmp(l->word[i], word) == 0)
+			l->twice = l->word[i];
+	l->taken |= UINT32_C(1) << l->at++;
 	return true;
 }
 
@@ -115,6 +120,8 @@ split(struct line *l, const char *p, size_t n)
 {
 	size_t room = 0, i = 0;
 	l->n = l->at = l->indent = 0;
+	l->taken = 0;
+	l->twice = NULL;
 	if (n >= sizeof l->room)
 		return fail(l, "the line is longer than %zu bytes", sizeof l->room - 1);
 	if (!text_valid(p, n) || memchr(p, '\0', n))
@@ -286,6 +293,8 @@ read_setting(struct scenario *s, struct line *l)
 		i++;
 	if (i == SCENARIO_SETTINGS)
 		return fail(l, "'%.60s' is no setting: beat, jitter, stale, window, grace, delay, processing, poll or limit", name);
+	if (s->setting[i] >= 0)
+		return fail(l, "%s is set a second time", name);
 	if (read_duration(l, "its duration", &s->setting[i]) < 0)
 		return -1;
 	if (!s->setting[i] && i != SETTING_JITTER && i != SETTING_DELAY)
@@ -647,6 +656,16 @@ read_expectation(struct scenario *s, struct line *l)
 }
 
 static int
+read_served(struct scenario *s, struct line *l)
+{
+	if (s->served)
+		return fail(l, "a second served");
+	s->served = true;
+	s->apart = take(l, "apart");
+	return 0;
+}
+
+static int
 read_line(struct scenario *s, struct line *l, struct nest *nest)
 {
 	const char *word = want(l, "a line of a scenario");
@@ -666,15 +685,17 @@ read_line(struct scenario *s, struct line *l, struct nest *nest)
 	else if (strcmp(word, "fail") == 0)
 		rc = read_failure(s, l);
 	else if (strcmp(word, "sweep") == 0)
-		rc = read_duration(l, "how often a sweep comes by", &s->sweep_ms);
+		rc = s->sweep_ms >= 0 ? fail(l, "a second sweep") : read_duration(l, "how often a sweep comes by", &s->sweep_ms);
 	else if (strcmp(word, "served") == 0)
-		s->served = true, s->apart = take(l, "apart"), rc = 0;
+		rc = read_served(s, l);
 	else if (strcmp(word, "expect") == 0)
 		rc = read_expectation(s, l);
 	else
 		return fail(l, "title, set, participant, external, call, fail, sweep, served or expect is expected, not '%.60s'", word);
 	if (rc == 0 && l->indent && strcmp(word, "call") != 0)
 		return fail(l, "only calls are indented");
+	if (rc == 0 && l->twice)
+		return fail(l, "%s is said twice", l->twice);
 	return rc < 0 ? -1 : no_more(l);
 }
 
@@ -707,7 +728,7 @@ scenario_read(struct scenario *s, const char *name, const char *text, size_t n, 
 	*s = (struct scenario){.sweep_ms = -1};
 	snprintf(s->name, sizeof s->name, "%.*s", (int)strcspn(base, "."), base);
 	for (int i = 0; i < SCENARIO_SETTINGS; i++)
-		s->setting[i] = settings[i].ms;
+		s->setting[i] = -1; /* not yet set */
 	if (n > SCENARIO_SIZE_MAX)
 		return why_set(why, ERR_USAGE, "%s: longer than %d bytes", name, SCENARIO_SIZE_MAX);
 	for (const char *p = text, *end = text + n; p < end;) {
@@ -717,6 +738,9 @@ scenario_read(struct scenario *s, const char *name, const char *text, size_t n, 
 			return -1;
 		p = newline ? newline + 1 : end;
 	}
+	for (int i = 0; i < SCENARIO_SETTINGS; i++)
+		if (s->setting[i] < 0)
+			s->setting[i] = settings[i].ms;
 	return check_whole(s, &l);
 }
 
