@@ -174,7 +174,7 @@ $(BUILD)/unit/test_http: $(BUILD)/serve/http.o
 $(BUILD)/unit/test_timeline: $(addprefix $(BUILD)/lib/,bars.o outline.o picture.o render.o svg.o timeline.o)
 
 $(BUILD)/unit/test_scenario: private CPPFLAGS += -Ilib/sim
-$(BUILD)/unit/test_scenario: lib/sim/scenario.c
+$(BUILD)/unit/test_scenario: lib/sim/line.c lib/sim/scenario.c
 
 $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
@@ -292,7 +292,7 @@ build-fuzz/%: tests/fuzz/%.c $(LIB_SRC)
 build-fuzz/fuzz_http: private CPPFLAGS += -Ilib/serve
 build-fuzz/fuzz_http: lib/serve/http.c
 build-fuzz/fuzz_scenario: private CPPFLAGS += -Ilib/sim
-build-fuzz/fuzz_scenario: lib/sim/scenario.c
+build-fuzz/fuzz_scenario: lib/sim/line.c lib/sim/scenario.c
 
 # --- install ---
 

@@ -1,14 +1,13 @@
 /* scenario: what dpl-sim plays. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "line.h"
 #include "num.h"
 #include "scenario.h"
-#include "text.h"
 
-enum { WORDS = 16, INDENTS = 64, MOST_PARTICIPANTS = 64, MOST = 1000, TEMPS_MOST = 1000 };
+enum { INDENTS = 64, MOST_PARTICIPANTS = 64, MOST = 1000, TEMPS_MOST = 1000 };
 
 static const struct {
 	const char *name;
@@ -58,162 +57,6 @@ scenario_who_name(const struct scenario *s, int who)
 	return who >= 0 ? s->participants[who] : "";
 }
 
-/* --- a line --- */
-
-struct line {
-	const char *file;
-	int number;
-	int indent;              /* of columns, a tab being eight */
-	char room[4096];         /* the words, each with a NUL */
-	char *word[WORDS];
-	int n, at;               /* how many, and which is read next */
-	uint32_t taken;          /* bits: the words that take() took */
-	const char *twice;       /* one that it took twice, NULL */
-	uint64_t random;         /* the state of what is drawn from ranges */
-	struct why *why;
-};
-
-/* What is wrong with it: FILE:LINE: … */
-static int fail(struct line *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static int
-fail(struct line *l, const char *fmt, ...)
-{
-	char text[400];
-	va_list args;
-	va_start(args, fmt);
-	vsnprintf(text, sizeof text, fmt, args);
-	va_end(args);
-	struct buf whole = {0}; /* a word may be cut within a character */
-	text_repair(&whole, text, strlen(text));
-	int rc = l->number ? why_set(l->why, ERR_USAGE, "%s:%d: %s", l->file, l->number, whole.p ? whole.p : text) : why_set(l->why, ERR_USAGE, "%s: %s", l->file, whole.p ? whole.p : text);
-	buf_free(&whole);
-	return rc;
-}
-
-/* The next word, for what is meant; NULL where there is none, which has been said. */
-static const char *
-want(struct line *l, const char *meaning)
-{
-	if (l->at < l->n)
-		return l->word[l->at++];
-	(void)fail(l, l->at ? "%s is expected behind '%.60s'" : "%s is expected", meaning, l->at ? l->word[l->at - 1] : "");
-	return NULL;
-}
-
-/* Whether this word comes next; then it is taken. */
-static bool
-take(struct line *l, const char *word)
-{
-	if (l->at >= l->n || strcmp(l->word[l->at], word) != 0)
-		return false;
-	for (int i = 0; i < l->at; i++)
-		if (l->taken >> i & 1 && strcmp(l->word[i], word) == 0)
-			l->twice = l->word[i];
-	l->taken |= UINT32_C(1) << l->at++;
-	return true;
-}
-
-/* Split it into words: between blanks, or in single quotes; from # on it is a comment. */
-static int
-split(struct line *l, const char *p, size_t n)
-{
-	size_t room = 0, i = 0;
-	l->n = l->at = l->indent = 0;
-	l->taken = 0;
-	l->twice = NULL;
-	if (n >= sizeof l->room)
-		return fail(l, "the line is longer than %zu bytes", sizeof l->room - 1);
-	if (!text_valid(p, n) || memchr(p, '\0', n))
-		return fail(l, "the line is not UTF-8 text");
-	for (; i < n && (p[i] == ' ' || p[i] == '\t'); i++)
-		l->indent = p[i] == '\t' ? (l->indent / 8 + 1) * 8 : l->indent + 1;
-	while (i < n) {
-		if (p[i] == ' ' || p[i] == '\t' || p[i] == '\r') {
-			i++;
-			continue;
-		}
-		if (p[i] == '#')
-			break;
-		if (l->n == WORDS)
-			return fail(l, "more than %d words; a text of several stands in 'quotes'", WORDS);
-		l->word[l->n++] = l->room + room;
-		if (p[i] == '\'') {
-			for (i++; i < n && p[i] != '\''; i++)
-				l->room[room++] = p[i];
-			if (i++ == n)
-				return fail(l, "a quote is not closed");
-		} else {
-			while (i < n && p[i] != ' ' && p[i] != '\t' && p[i] != '\r')
-				l->room[room++] = p[i++];
-		}
-		l->room[room++] = '\0';
-	}
-	return 0;
-}
-
-/* A number at random (splitmix64): whoever reads the same text with the same seed draws the same. */
-static uint64_t
-draw(struct line *l)
-{
-	uint64_t z = (l->random += UINT64_C(0x9e3779b97f4a7c15));
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-/* A duration, or one of a range: 2s..5s. */
-static int
-read_duration(struct line *l, const char *meaning, int64_t *ms)
-{
-	char least[40];
-	const char *word = want(l, meaning), *dots = word ? strstr(word, "..") : NULL;
-	int64_t most;
-	if (!word)
-		return -1;
-	if (!dots)
-		return num_duration(word, ms) == 0 ? 0 : fail(l, "%s is expected, as 2s, 500ms or 2s..5s, not '%.60s'", meaning, word);
-	if ((size_t)(dots - word) >= sizeof least)
-		return fail(l, "%s is expected, not '%.60s'", meaning, word);
-	snprintf(least, sizeof least, "%.*s", (int)(dots - word), word);
-	if (num_duration(least, ms) < 0 || num_duration(dots + 2, &most) < 0 || most < *ms)
-		return fail(l, "%s is expected, as 2s..5s, not '%.60s'", meaning, word);
-	*ms += (int64_t)(draw(l) % (uint64_t)(most - *ms + 1));
-	return 0;
-}
-
-static int
-read_text(struct line *l, const char *meaning, char to[SCENARIO_TEXT])
-{
-	const char *word = want(l, meaning);
-	if (!word)
-		return -1;
-	if (!*word || strlen(word) >= SCENARIO_TEXT)
-		return fail(l, "%s is empty, or longer than %d bytes", meaning, SCENARIO_TEXT - 1);
-	snprintf(to, SCENARIO_TEXT, "%s", word);
-	return 0;
-}
-
-/* A name: it becomes a participant's, or a call's id. */
-static int
-read_name(struct line *l, const char *meaning, char to[SCENARIO_NAME])
-{
-	const char *word = want(l, meaning);
-	if (!word)
-		return -1;
-	size_t n = strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
-	if (!n || word[n] || n >= SCENARIO_NAME || *word == '-')
-		return fail(l, "%s has up to %d letters, digits, _ and -, not '%.60s'", meaning, SCENARIO_NAME - 1, word);
-	snprintf(to, SCENARIO_NAME, "%s", word);
-	return 0;
-}
-
-static int
-no_more(struct line *l)
-{
-	return l->at == l->n ? 0 : fail(l, "nothing is expected behind '%.60s', but there is '%.60s'", l->word[l->at - 1], l->word[l->at]);
-}
-
 /* --- lists --- */
 
 /* One more element at the end of a list of *n of that size, all zeros. */
@@ -222,7 +65,7 @@ add(struct line *l, void *list, int *n, size_t size, int most, const char *what)
 {
 	void **at = list;
 	if (*n == most) {
-		(void)fail(l, "more than %d %s", most, what);
+		(void)line_fail(l, "more than %d %s", most, what);
 		return NULL;
 	}
 	char *grown = realloc(*at, ((size_t)*n + 1) * size);
@@ -278,27 +121,27 @@ static int
 read_title(struct scenario *s, struct line *l)
 {
 	if (*s->title)
-		return fail(l, "a second title");
-	return read_text(l, "the title, in 'quotes'", s->title);
+		return line_fail(l, "a second title");
+	return line_text(l, "the title, in 'quotes'", s->title, sizeof s->title);
 }
 
 static int
 read_setting(struct scenario *s, struct line *l)
 {
-	const char *name = want(l, "the name of a setting");
+	const char *name = line_want(l, "the name of a setting");
 	int i = 0;
 	if (!name)
 		return -1;
 	while (i < SCENARIO_SETTINGS && strcmp(settings[i].name, name) != 0)
 		i++;
 	if (i == SCENARIO_SETTINGS)
-		return fail(l, "'%.60s' is no setting: beat, jitter, stale, window, grace, delay, processing, poll or limit", name);
+		return line_fail(l, "'%.60s' is no setting: beat, jitter, stale, window, grace, delay, processing, poll or limit", name);
 	if (s->setting[i] >= 0)
-		return fail(l, "%s is set a second time", name);
-	if (read_duration(l, "its duration", &s->setting[i]) < 0)
+		return line_fail(l, "%s is set a second time", name);
+	if (line_duration(l, "its duration", &s->setting[i]) < 0)
 		return -1;
 	if (!s->setting[i] && i != SETTING_JITTER && i != SETTING_DELAY)
-		return fail(l, "%s is more than 0", name);
+		return line_fail(l, "%s is more than 0", name);
 	return 0;
 }
 
@@ -307,12 +150,12 @@ read_participant(struct scenario *s, struct line *l)
 {
 	char name[SCENARIO_NAME];
 	int who;
-	if (read_name(l, "a participant's name", name) < 0)
+	if (line_name(l, "a participant's name", name, sizeof name) < 0)
 		return -1;
 	if (scenario_find_participant(s, name) >= 0 || find_external(s, name) >= 0)
-		return fail(l, "there is a '%s' already", name);
+		return line_fail(l, "there is a '%s' already", name);
 	if (is_other(name, &who))
-		return fail(l, "'%s' has a meaning in fail, and is no participant's name", name);
+		return line_fail(l, "'%s' has a meaning in fail, and is no participant's name", name);
 	char *to = add(l, &s->participants, &s->participants_n, SCENARIO_NAME, MOST_PARTICIPANTS, "participants");
 	if (!to)
 		return -1;
@@ -324,17 +167,17 @@ static int
 read_external(struct scenario *s, struct line *l)
 {
 	struct scenario_external e = {.timeout_ms = 120000};
-	if (read_name(l, "the name of who is asked", e.name) < 0)
+	if (line_name(l, "the name of who is asked", e.name, sizeof e.name) < 0)
 		return -1;
 	if (scenario_find_participant(s, e.name) >= 0 || find_external(s, e.name) >= 0)
-		return fail(l, "there is a '%s' already", e.name);
-	if (take(l, "never"))
+		return line_fail(l, "there is a '%s' already", e.name);
+	if (line_take(l, "never"))
 		e.answer_ms = -1;
-	else if (read_duration(l, "after how long it answers, or never,", &e.answer_ms) < 0)
+	else if (line_duration(l, "after how long it answers, or never,", &e.answer_ms) < 0)
 		return -1;
 	while (l->at < l->n) {
-		if (take(l, "timeout") ? read_duration(l, "how long is waited for it", &e.timeout_ms) < 0 :
-		    take(l, "error") ? read_text(l, "what the error says", e.error) < 0 : fail(l, "timeout or error is expected, not '%.60s'", l->word[l->at]) < 0)
+		if (line_take(l, "timeout") ? line_duration(l, "how long is waited for it", &e.timeout_ms) < 0 :
+		    line_take(l, "error") ? line_text(l, "what the error says", e.error, sizeof e.error) < 0 : line_fail(l, "timeout or error is expected, not '%.60s'", l->word[l->at]) < 0)
 			return -1;
 	}
 	struct scenario_external *to = add(l, &s->externals, &s->externals_n, sizeof *to, MOST, "externals");
@@ -354,51 +197,51 @@ static int
 read_call(struct scenario *s, struct line *l, struct nest *nest)
 {
 	struct scenario_call c = {.parent = -1, .external = -1};
-	const char *who = want(l, "whose call it is");
+	const char *who = line_want(l, "whose call it is");
 	if (!who)
 		return -1;
 	c.participant = scenario_find_participant(s, who);
 	if (c.participant < 0)
-		return fail(l, "'%.60s' is no participant", who);
-	if (read_name(l, "the call's name", c.name) < 0)
+		return line_fail(l, "'%.60s' is no participant", who);
+	if (line_name(l, "the call's name", c.name, sizeof c.name) < 0)
 		return -1;
 	if (scenario_find_call(s, c.name) >= 0)
-		return fail(l, "there is a call '%s' already", c.name);
-	if (read_duration(l, "how long it works", &c.work_ms) < 0)
+		return line_fail(l, "there is a call '%s' already", c.name);
+	if (line_duration(l, "how long it works", &c.work_ms) < 0)
 		return -1;
 	while (l->at < l->n) {
 		int64_t temps;
-		if (take(l, "beside")) {
+		if (line_take(l, "beside")) {
 			c.beside = true;
-		} else if (take(l, "undo")) {
-			if (read_duration(l, "how long its undo command takes", &c.undo_ms) < 0)
+		} else if (line_take(l, "undo")) {
+			if (line_duration(l, "how long its undo command takes", &c.undo_ms) < 0)
 				return -1;
-		} else if (take(l, "asks")) {
-			const char *name = want(l, "who is asked");
+		} else if (line_take(l, "asks")) {
+			const char *name = line_want(l, "who is asked");
 			if (!name)
 				return -1;
 			c.external = find_external(s, name);
 			if (c.external < 0)
-				return fail(l, "'%.60s' is no external", name);
-		} else if (take(l, "temp")) {
-			const char *number = want(l, "how many temp resources");
+				return line_fail(l, "'%.60s' is no external", name);
+		} else if (line_take(l, "temp")) {
+			const char *number = line_want(l, "how many temp resources");
 			if (!number)
 				return -1;
 			if (num_int(number, strlen(number), 1, TEMPS_MOST, &temps) < 0)
-				return fail(l, "a number from 1 to %d is expected, not '%.60s'", TEMPS_MOST, number);
+				return line_fail(l, "a number from 1 to %d is expected, not '%.60s'", TEMPS_MOST, number);
 			c.temps = (int)temps;
 		} else {
-			return fail(l, "asks, temp, undo or beside is expected, not '%.60s'", l->word[l->at]);
+			return line_fail(l, "asks, temp, undo or beside is expected, not '%.60s'", l->word[l->at]);
 		}
 	}
 	while (nest->n && nest->indent[nest->n - 1] >= l->indent)
 		nest->n--;
 	if (!nest->n && s->calls_n)
-		return fail(l, "it stands below no call: all calls are made by the first one");
+		return line_fail(l, "it stands below no call: all calls are made by the first one");
 	if (nest->n == INDENTS)
-		return fail(l, "calls nest deeper than %d", INDENTS);
+		return line_fail(l, "calls nest deeper than %d", INDENTS);
 	if (!nest->n && c.participant != 0)
-		return fail(l, "the first call is that of the first participant, %s", s->participants[0]);
+		return line_fail(l, "the first call is that of the first participant, %s", s->participants[0]);
 	if (nest->n) {
 		c.parent = nest->call[nest->n - 1];
 		c.depth = s->calls[c.parent].depth + 1;
@@ -433,24 +276,24 @@ goes_with(int who, enum scenario_fault fault)
 static int
 read_phase(struct scenario *s, struct line *l, struct scenario_failure *f)
 {
-	const char *word = want(l, "a phase");
+	const char *word = line_want(l, "a phase");
 	int i = 0;
 	if (!word)
 		return -1;
 	while (i < SCENARIO_PHASES && strcmp(phases[i], word) != 0)
 		i++;
 	if (i == SCENARIO_PHASES)
-		return fail(l, "'%.60s' is no phase: initialisation, processing, response, completion or cleanup", word);
+		return line_fail(l, "'%.60s' is no phase: initialisation, processing, response, completion or cleanup", word);
 	f->phase = (enum scenario_phase)i;
-	if (take(l, "of")) {
-		const char *call = want(l, "a call");
+	if (line_take(l, "of")) {
+		const char *call = line_want(l, "a call");
 		if (!call)
 			return -1;
 		f->call = scenario_find_call(s, call);
 		if (f->call < 0)
-			return fail(l, "there is no call '%.60s' above this line", call);
+			return line_fail(l, "there is no call '%.60s' above this line", call);
 		if (f->phase == PHASE_CLEANUP)
-			return fail(l, "a cleanup is that of the operation, and of no call");
+			return line_fail(l, "a cleanup is that of the operation, and of no call");
 	}
 	return 0;
 }
@@ -462,28 +305,28 @@ read_moment(struct scenario *s, struct line *l, struct scenario_failure *f)
 	while (l->at < l->n) {
 		bool ok;
 		if ((at || in) && (strcmp(l->word[l->at], "at") == 0 || strcmp(l->word[l->at], "in") == 0))
-			return fail(l, "when it happens has been said");
-		if (take(l, "at"))
-			at = true, ok = read_duration(l, "when", &f->at_ms) == 0;
-		else if (take(l, "in"))
+			return line_fail(l, "when it happens has been said");
+		if (line_take(l, "at"))
+			at = true, ok = line_duration(l, "when", &f->at_ms) == 0;
+		else if (line_take(l, "in"))
 			in = true, ok = read_phase(s, l, f) == 0;
-		else if (take(l, "after"))
-			ok = read_duration(l, "how long after it", &f->after_ms) == 0;
-		else if (take(l, "aborting"))
+		else if (line_take(l, "after"))
+			ok = line_duration(l, "how long after it", &f->after_ms) == 0;
+		else if (line_take(l, "aborting"))
 			f->aborts = ok = true;
-		else if (take(l, "for"))
-			ok = read_duration(l, "how long it lasts", &f->lasts_ms) == 0;
+		else if (line_take(l, "for"))
+			ok = line_duration(l, "how long it lasts", &f->lasts_ms) == 0;
 		else
-			ok = fail(l, "at, in, after or for is expected, not '%.60s'", l->word[l->at]) == 0;
+			ok = line_fail(l, "at, in, after or for is expected, not '%.60s'", l->word[l->at]) == 0;
 		if (!ok)
 			return -1;
 	}
 	if (at == in)
-		return fail(l, "when it happens is expected: at TIME, or in PHASE");
+		return line_fail(l, "when it happens is expected: at TIME, or in PHASE");
 	if (f->aborts && f->fault != FAULT_ERROR)
-		return fail(l, "aborting goes with error");
+		return line_fail(l, "aborting goes with error");
 	if (f->after_ms && at)
-		return fail(l, "after goes with in");
+		return line_fail(l, "after goes with in");
 	return 0;
 }
 
@@ -491,40 +334,40 @@ static int
 read_failure(struct scenario *s, struct line *l)
 {
 	struct scenario_failure f = {.line = l->number, .call = -1, .at_ms = -1, .lasts_ms = -1};
-	const char *who = want(l, "who or what fails"), *what = who ? want(l, "how it fails") : NULL;
+	const char *who = line_want(l, "who or what fails"), *what = who ? line_want(l, "how it fails") : NULL;
 	int i = 0;
 	if (!what)
 		return -1;
 	if (!is_other(who, &f.who) && (f.who = scenario_find_participant(s, who)) < 0)
-		return fail(l, "'%.60s' is no participant, nor everybody, coordinator, server, network, clock or disk", who);
+		return line_fail(l, "'%.60s' is no participant, nor everybody, coordinator, server, network, clock or disk", who);
 	while (i < SCENARIO_FAULTS && strcmp(faults[i], what) != 0)
 		i++;
 	if (i == SCENARIO_FAULTS)
-		return fail(l, "'%.60s' is no failure: crash, vanish, hang, error, stale, abort, restart, partition, step or full", what);
+		return line_fail(l, "'%.60s' is no failure: crash, vanish, hang, error, stale, abort, restart, partition, step or full", what);
 	f.fault = (enum scenario_fault)i;
 	if (!goes_with(f.who, f.fault))
-		return fail(l, "%.60s does not go with '%.60s'", what, who);
-	if (f.fault == FAULT_ERROR && read_text(l, "what the error says", f.text) < 0)
+		return line_fail(l, "%.60s does not go with '%.60s'", what, who);
+	if (f.fault == FAULT_ERROR && line_text(l, "what the error says", f.text, sizeof f.text) < 0)
 		return -1;
 	if (f.fault == FAULT_STEP) {
-		bool back = take(l, "back");
-		if (!back && !take(l, "forward"))
-			return fail(l, "back or forward is expected behind step");
-		if (read_duration(l, "how far", &f.step_ms) < 0)
+		bool back = line_take(l, "back");
+		if (!back && !line_take(l, "forward"))
+			return line_fail(l, "back or forward is expected behind step");
+		if (line_duration(l, "how far", &f.step_ms) < 0)
 			return -1;
 		f.step_ms = back ? -f.step_ms : f.step_ms;
 	}
 	if (read_moment(s, l, &f) < 0)
 		return -1;
 	if (f.lasts_ms >= 0 && f.fault != FAULT_HANG && f.fault != FAULT_PARTITION && f.fault != FAULT_FULL && f.fault != FAULT_STALE)
-		return fail(l, "for does not go with %s", what);
+		return line_fail(l, "for does not go with %s", what);
 	/* An error is what the work itself comes to. */
 	if (f.fault == FAULT_ERROR && (f.at_ms >= 0 || (f.phase != PHASE_PROCESSING && f.phase != PHASE_RESPONSE)))
-		return fail(l, "an error is in processing or in response");
+		return line_fail(l, "an error is in processing or in response");
 	if (f.fault == FAULT_ERROR && f.call >= 0 && s->calls[f.call].participant != f.who)
-		return fail(l, "call %s is not that of %.60s", s->calls[f.call].name, who);
+		return line_fail(l, "call %s is not that of %.60s", s->calls[f.call].name, who);
 	if (f.at_ms < 0 && f.who < 0 && f.call < 0 && f.phase != PHASE_CLEANUP)
-		return fail(l, "in %s of whom? For %.60s it is at TIME, in PHASE of CALL, or in cleanup", phases[f.phase], who);
+		return line_fail(l, "in %s of whom? For %.60s it is at TIME, in PHASE of CALL, or in cleanup", phases[f.phase], who);
 	struct scenario_failure *to = add(l, &s->failures, &s->failures_n, sizeof *to, MOST, "failures");
 	if (!to)
 		return -1;
@@ -536,18 +379,18 @@ read_failure(struct scenario *s, struct line *l)
 static int
 one_of(struct line *l, const char *meaning, const char *const *words, char to[SCENARIO_NAME])
 {
-	const char *word = want(l, meaning);
+	const char *word = line_want(l, meaning);
 	if (!word)
 		return -1;
 	if (strlen(word) >= SCENARIO_NAME)
-		return fail(l, "'%.60s' is no %s", word, meaning);
+		return line_fail(l, "'%.60s' is no %s", word, meaning);
 	for (const char *p = word;; p++) {
 		size_t n = strcspn(p, ",");
 		int i = 0;
 		while (words[i] && (strlen(words[i]) != n || memcmp(words[i], p, n) != 0))
 			i++;
 		if (!words[i])
-			return fail(l, "'%.*s' is no %s", (int)n, p, meaning);
+			return line_fail(l, "'%.*s' is no %s", (int)n, p, meaning);
 		p += n;
 		if (!*p)
 			break;
@@ -560,11 +403,11 @@ one_of(struct line *l, const char *meaning, const char *const *words, char to[SC
 static int
 read_who(struct scenario *s, struct line *l, int *who)
 {
-	const char *name = want(l, "a participant");
+	const char *name = line_want(l, "a participant");
 	if (!name)
 		return -1;
 	*who = scenario_find_participant(s, name);
-	return *who >= 0 ? 0 : fail(l, "'%.60s' is no participant", name);
+	return *who >= 0 ? 0 : line_fail(l, "'%.60s' is no participant", name);
 }
 
 /* by NAME,NAME within TIME, both may be left out. */
@@ -572,20 +415,20 @@ static int
 read_by(struct scenario *s, struct line *l, struct scenario_expectation *e)
 {
 	while (l->at < l->n) {
-		if (take(l, "within")) {
-			if (read_duration(l, "how long", &e->within_ms) < 0)
+		if (line_take(l, "within")) {
+			if (line_duration(l, "how long", &e->within_ms) < 0)
 				return -1;
 			continue;
 		}
-		if (!take(l, "by"))
-			return fail(l, "by or within is expected, not '%.60s'", l->word[l->at]);
+		if (!line_take(l, "by"))
+			return line_fail(l, "by or within is expected, not '%.60s'", l->word[l->at]);
 		char names[SCENARIO_TEXT], *rest = names;
-		if (read_text(l, "participants, with commas between", names) < 0)
+		if (line_text(l, "participants, with commas between", names, sizeof names) < 0)
 			return -1;
 		for (char *name; (name = strsep(&rest, ","));) {
 			int i = scenario_find_participant(s, name);
 			if (i < 0)
-				return fail(l, "'%.60s' is no participant", name);
+				return line_fail(l, "'%.60s' is no participant", name);
 			e->by |= UINT64_C(1) << i;
 		}
 	}
@@ -599,9 +442,9 @@ read_expectation(struct scenario *s, struct line *l)
 	static const char *const ends[] = {"ended", "failed", "crashed", "cancelled", "absent", NULL};
 	static const char *const gone[] = {"gone", "left", NULL};
 	struct scenario_expectation e = {.line = l->number, .who = -1, .within_ms = -1};
-	e.here = take(l, "here");
-	e.there = !e.here && take(l, "there");
-	const char *what = want(l, "what is expected");
+	e.here = line_take(l, "here");
+	e.there = !e.here && line_take(l, "there");
+	const char *what = line_want(l, "what is expected");
 	int rc = 0;
 	if (!what)
 		return -1;
@@ -611,13 +454,13 @@ read_expectation(struct scenario *s, struct line *l)
 	} else if (strcmp(what, "exit") == 0) {
 		int64_t status;
 		e.what = EXPECT_EXIT;
-		const char *word = read_who(s, l, &e.who) == 0 ? want(l, "its exit status, or killed") : NULL;
+		const char *word = read_who(s, l, &e.who) == 0 ? line_want(l, "its exit status, or killed") : NULL;
 		if (!word)
 			return -1;
 		e.exit = -1;
 		if (strcmp(word, "killed") != 0) {
 			if (num_int(word, strlen(word), 0, 255, &status) < 0)
-				return fail(l, "an exit status is 0 to 255, or killed, not '%.60s'", word);
+				return line_fail(l, "an exit status is 0 to 255, or killed, not '%.60s'", word);
 			e.exit = (int)status;
 		}
 	} else if (strcmp(what, "death") == 0) {
@@ -627,15 +470,15 @@ read_expectation(struct scenario *s, struct line *l)
 		e.what = EXPECT_ABORT;
 		rc = read_by(s, l, &e);
 	} else if (strcmp(what, "call") == 0) {
-		const char *call = want(l, "a call");
+		const char *call = line_want(l, "a call");
 		e.what = EXPECT_CALL;
 		if (!call)
 			return -1;
 		if ((e.who = scenario_find_call(s, call)) < 0)
-			return fail(l, "there is no call '%.60s'", call);
+			return line_fail(l, "there is no call '%.60s'", call);
 		rc = one_of(l, "end of a call: ended, failed, crashed, cancelled or absent", ends, e.word);
 		if (rc == 0 && l->at < l->n)
-			rc = read_text(l, "what its reason has in it", e.text);
+			rc = line_text(l, "what its reason has in it", e.text, sizeof e.text);
 	} else if (strcmp(what, "temp") == 0) {
 		e.what = EXPECT_TEMPS;
 		rc = one_of(l, "end of temp resources: gone or left", gone, e.word);
@@ -644,7 +487,7 @@ read_expectation(struct scenario *s, struct line *l)
 	} else if (strcmp(what, "takeover") == 0) {
 		e.what = EXPECT_TAKEOVER;
 	} else {
-		return fail(l, "'%.60s' cannot be expected: state, exit, death, abort, call, temp, quiet or takeover", what);
+		return line_fail(l, "'%.60s' cannot be expected: state, exit, death, abort, call, temp, quiet or takeover", what);
 	}
 	if (rc < 0)
 		return -1;
@@ -659,16 +502,16 @@ static int
 read_served(struct scenario *s, struct line *l)
 {
 	if (s->served)
-		return fail(l, "a second served");
+		return line_fail(l, "a second served");
 	s->served = true;
-	s->apart = take(l, "apart");
+	s->apart = line_take(l, "apart");
 	return 0;
 }
 
 static int
 read_line(struct scenario *s, struct line *l, struct nest *nest)
 {
-	const char *word = want(l, "a line of a scenario");
+	const char *word = line_want(l, "a line of a scenario");
 	int rc;
 	if (!word)
 		return -1;
@@ -685,18 +528,16 @@ read_line(struct scenario *s, struct line *l, struct nest *nest)
 	else if (strcmp(word, "fail") == 0)
 		rc = read_failure(s, l);
 	else if (strcmp(word, "sweep") == 0)
-		rc = s->sweep_ms >= 0 ? fail(l, "a second sweep") : read_duration(l, "how often a sweep comes by", &s->sweep_ms);
+		rc = s->sweep_ms >= 0 ? line_fail(l, "a second sweep") : line_duration(l, "how often a sweep comes by", &s->sweep_ms);
 	else if (strcmp(word, "served") == 0)
 		rc = read_served(s, l);
 	else if (strcmp(word, "expect") == 0)
 		rc = read_expectation(s, l);
 	else
-		return fail(l, "title, set, participant, external, call, fail, sweep, served or expect is expected, not '%.60s'", word);
+		return line_fail(l, "title, set, participant, external, call, fail, sweep, served or expect is expected, not '%.60s'", word);
 	if (rc == 0 && l->indent && strcmp(word, "call") != 0)
-		return fail(l, "only calls are indented");
-	if (rc == 0 && l->twice)
-		return fail(l, "%s is said twice", l->twice);
-	return rc < 0 ? -1 : no_more(l);
+		return line_fail(l, "only calls are indented");
+	return rc < 0 ? -1 : line_end(l);
 }
 
 /* What only the whole can be held to. */
@@ -704,18 +545,18 @@ static int
 check_whole(const struct scenario *s, struct line *l)
 {
 	if (!s->calls_n)
-		return fail(l, "a call is expected: the scenario has none");
+		return line_fail(l, "a call is expected: the scenario has none");
 	if (!s->expectations_n)
-		return fail(l, "an expect is expected: the scenario has none, so nothing could be wrong with it");
+		return line_fail(l, "an expect is expected: the scenario has none, so nothing could be wrong with it");
 	for (int i = 0; i < s->failures_n; i++) {
 		l->number = s->failures[i].line;
 		if (s->failures[i].who == WHO_SERVER && !s->served)
-			return fail(l, "served is expected: there is no server that could fail");
+			return line_fail(l, "served is expected: there is no server that could fail");
 		if (s->failures[i].who == WHO_NETWORK && !s->apart)
-			return fail(l, "served apart is expected: there is no network that could fail");
+			return line_fail(l, "served apart is expected: there is no network that could fail");
 	}
 	if (!s->setting[SETTING_BEAT] || s->setting[SETTING_STALE] <= s->setting[SETTING_BEAT] + s->setting[SETTING_JITTER])
-		return fail(l, "stale must be longer than beat and jitter together, and beat more than 0");
+		return line_fail(l, "stale must be longer than beat and jitter together, and beat more than 0");
 	return 0;
 }
 
@@ -734,7 +575,7 @@ scenario_read(struct scenario *s, const char *name, const char *text, size_t n, 
 	for (const char *p = text, *end = text + n; p < end;) {
 		const char *newline = memchr(p, '\n', (size_t)(end - p)), *stop = newline ? newline : end;
 		l.number++;
-		if (split(&l, p, (size_t)(stop - p)) < 0 || (l.n && read_line(s, &l, &nest) < 0))
+		if (line_split(&l, p, (size_t)(stop - p)) < 0 || (l.n && read_line(s, &l, &nest) < 0))
 			return -1;
 		p = newline ? newline + 1 : end;
 	}
