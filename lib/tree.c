@@ -272,9 +272,8 @@ keep(struct tree_kept *k, const struct proc *p)
 	k->p[k->n++] = *p;
 }
 
-/* The children of one process, of all its threads. */
 void
-tree_find_children(struct tree_kept *k, int64_t pid)
+tree_each_child(int64_t pid, void (*each)(void *arg, int64_t child), void *arg)
 {
 	char path[80], name[40];
 	snprintf(path, sizeof path, "/proc/%lld/task", (long long)pid);
@@ -287,17 +286,30 @@ tree_find_children(struct tree_kept *k, int64_t pid)
 		snprintf(name, sizeof name, "%.20s/children", e->d_name);
 		if (fsx_read_file(dirfd(d), name, &b, 1 << 20) == 0)
 			for (char *p = b.p; p && *p;) {
-				struct proc child;
 				size_t n = strcspn(p, " ");
-				int64_t id;
-				if (num_int(p, n, 1, INT32_MAX, &id) == 0 && proc_look(id, &child) == 0)
-					keep(k, &child);
+				int64_t child;
+				if (num_int(p, n, 1, INT32_MAX, &child) == 0)
+					each(arg, child);
 				p += n + (p[n] == ' ');
 			}
 		buf_free(&b);
 	}
 	if (d)
 		closedir(d);
+}
+
+static void
+keep_child(void *k, int64_t pid)
+{
+	struct proc child;
+	if (proc_look(pid, &child) == 0)
+		keep(k, &child);
+}
+
+void
+tree_find_children(struct tree_kept *k, int64_t pid)
+{
+	tree_each_child(pid, keep_child, k);
 }
 
 /* Whether it is below a supervisor or keeper that is not above the kept one itself. */

@@ -46,6 +46,9 @@ void tree_find_children(struct tree_kept *k, int64_t pid);
  * others.  Zombies count.  It is faster by far, for one that forks and ends, again and again, is a child of it each time. */
 int tree_signal_children(const struct tree *t, int sig);
 
+/* Call `each` for every child of a process, of all its threads; zombies and dpl's own, too. */
+void tree_each_child(int64_t pid, void (*each)(void *arg, int64_t child), void *arg);
+
 /* Whether a process is a supervisor: dpl-call. */
 bool tree_is_supervisor(int64_t pid);
 

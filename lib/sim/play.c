@@ -16,7 +16,7 @@
 #include "num.h"
 #include "play.h"
 
-enum { STATUS_ABORTED = 122, STATUS_CRASHED = 123, STATUS_TIMED_OUT = 124, STATUS_INTERRUPTED = 130, WAIT_FOR_END_MS = 5000 };
+enum { STATUS_ABORTED = 122, STATUS_CRASHED = 123, STATUS_TIMED_OUT = 124, STATUS_INTERRUPTED = 130, WAIT_FOR_END_MS = 5000, HOLD_MS = 5000, HOLD_STEP_MS = 5 };
 
 int64_t
 play_ms(double scale, int64_t ms)
@@ -332,6 +332,32 @@ exit_status(int status, bool initiator)
 	return 1;
 }
 
+/* A phase lasts so long; and until what is to fail within that time has failed, for who plays the failures may be late on a slow machine. */
+static void
+stay(const struct play *p, int call, enum scenario_phase phase, int64_t ms)
+{
+	int64_t end_ms = clock_mono_ms() + HOLD_MS;
+	struct buf mark = {0};
+	for (int i = 0; i < p->s.failures_n; i++) {
+		const struct scenario_failure *f = &p->s.failures[i];
+		if (f->after_ms >= ms || !scenario_counts_from(f, p->s.calls[call].participant, call, phase))
+			continue;
+		buf_clear(&mark);
+		buf_fmt(&mark, "%s/" PLAY_HIT "%d", p->folder.p, i);
+		while (!mark.failed && !interrupted && access(mark.p, F_OK) < 0 && clock_mono_ms() < end_ms)
+			(void)deed_rest(HOLD_STEP_MS);
+	}
+	buf_free(&mark);
+}
+
+/* The same for one that only waits. */
+static void
+stay_delay(const struct play *p, int call, enum scenario_phase phase)
+{
+	(void)deed_rest(play_ms(p->scale, p->s.setting[SETTING_DELAY]));
+	stay(p, call, phase, p->s.setting[SETTING_DELAY]);
+}
+
 int
 play_participant(struct play *p, int call)
 {
@@ -353,13 +379,13 @@ play_participant(struct play *p, int call)
 	if (!mark.failed)
 		(void)fsx_put(mark.p, 0600, "", 0);
 	note_phase(p, call, PHASE_INITIALISATION);
-	(void)deed_rest(play_ms(p->scale, p->s.setting[SETTING_DELAY]));
+	stay_delay(p, call, PHASE_INITIALISATION);
 	for (int i = call; i >= 0 && status == 0; i = next_beside(p, i))
 		status = start_call(p, i, &children[n++]) == 0 ? 0 : EXIT_SYSTEM;
 	if (status == 0)
 		status = look_after(p, participant, children, n, &reason);
 	note_phase(p, call, PHASE_COMPLETION);
-	(void)deed_rest(play_ms(p->scale, p->s.setting[SETTING_DELAY]));
+	stay_delay(p, call, PHASE_COMPLETION);
 	free(children);
 	if (participant == 0 && interrupted && !reason) { /* at the last moment */
 		reason = "user abort (Ctrl-C)";
@@ -457,6 +483,7 @@ work(const struct play *p, int call)
 		(void)deed_rest(error_ms - now_ms < left_ms ? error_ms - now_ms : left_ms);
 		deed_note(p->notes.p, "say %s processing", c->name);
 	}
+	stay(p, call, PHASE_PROCESSING, c->work_ms);
 	return error ? fails(p, call, error->text, error->aborts) : 0;
 }
 
@@ -584,7 +611,7 @@ play_work(struct play *p, int call)
 	if (status != 0)
 		return status;
 	note_phase(p, call, PHASE_RESPONSE);
-	(void)deed_rest(play_ms(p->scale, p->s.setting[SETTING_DELAY]));
+	stay_delay(p, call, PHASE_RESPONSE);
 	const struct scenario_failure *error = error_in(p, call, PHASE_RESPONSE);
 	if (error)
 		(void)deed_rest(play_ms(p->scale, error->after_ms));

@@ -23,6 +23,9 @@
 #define PLAY_SCALE "DPL_SIM_SCALE"
 #define PLAY_SEED "DPL_SIM_SEED"
 
+/* A file of the folder of the play, with the number of a failure behind it: that has happened. */
+#define PLAY_HIT "hit-"
+
 struct play {
 	struct scenario s;
 	struct buf folder, notes; /* paths */

@@ -104,6 +104,13 @@ scenario_find_call(const struct scenario *s, const char *name)
 	return i;
 }
 
+bool
+scenario_counts_from(const struct scenario_failure *f, int who, int call, enum scenario_phase phase)
+{
+	bool meant = f->call >= 0 ? f->call == call : f->who == who || phase == PHASE_CLEANUP;
+	return f->at_ms < 0 && f->phase == phase && meant && f->fault != FAULT_ERROR;
+}
+
 static bool
 is_other(const char *name, int *who)
 {

@@ -90,6 +90,9 @@ struct scenario_failure {
 	int64_t after_ms;
 };
 
+/* Whether its time counts from when that participant comes to that phase of that call (-1: of none). */
+bool scenario_counts_from(const struct scenario_failure *f, int who, int call, enum scenario_phase phase);
+
 enum scenario_expected {
 	EXPECT_STATE,            /* of the operation at its end */
 	EXPECT_EXIT,             /* of a participant */

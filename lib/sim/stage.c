@@ -16,6 +16,7 @@
 #include "deed.h"
 #include "entry.h"
 #include "fsx.h"
+#include "hit.h"
 #include "num.h"
 #include "play.h"
 #include "proc.h"
@@ -25,7 +26,7 @@
 #include "wire.h"
 #include "world.h"
 
-enum { TICK_MS = 20, PIDS = 256, HIT = 4096 };
+enum { TICK_MS = 20, PIDS = 256 };
 
 static volatile sig_atomic_t stopped;
 
@@ -48,11 +49,6 @@ struct actor {
 	bool gone;
 };
 
-/* A process that a failure has hit: it is stopped, perhaps, and its parent gone. */
-struct hit {
-	int64_t pid, start;
-};
-
 struct run {
 	struct stage *stage;
 	const struct scenario *s;
@@ -70,11 +66,10 @@ struct run {
 	int actors_n;
 	int64_t *due_ms;         /* of each failure, monotonic; INT64_MAX: its phase has not come, or it was put in */
 	int64_t *over_ms;        /* when it ends again, INT64_MAX */
-	int (*hits)[2];          /* whom it has hit: from, to in `hit` */
+	int (*hits)[2];          /* whom it has hit: from, to in `hit`, those of all */
 	char (*temps)[400];
 	int temps_n;
-	struct hit hit[HIT];
-	int hit_n;
+	struct hit hit;
 	int64_t coordinator, coordinator_start; /* the process of the last one */
 	bool ended;
 };
@@ -119,71 +114,6 @@ depth_of(const struct scenario *s, int call)
 	return call >= 0 ? s->calls[call].depth : 0;
 }
 
-/* --- signals to processes --- */
-
-static void
-signal_process(int64_t pid, int64_t start, int sig)
-{
-	int fd = pid > 0 ? proc_open(pid, start) : -1;
-	if (fd < 0)
-		return;
-	(void)proc_signal(fd, sig);
-	close(fd);
-}
-
-static void
-add_hit(struct run *r, int64_t pid, int64_t start)
-{
-	if (r->hit_n < HIT)
-		r->hit[r->hit_n++] = (struct hit){pid, start};
-}
-
-/* Call `each` for every child of a process. */
-static void
-each_child(struct run *r, int64_t pid, void (*each)(struct run *r, int64_t child, void *arg), void *arg)
-{
-	struct buf path = {0}, text = {0};
-	buf_fmt(&path, "/proc/%lld/task/%lld/children", (long long)pid, (long long)pid);
-	if (!path.failed && fsx_read_file(AT_FDCWD, path.p, &text, 1 << 16) == 0 && text.p)
-		for (char *rest = text.p, *word; (word = strsep(&rest, " "));) {
-			int64_t child;
-			if (num_int(word, strlen(word), 1, INT32_MAX, &child) == 0)
-				each(r, child, arg);
-		}
-	buf_free(&path);
-	buf_free(&text);
-}
-
-/* Which of a tree are meant: what a participant (`who`; -1: anybody) runs, its supervisors and their work, or of these only those who beat; but not who
- * else takes part, though they may have been started by it. */
-struct meant {
-	int who;
-	bool who_beat;
-};
-
-/* Add a process and all below it. */
-static void
-add_tree(struct run *r, int64_t pid, void *arg)
-{
-	const struct meant *m = arg;
-	if (pid <= 0)
-		return;
-	for (int i = 0; i < r->actors_n && m->who >= 0; i++)
-		if (r->actors[i].participant != m->who && (r->actors[i].pid == pid || r->actors[i].keeper == pid))
-			return;
-	if (!m->who_beat || tree_is_supervisor(pid))
-		add_hit(r, pid, proc_start(pid));
-	each_child(r, pid, add_tree, arg);
-}
-
-/* A signal to those with the numbers from `from` to before `to`. */
-static void
-signal_hit(const struct run *r, int from, int to, int sig)
-{
-	for (int i = from; i < to; i++)
-		signal_process(r->hit[i].pid, r->hit[i].start, sig);
-}
-
 /* --- what fails --- */
 
 /* Who is silent does not beat by looking, either: a file says so. */
@@ -198,23 +128,37 @@ mark_silent(const struct run *r, int who, bool silent)
 		(void)unlink(path);
 }
 
+/* The first processes of who else takes part; how many. */
+static int
+find_others(const struct run *r, int who, int64_t others[2 * PIDS])
+{
+	int n = 0;
+	for (int i = 0; i < r->actors_n; i++)
+		if (r->actors[i].participant != who) {
+			others[n++] = r->actors[i].pid;
+			others[n++] = r->actors[i].keeper;
+		}
+	return n;
+}
+
 /* What hits a process of a participant. */
 static void
 hit_actor(struct run *r, const struct scenario_failure *f, const struct actor *a)
 {
-	int whose = f->who == WHO_EVERYBODY ? -1 : a->participant, from = r->hit_n;
+	int64_t others[2 * PIDS];
+	int n = f->who == WHO_EVERYBODY ? 0 : find_others(r, a->participant, others), from = r->hit.n;
 	bool stale = f->fault == FAULT_STALE;
-	struct meant all = {whose, false}, those = {whose, stale};
+	struct hit_meant all = {others, n, false}, those = {others, n, stale};
 	if (stale || f->fault == FAULT_HANG || f->fault == FAULT_VANISH || f->who == WHO_EVERYBODY) {
 		if (proc_start(a->keeper) == a->keeper_start)
-			add_tree(r, a->keeper, &all);
-		add_tree(r, a->pid, &those);
+			hit_add_tree(&r->hit, a->keeper, &all);
+		hit_add_tree(&r->hit, a->pid, &those);
 	} else {
-		add_hit(r, a->pid, a->start);
+		hit_add(&r->hit, a->pid, a->start);
 	}
 	if (stale)
 		mark_silent(r, a->participant, true);
-	signal_hit(r, from, r->hit_n, f->fault == FAULT_ABORT ? SIGINT : stale || f->fault == FAULT_HANG ? SIGSTOP : SIGKILL);
+	hit_signal(&r->hit, from, r->hit.n, f->fault == FAULT_ABORT ? SIGINT : stale || f->fault == FAULT_HANG ? SIGSTOP : SIGKILL);
 }
 
 static void
@@ -223,7 +167,7 @@ put_in(struct run *r, int number)
 	const struct scenario_failure *f = &r->s->failures[number];
 	bool came = false;
 	r->due_ms[number] = INT64_MAX;
-	r->hits[number][0] = r->hit_n;
+	r->hits[number][0] = r->hit.n;
 	if (f->lasts_ms >= 0)
 		r->over_ms[number] = clock_mono_ms() + scaled(r, f->lasts_ms);
 	tell(r, f->who, 0, TOLD_FAILURE, "%s %s", scenario_who_name(r->s, f->who), scenario_fault_name(f->fault));
@@ -235,7 +179,7 @@ put_in(struct run *r, int number)
 	case WHO_DISK: came = world_fill_disk(&r->world, true) == 0; break;
 	case WHO_CLOCK: came = world_step_clock(&r->world, f->step_ms) == 0; break;
 	case WHO_COORDINATOR: /* one that is fast may be through by now */
-		signal_process(r->coordinator, r->coordinator_start, SIGKILL);
+		hit_signal_one(r->coordinator, r->coordinator_start, SIGKILL);
 		came = r->coordinator > 0;
 		break;
 	default:
@@ -245,8 +189,11 @@ put_in(struct run *r, int number)
 				came = true;
 			}
 	}
-	r->hits[number][1] = r->hit_n;
+	r->hits[number][1] = r->hit.n;
 	r->h->put_in[number] = came;
+	char mark[STAGE_FOLDER + 20];
+	snprintf(mark, sizeof mark, "%s/" PLAY_HIT "%d", r->stage->folder, number);
+	(void)fsx_put(mark, 0600, "", 0);
 }
 
 static void
@@ -259,7 +206,7 @@ take_back(struct run *r, int number)
 	else if (f->fault == FAULT_FULL)
 		(void)world_fill_disk(&r->world, false);
 	else
-		signal_hit(r, r->hits[number][0], r->hits[number][1], SIGCONT);
+		hit_signal(&r->hit, r->hits[number][0], r->hits[number][1], SIGCONT);
 	if (f->fault == FAULT_STALE)
 		mark_silent(r, f->who, false);
 	tell(r, f->who, 0, TOLD_FAILURE, "%s of %s is over", scenario_fault_name(f->fault), scenario_who_name(r->s, f->who));
@@ -271,8 +218,7 @@ phase_came(struct run *r, int who, int call, enum scenario_phase phase)
 {
 	for (int i = 0; i < r->s->failures_n; i++) {
 		const struct scenario_failure *f = &r->s->failures[i];
-		bool meant = f->call >= 0 ? f->call == call : f->who == who || phase == PHASE_CLEANUP;
-		if (f->at_ms < 0 && f->phase == phase && meant && r->due_ms[i] == INT64_MAX && !r->h->put_in[i] && f->fault != FAULT_ERROR)
+		if (scenario_counts_from(f, who, call, phase) && r->due_ms[i] == INT64_MAX && !r->h->put_in[i])
 			r->due_ms[i] = clock_mono_ms() + scaled(r, f->after_ms);
 	}
 }
@@ -565,22 +511,24 @@ play(struct run *r)
 }
 
 static void
-note_foreign(struct run *r, int64_t child, void *arg)
+note_foreign(void *run, int64_t child)
 {
-	(void)arg;
+	struct run *r = run;
 	if (r->foreign_n < (int)(sizeof r->foreign / sizeof *r->foreign))
 		r->foreign[r->foreign_n++] = child;
 }
 
 /* What is done with the children that are of the play. */
 struct ending {
+	const struct run *run;
 	int sig, n;
 };
 
 static void
-end_child(struct run *r, int64_t child, void *arg)
+end_child(void *ending, int64_t child)
 {
-	struct ending *e = arg;
+	struct ending *e = ending;
+	const struct run *r = e->run;
 	for (int i = 0; i < r->foreign_n; i++)
 		if (r->foreign[i] == child)
 			return;
@@ -595,7 +543,7 @@ end_all(struct run *r)
 {
 	bool left = false;
 	int clean = 0;
-	signal_hit(r, 0, r->hit_n, SIGKILL); /* who hangs, hangs because of us */
+	hit_signal(&r->hit, 0, r->hit.n, SIGKILL); /* who hangs, hangs because of us */
 	if (r->watcher > 0)
 		kill(r->watcher, SIGTERM);
 	if (r->sweeper > 0)
@@ -607,8 +555,8 @@ end_all(struct run *r)
 	while (clean < 3) {
 		reap(r);
 		bool over = clock_mono_ms() >= end_ms;
-		struct ending e = {over ? SIGKILL : 0, 0};
-		each_child(r, getpid(), end_child, &e);
+		struct ending e = {r, over ? SIGKILL : 0, 0};
+		tree_each_child(getpid(), end_child, &e);
 		clean = e.n == 0 ? clean + 1 : 0;
 		left |= over && !clean;
 		(void)deed_rest(5);
@@ -661,7 +609,7 @@ begin(struct run *r, struct why *why)
 {
 	struct stage *stage = r->stage;
 	char path[STAGE_FOLDER + 20];
-	each_child(r, getpid(), note_foreign, NULL);
+	tree_each_child(getpid(), note_foreign, r);
 	if (make_folder(stage, why) < 0)
 		return -1;
 	snprintf(path, sizeof path, "%s/scenario", stage->folder);
