@@ -63,7 +63,7 @@ now_ms() {
 	supervised unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances; exec dpl-call --id told -- sh -c ": >ready; exec sleep 60"'
 	wait_for '[ -e ready ]'
 	dpl-abort -q -m enough
-	kill -TERM "$pid"
+	kill -TERM "$pid" || gone "$pid" # it has just looked
 	ended "$pid"
 	is "$status" 122
 	is "$(count '.event == "call.cancelled" and .callId == "told" and .reason == "aborted: enough"')" 1
@@ -74,7 +74,7 @@ now_ms() {
 	supervised unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances; exec dpl-call --id told -- sh -c "echo \$\$ >it; exec sleep 60"'
 	wait_for '[ -s it ]'
 	dpl-abort -q -m enough
-	kill -TERM "$(<it)"
+	kill -TERM "$(<it)" || gone "$(<it)"
 	ended "$pid"
 	is "$status" 122
 	is "$(count '.event == "call.cancelled" and .callId == "told" and .reason == "aborted: enough"')" 1

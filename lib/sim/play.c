@@ -505,7 +505,8 @@ make_call(const struct play *p, int call, pid_t *pid, int *last)
 	return deed_start(&d, -1, pid);
 }
 
-/* Wait for calls that were made: the first status that is not 0. */
+/* Wait for calls that were made: the first status that is not 0.  Where one was killed, the ledger is about to tell of that: it is left to the supervisor of this one
+ * to end it. */
 static int
 wait_for_calls(const struct play *p, int call, const pid_t *pids, const int *of, int n)
 {
@@ -514,7 +515,10 @@ wait_for_calls(const struct play *p, int call, const pid_t *pids, const int *of,
 		int status = 0;
 		while (waitpid(pids[i], &status, 0) < 0 && errno == EINTR)
 			;
+		bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 		status = deed_status(status);
+		if (killed)
+			(void)deed_rest(WAIT_FOR_END_MS);
 		if (status != 0)
 			deed_note(p->notes.p, "say %s is told that %s ended with %d", p->s.calls[call].name, p->s.calls[of[i]].name, status);
 		worst = worst ? worst : status;
