@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -214,8 +213,9 @@ run_hook(struct watchman *w)
 static void
 reap(struct watchman *w)
 {
+	int status;
 	pid_t pid;
-	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+	while ((pid = proc_reap(&status, NULL)) > 0)
 		if (pid == w->hook)
 			w->hook = 0;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fsx.h"
@@ -143,6 +144,16 @@ int
 proc_signal(int pidfd, int sig)
 {
 	return (int)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+
+pid_t
+proc_reap(int *status, struct rusage *usage)
+{
+	pid_t pid;
+	do
+		pid = wait4(-1, status, WNOHANG, usage);
+	while (pid < 0 && errno == EINTR);
+	return pid;
 }
 
 bool

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 enum {
@@ -50,6 +51,9 @@ bool proc_is_of(int64_t pid, uid_t uid);
 
 /* Send a signal to it.  0 or -1 with errno. */
 int proc_signal(int pidfd, int sig);
+
+/* The next child of the caller that has ended, with how, and, where usage is not NULL, with what it has used: its pid; 0 none has; -1 with errno: there is no child. */
+pid_t proc_reap(int *status, struct rusage *usage);
 
 /* Whether its environment, as it was when its program started, has this NAME=VALUE; or, for NAME=, any of that name. */
 bool proc_has_variable(int64_t pid, const char *variable);

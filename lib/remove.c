@@ -21,6 +21,8 @@
 
 enum { CLOCK_SLACK_MS = 10 }; /* files are stamped by a coarse clock */
 
+static const char swapped[] = "it was swapped for something else at this very moment";
+
 const char *
 remove_bad_path(const char *path)
 {
@@ -73,14 +75,18 @@ open_parent(const char *path, struct place *at)
 	return fd < 0 ? -1 : 0;
 }
 
+static int
+look_at(struct place *at)
+{
+	const unsigned wanted = STATX_TYPE | STATX_INO | STATX_UID | STATX_MTIME | STATX_CTIME | STATX_BTIME;
+	return fsx_statx(at->dir, at->name, wanted, &at->x);
+}
+
 /* Find what stands at a path that is written as it must be.  Also after -1 the caller closes at->dir. */
 static int
 find(const char *path, struct place *at)
 {
-	const unsigned wanted = STATX_TYPE | STATX_INO | STATX_UID | STATX_MTIME | STATX_CTIME | STATX_BTIME;
-	if (open_parent(path, at) < 0)
-		return -1;
-	return fsx_statx(at->dir, at->name, wanted, &at->x);
+	return open_parent(path, at) < 0 ? -1 : look_at(at);
 }
 
 /* A number in JSON has 53 bits; with the birth time they tell enough. */
@@ -185,6 +191,22 @@ ms_of(const struct statx_timestamp *t)
 	return t->tv_sec * 1000 + t->tv_nsec / 1000000;
 }
 
+static enum remove_result
+not_found(int e, const struct answer *a)
+{
+	switch (e) {
+	case ENOENT:
+	case ENOTDIR:
+		return REMOVE_GONE;
+	case ELOOP:
+		return because(a, REMOVE_LEFT, "a folder above it is a symbolic link now");
+	case ENOSYS:
+		return because(a, REMOVE_FAILED, "this kernel cannot open folders safely (openat2)");
+	default:
+		return because(a, REMOVE_FAILED, "%s", strerror(e));
+	}
+}
+
 /* Whether it was made after the registration. */
 static bool
 is_newer(const struct statx *x, int64_t added_ms)
@@ -227,6 +249,19 @@ judge(const struct remove_order *o, const struct statx *x, const struct answer *
 		return because(a, REMOVE_LEFT, "the %s that is there now belongs to uid %" PRIu32 ", not %" PRIu32, word_of(now.type), x->stx_uid, (uint32_t)o->rules.uid);
 	if (!is_newer(x, o->added_ms))
 		return because(a, REMOVE_LEFT, "the %s that is there now is older than the registration", word_of(now.type));
+	return REMOVE_DONE;
+}
+
+/* Whether what was looked at stands there at this very moment, too: to find out what is protected takes its time. */
+static enum remove_result
+look_again(const struct place *at, const struct answer *a)
+{
+	struct place now = *at;
+	if (look_at(&now) < 0)
+		return not_found(errno, a);
+	struct remove_identity was = identity_of(&at->x), is = identity_of(&now.x);
+	if (is.inode != was.inode || is.device != was.device || is.birth_s != was.birth_s || is.birth_ns != was.birth_ns)
+		return because(a, REMOVE_FAILED, "%s", swapped);
 	return REMOVE_DONE;
 }
 
@@ -277,7 +312,7 @@ remove_found(const struct remove_order *o, const struct place *at, uint64_t *ent
 	*entries = end.entries;
 	enum remove_result result;
 	if (end.swapped)
-		result = because(a, REMOVE_FAILED, "it was swapped for something else at this very moment");
+		result = because(a, REMOVE_FAILED, "%s", swapped);
 	else if (end.stopped)
 		result = because(a, REMOVE_STOPPED, "%s, with %" PRIu64 " deleted", end.stopped, end.entries);
 	else if (end.error)
@@ -286,22 +321,6 @@ remove_found(const struct remove_order *o, const struct place *at, uint64_t *ent
 		result = end.entries ? REMOVE_DONE : REMOVE_GONE;
 	buf_free(&end.where);
 	return result;
-}
-
-static enum remove_result
-not_found(int e, const struct answer *a)
-{
-	switch (e) {
-	case ENOENT:
-	case ENOTDIR:
-		return REMOVE_GONE;
-	case ELOOP:
-		return because(a, REMOVE_LEFT, "a folder above it is a symbolic link now");
-	case ENOSYS:
-		return because(a, REMOVE_FAILED, "this kernel cannot open folders safely (openat2)");
-	default:
-		return because(a, REMOVE_FAILED, "%s", strerror(e));
-	}
 }
 
 enum remove_result
@@ -325,7 +344,7 @@ remove_path(const struct remove_order *o, uint64_t *entries, char *reason, size_
 			p = PROTECT_NOT;
 		if (p != PROTECT_NOT)
 			result = because(&a, p != PROTECT_EVER ? REMOVE_FAILED : REMOVE_LEFT, "%s", why.text);
-		else if ((result = judge(o, &at.x, &a)) == REMOVE_DONE && !o->look)
+		else if ((result = judge(o, &at.x, &a)) == REMOVE_DONE && (result = look_again(&at, &a)) == REMOVE_DONE && !o->look)
 			result = remove_found(o, &at, entries, &a);
 	}
 	if (result == REMOVE_DONE || result == REMOVE_GONE)

@@ -231,7 +231,7 @@ stopping_reap(struct run *r)
 	int status;
 	struct rusage usage;
 	pid_t pid;
-	while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+	while ((pid = proc_reap(&status, &usage)) > 0) {
 		if (pid == r->command.pid) {
 			r->reaped = true;
 			r->how.wait_status = status;

@@ -387,7 +387,8 @@ add_temp(struct hand *h, int which, const char *t)
 	r->file = true;
 	bool done = change(h, which, r, h->name, argv);
 	if (!dir && percent(25)) {
-		/* Beside it first, so that the inode is another: what is there then was never registered. */
+		/* Beside it first, so that the inode is another: what is there then was never registered.  It stays there, too, and tells when somebody
+		 * deletes the one that has taken the place. */
 		snprintf(aside, sizeof aside, "%s/temp/.%s", folder, t);
 		put(aside, "stays\n");
 		if (unlink(path) == 0 || errno == ENOENT)
@@ -395,7 +396,8 @@ add_temp(struct hand *h, int which, const char *t)
 		struct timespec t0;
 		clock_gettime(CLOCK_REALTIME, &t0);
 		r->swapped_ms = (int64_t)t0.tv_sec * 1000 + t0.tv_nsec / 1000000;
-		unlink(aside);
+		if (!r->swapped)
+			unlink(aside);
 	} else if (done) {
 		remember_path(s, path);
 	}
