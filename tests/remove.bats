@@ -197,6 +197,21 @@ ends() {
 	ends removed "$here/it" -i - -m -a "$added"
 }
 
+@test "what takes its place while it is found out what is protected stays" {
+	strace -qq -o /dev/null true 2>/dev/null || skip 'no strace here'
+	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
+	touch it
+	echo stays >other
+	id=$("$rm" identify "$here/it")
+	# It looks at what is there, and then, for two seconds, at whose home that might be.
+	in_background strace -qq -o trace -P "$here" -P /etc/passwd -e trace=openat,statx -e inject=openat:delay_exit=2000000 "$rm" remove -i "$id" "$here/it" >said
+	wait_for 'grep -q "^statx.*\"it\"" trace'
+	mv other it
+	ended "$pid"
+	is "$status $(<said)" '3 failed 0 it was swapped for something else at this very moment'
+	is "$(<it)" stays
+}
+
 # --- trees (60-63, 67-69) ---
 
 @test "300 folders in each other: what can goes, and 256 go, with few descriptors too" {
