@@ -23,7 +23,7 @@ within() {
 
 # The result of resource $1.
 result() {
-	jq -r --argjson id "$1" 'select(.event == "resource.removed" and .resourceId == $id) | .result' "$(journal "$op")"
+	jq -r --argjson id "$1" 'select(.event == "resource.removed" and .resourceId == $id) | .result' <(journal_text "$op")
 }
 
 # --- who runs an undo command ---
@@ -240,7 +240,7 @@ result() {
 	expect 0 dpl-log -o @ mine
 	expect 0 dpl-log -o @@ newest
 	expect 0 dpl-log -o "$part" 'a part'
-	is "$(jq -r 'select(.event == "log") | .message' "$(journal "$op")" | paste -sd ,)" 'mine,newest,a part'
+	is "$(jq -r 'select(.event == "log") | .message' <(journal_text "$op") | paste -sd ,)" 'mine,newest,a part'
 	expect 0 dpl-show @@
 	has "$output" "$old"
 	expect 2 dpl-show "$part"

@@ -364,10 +364,10 @@ setup() {
 
 @test "an explicit ttl that is over is a death, recorded once however many look" {
 	idler
-	dpl-join -qp w --ttl 300ms --pid "$pid"
+	dpl-join -qp w --ttl 3s --pid "$pid"
 	is "$(life w)" alive
 	wait_for '[ "$(life w)" = stale ]'
-	has "$(evidence w)" 'no sign of it for' 'longer than 0.3 s'
+	has "$(evidence w)" 'no sign of it for' 'longer than 3.0 s'
 	# Nobody has looked who acts on it.
 	is "$(deaths)" 0
 	looks=()
@@ -388,11 +388,11 @@ setup() {
 		is "$status" 5
 	done
 	is "$(deaths)" 1
-	is "$(jq -r 'select(.event == "crash.detected") | [.participantId, has("callId")] | @csv' "$(journal "$op")")" '"w",false'
-	has "$(jq -r 'select(.event == "crash.detected") | .evidence' "$(journal "$op")")" 'no sign of it for' 'longer than 0.3 s' '(pid '
+	is "$(jq -r 'select(.event == "crash.detected") | [.participantId, has("callId")] | @csv' <(journal_text "$op"))" '"w",false'
+	has "$(jq -r 'select(.event == "crash.detected") | .evidence' <(journal_text "$op"))" 'no sign of it for' 'longer than 0.3 s' '(pid '
 	wait_for settled
 	is "$(entries "$op" | tail -n 5 | paste -sd ' ')" 'crash.detected cleanup.started cleanup.done operation.failed operation.archived'
-	is "$(jq -r 'select(.event == "operation.failed") | .reason' "$(journal "$op")" | cut -c 1-26)" 'w died: no sign of it for '
+	is "$(jq -r 'select(.event == "operation.failed") | .reason' <(journal_text "$op") | cut -c 1-26)" 'w died: no sign of it for '
 	is "$(life w)" dead
 	whole "$op"
 	expect 0 dpl-show --json
@@ -506,9 +506,9 @@ setup() {
 	# What others began, and nobody holds, goes with the operation.
 	is "$(entries "$op" | tail -n 8 | paste -sd ' ')" \
 		'call.crashed call.crashed crash.detected cleanup.started call.cancelled cleanup.done operation.failed operation.archived'
-	is "$(jq -r 'select(.event == "call.crashed") | .callId' "$(journal "$op")" | paste -sd ' ')" "$a $b"
-	has "$(jq -r 'select(.event == "call.crashed") | .evidence' "$(journal "$op")" | head -n 1)" 'its participant died: no sign of it'
-	is "$(jq -r 'select(.event == "call.cancelled") | [.callId, .reason] | @csv' "$(journal "$op")")" "\"$mine\",\"the operation failed\""
+	is "$(jq -r 'select(.event == "call.crashed") | .callId' <(journal_text "$op") | paste -sd ' ')" "$a $b"
+	has "$(jq -r 'select(.event == "call.crashed") | .evidence' <(journal_text "$op") | head -n 1)" 'its participant died: no sign of it'
+	is "$(jq -r 'select(.event == "call.cancelled") | [.callId, .reason] | @csv' <(journal_text "$op"))" "\"$mine\",\"the operation failed\""
 	expect 0 dpl-show --json
 	holds '.callCounts.crashed == 2 and .callCounts.cancelled == 1 and .callCounts.running == 0'
 	whole "$op"
@@ -659,7 +659,7 @@ setup() {
 		is "$status" 5
 	done
 	is "$(deaths)" 60
-	is "$(jq -r 'select(.event == "crash.detected") | .participantId' "$(journal "$op")" | sort | uniq -d)" ''
+	is "$(jq -r 'select(.event == "crash.detected") | .participantId' <(journal_text "$op") | sort | uniq -d)" ''
 	wait_for settled
 	is "$(entries "$op" | grep -c operation.failed)" 1
 	whole "$op"

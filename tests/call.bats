@@ -264,8 +264,8 @@ setup() {
 	expect 0 dpl-call fail --key f -m bad "$call"
 	is "$(entries "$op" | wc -l)" 5
 	dpl-complete -q
-	is "$(dpl-call start --key s -d x)" "${call/_2_*/}$(sed -n 2p "$(journal "$op")" | jq -r '.callId[7:]')"
-	expect 0 dpl-call end --key e "$(sed -n 2p "$(journal "$op")" | jq -r .callId)" --result r
+	is "$(dpl-call start --key s -d x)" "${call/_2_*/}$(sed -n 2p <(journal_text "$op") | jq -r '.callId[7:]')"
+	expect 0 dpl-call end --key e "$(sed -n 2p <(journal_text "$op") | jq -r .callId)" --result r
 	expect 6 dpl-call start --key new
 	refused dpl-call 'has ended'
 }

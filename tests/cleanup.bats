@@ -55,7 +55,7 @@ killed() {
 	is "$(count '.event == "crash.detected" and .participantId == "worker"')" 1
 	is "$(count '.event == "cleanup.started" and .epoch == 1')" 1
 	is "$(count '.event == "resource.removed" and .result == "removed"')" 3
-	is "$(tail -n 3 "$(journal "$op")" | jq -r .event)" $'cleanup.done\noperation.failed\noperation.archived'
+	is "$(tail -n 3 <(journal_text "$op") | jq -r .event)" $'cleanup.done\noperation.failed\noperation.archived'
 	output=$(tail -n 2 "$(journal "$op")" | head -n 1)
 	holds '.reason | startswith("worker (call_worker_2_")'
 	expect 5 dpl-beat
@@ -154,7 +154,7 @@ killed() {
 	wait_for '! [ -e "$(<made)" ] || { dpl-beat -v >/dev/null && false; }'
 	[ -e "$(<mine)" ]
 	is "$(count '.event == "crash.detected"')" 0
-	is "$(jq -r 'select(.event == "call.crashed") | .result' "$(journal "$op")")" 'nothing found'
+	is "$(jq -r 'select(.event == "call.crashed") | .result' <(journal_text "$op"))" 'nothing found'
 	expect 0 dpl-beat
 	expect 0 dpl-call -- true
 	expect 0 dpl-complete
@@ -216,7 +216,7 @@ killed() {
 	archived
 	[ ! -e "$(<other)" ]
 	is "$(<undone)" undone
-	is "$(jq -r 'select(.event == "resource.removed") | .result' "$(journal "$op")")" $'removed\nremoved\nforgotten'
+	is "$(jq -r 'select(.event == "resource.removed") | .result' <(journal_text "$op"))" $'removed\nremoved\nforgotten'
 }
 
 @test "what belongs to another host waits for it, and --forget gives it up" {
@@ -269,7 +269,7 @@ a_hung_one() {
 	wait_for "[ \"\$(count '.event == \"cleanup.started\"')\" = 1 ]"
 	killed "$pid"
 	expect 0 dpl-cleanup -t 20s
-	is "$(jq -c 'select(.event == "cleanup.started") | .epoch' "$(journal "$op")")" $'1\n2'
+	is "$(jq -c 'select(.event == "cleanup.started") | .epoch' <(journal_text "$op"))" $'1\n2'
 	is "$(count '.event == "operation.failed"')" 1
 	archived
 	[ ! -e "$(<hung.made)" ]
@@ -289,7 +289,7 @@ a_hung_one() {
 	# As stale as the operation says.
 	wait_for 'dpl-cleanup -q -t 5s' 20
 	archived
-	is "$(jq -c 'select(.event == "cleanup.started") | .epoch' "$(journal "$op")")" $'1\n2'
+	is "$(jq -c 'select(.event == "cleanup.started") | .epoch' <(journal_text "$op"))" $'1\n2'
 	before=$(cksum <"$(journal "$op")")
 	kill -CONT "$first"
 	ended "$first"
@@ -332,7 +332,7 @@ replaced() {
 
 # Which coordinators did what, in the order of the journal.
 epochs() {
-	jq -r 'select(.epoch) | "\(.event) \(.epoch)"' "$(journal "$op")"
+	jq -r 'select(.epoch) | "\(.event) \(.epoch)"' <(journal_text "$op")
 }
 
 @test "replaced while it runs an undo command: what has run is recorded, and nothing more is run or ended" {
@@ -383,7 +383,7 @@ epochs() {
 	in_background strace -qq -o /dev/null -P "$made/a" -P "$made/b" -P "$made/c" -e trace=unlinkat -e inject=unlinkat:signal=STOP:when=1 dpl-cleanup --forget -t 30s
 	tracer=$pid
 	wait_for '[ "$(find "$made" -name file | wc -l)" = 2 ]'
-	first=$(jq 'select(.event == "cleanup.started") | .pid' "$(journal "$op")")
+	first=$(jq 'select(.event == "cleanup.started") | .pid' <(journal_text "$op"))
 	replaced "$first"
 	stopped "$second"
 	kill -CONT "$first"
@@ -460,7 +460,7 @@ epochs() {
 	killed "$pid"
 	wait_for archived
 	[ ! -e "$(<made)" ]
-	is "$(jq -r 'select(.event == "cleanup.started") | .by' "$(journal "$op")")" kept
+	is "$(jq -r 'select(.event == "cleanup.started") | .by' <(journal_text "$op"))" kept
 	kill -0 "$kept"
 }
 
@@ -513,7 +513,7 @@ epochs() {
 	[ ! -e hook ]
 	expect 3 dpl-call --on-cleanup 'echo "$DPL_EXIT $DPL_REASON"; ls "$(cat made)"; exit 7' --on-failure 'echo no >>hook' -- sh -c 'dpl-temp make >made; exit 3'
 	[ ! -e hook ] && [ ! -e "$(<made)" ]
-	is "$(jq -r 'select(.event == "log") | .level + " " + .message' "$(journal "$op")")" "warning --on-cleanup: exit status 7: 3 the command failed
+	is "$(jq -r 'select(.event == "log") | .level + " " + .message' <(journal_text "$op"))" "warning --on-cleanup: exit status 7: 3 the command failed
 $(<made)"
 	supervised dpl-call -- sleep 60
 	victim=$pid
@@ -532,7 +532,7 @@ $(<made)"
 	ended "$pid"
 	is "$status" 122
 	[ $((SECONDS - start)) -le 8 ]
-	has "$(jq -r 'select(.event == "log") | .message' "$(journal "$op")")" '--on-cleanup: it took too long and was killed'
+	has "$(jq -r 'select(.event == "log") | .message' <(journal_text "$op"))" '--on-cleanup: it took too long and was killed'
 	[ ! -e "/proc/$(<hook)" ]
 }
 
@@ -696,7 +696,7 @@ $(<made)"
 	dpl-temp add -q --command "sleep 77.$$ & sleep 77.$$"
 	dpl-complete
 	is "$(pgrep -x -f "sleep 77.$$")" ''
-	is "$(jq -r 'select(.event == "resource.removed") | .reason' "$(journal "$op")")" 'it took too long and was killed'
+	is "$(jq -r 'select(.event == "resource.removed") | .reason' <(journal_text "$op"))" 'it took too long and was killed'
 }
 
 @test "what one cannot remove stops nothing of the rest" {
@@ -768,9 +768,9 @@ $(<made)"
 		is "$recorded $status" "$recorded 0"
 		is "$(find tmp -mindepth 1)" ''
 		wait_for archived
-		is "$(jq -r 'select(.event == "resource.removed" and .path) | "\(.by) \(.result)"' "$(journal "$op")")" "$recorded removed"
+		is "$(jq -r 'select(.event == "resource.removed" and .path) | "\(.by) \(.result)"' <(journal_text "$op"))" "$recorded removed"
 		# It was in the midst of it then.
-		is "$(jq -r 'select(.event == "cleanup.started" or .event == "resource.removed") | .event' "$(journal "$op")" | head -n 1)" cleanup.started
+		is "$(jq -r 'select(.event == "cleanup.started" or .event == "resource.removed") | .event' <(journal_text "$op") | head -n 1)" cleanup.started
 	done
 }
 

@@ -51,15 +51,15 @@ worker() {
 # It failed once, by the death of w alone, and all that was registered went, each once.
 all_went_once() {
 	settled && whole "$op" &&
-		is "$(jq -r 'select(.event == "crash.detected") | .participantId' "$(journal "$op")")" w &&
+		is "$(jq -r 'select(.event == "crash.detected") | .participantId' <(journal_text "$op"))" w &&
 		is "$(entries "$op" | grep -cx operation.failed)" 1 &&
-		is "$(jq -r 'select(.event == "resource.removed") | "\(.resourceId) \(.result)"' "$(journal "$op")" | sort | paste -sd ,)" '1 removed,2 removed,3 removed,4 removed' &&
+		is "$(jq -r 'select(.event == "resource.removed") | "\(.resourceId) \(.result)"' <(journal_text "$op") | sort | paste -sd ,)" '1 removed,2 removed,3 removed,4 removed' &&
 		is "$(paste -sd ' ' ran)" 'two one' && is "$(names tmp)" ''
 }
 
 # How far the times of the journal go forward and back from line to line, in whole hours.
 jumps() {
-	jq -rs '[.[].at | sub("\\.[0-9]*Z"; "Z") | fromdate] | [.[1:], .[:-1]] | transpose | map(((.[0] - .[1]) / 3600) | round | select(. != 0)) | map(tostring) | join(" ")' "$(journal "$op")"
+	jq -rs '[.[].at | sub("\\.[0-9]*Z"; "Z") | fromdate] | [.[1:], .[:-1]] | transpose | map(((.[0] - .[1]) / 3600) | round | select(. != 0)) | map(tostring) | join(" ")' <(journal_text "$op")
 }
 
 milliseconds() {
@@ -367,7 +367,7 @@ took() {
 			leave) dpl-leave -qp given ;;
 			complete) dpl-complete -q ;;
 			esac
-			is "$(jq -r 'select(.event == "resource.removed") | .result' "$(journal "$op")" | paste -sd ' ')" 'removed removed removed removed'
+			is "$(jq -r 'select(.event == "resource.removed") | .result' <(journal_text "$op") | paste -sd ' ')" 'removed removed removed removed'
 			is "$(names data)$(names tmp)" ''
 			is "$(<ran)" undone
 		done
@@ -391,7 +391,7 @@ took() {
 			is "$(names data)$(names tmp)" ''
 		else
 			is "$(names data) $(names tmp)" "later ${file##*/}"
-			is "$(jq -r 'select(.event == "resource.removed") | "\(.result): \(.reason)"' "$(journal "$op")" | sort -u)" 'left: the file that is there now is older than the registration'
+			is "$(jq -r 'select(.event == "resource.removed") | "\(.result): \(.reason)"' <(journal_text "$op") | sort -u)" 'left: the file that is there now is older than the registration'
 			rm -r data/later tmp/*
 		fi
 	done

@@ -35,7 +35,7 @@ setup() {
 	dpl-abort -m 'out of money'
 	expect 0 dpl-complete
 	is "$output" 'completed, aborted'
-	is "$(jq -sr '.[-2].aborted' "$(journal "$op")")" true
+	is "$(jq -sr '.[-2].aborted' <(journal_text "$op"))" true
 	expect 0 dpl-show --json
 	holds '.state == "completed" and .aborted and .abortReason == "out of money" and .ended'
 	expect 0 dpl-show

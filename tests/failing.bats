@@ -188,7 +188,7 @@ now_ms() {
 	is "$(<undone)" undone
 	settled
 	is "$(count '.event == "call.ended" and .callId == "undo"')" 1
-	is "$(jq -r 'select(.event == "call.ended" or .event == "cleanup.done") | .event' "$(journal "$op")" | paste -sd ' ')" 'call.ended cleanup.done'
+	is "$(jq -r 'select(.event == "call.ended" or .event == "cleanup.done") | .event' <(journal_text "$op") | paste -sd ' ')" 'call.ended cleanup.done'
 }
 
 @test "--aborted-ok: after half of the window it is stopped, and its supervisor lives to say so" {

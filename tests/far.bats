@@ -49,11 +49,11 @@ begin() {
 
 # ended: its state, and whether it is in backup/.
 ended() {
-	jq -r 'select(.event | test("^operation.(completed|failed|archived)")) | .event' "$(journal "$op")" | paste -sd ' '
+	jq -r 'select(.event | test("^operation.(completed|failed|archived)")) | .event' <(journal_text "$op") | paste -sd ' '
 }
 
 removed() {
-	jq -rs '[.[] | select(.event == "resource.removed") | .result] | join(" ")' "$(journal "$op")"
+	jq -rs '[.[] | select(.event == "resource.removed") | .result] | join(" ")' <(journal_text "$op")
 }
 
 @test "complete: here it is removed, there it is not" {
@@ -163,7 +163,7 @@ removed() {
 	is "$(add '"kind":"path","path":"/x/y","seal":"x"')" bad-request
 	# Sealed for another operation, or for another command.
 	dpl-temp add -q --command 'true'
-	seal=$(jq -r 'select(.resourceId == 3) | .seal' "$(journal "$op")")
+	seal=$(jq -r 'select(.resourceId == 3) | .seal' <(journal_text "$op"))
 	is "${#seal}" 16
 	is "$(add "\"kind\":\"command\",\"command\":\": >$PWD/run\",\"folder\":\"$PWD\",\"seal\":\"$seal\"")" 4
 	first=$op

@@ -358,26 +358,31 @@ journal() {
 	fi
 }
 
+# journal_text OPERATION: what is in it, also where it is moved to backup at this moment.
+journal_text() {
+	cat "$ledger/$1/journal.jsonl" 2>/dev/null || cat "$ledger/backup/$1/journal.jsonl"
+}
+
 # entries OPERATION: the events of its journal, one a line.
 entries() {
-	jq -r .event "$(journal "$1")"
+	jq -r .event <(journal_text "$1")
 }
 
 # count FILTER: how many entries of $op match it.
 count() {
-	jq -s "map(select($1)) | length" "$(journal "$op")"
+	jq -s "map(select($1)) | length" <(journal_text "$op")
 }
 
 # last_entry OPERATION [FILTER]
 last_entry() {
-	tail -n 1 "$(journal "$1")" | jq -r "${2:-.}"
+	tail -n 1 <(journal_text "$1") | jq -r "${2:-.}"
 }
 
 # whole OPERATION: seq counts from 1 without gaps.
 whole() {
-	jq -se 'map(.seq) == [range(1; length + 1)]' "$(journal "$1")" >/dev/null && return
+	jq -se 'map(.seq) == [range(1; length + 1)]' <(journal_text "$1") >/dev/null && return
 	echo "seq has gaps:"
-	jq -c .seq "$(journal "$1")" | head -50 | tr '\n' ' '
+	jq -c .seq <(journal_text "$1") | head -50 | tr '\n' ' '
 	return 1
 }
 

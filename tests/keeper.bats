@@ -243,9 +243,9 @@ kept() {
 	bash script
 	wait_for settled
 	is "$(deaths)" 1
-	is "$(jq -r 'select(.event == "crash.detected") | [.by, .participantId] | @csv' "$(journal "$op")")" '"w","w"'
-	has "$(jq -r 'select(.event == "crash.detected") | .evidence' "$(journal "$op")")" 'its process' 'has ended without leaving'
-	is "$(jq -r 'select(.event == "operation.failed") | .by' "$(journal "$op")")" w
+	is "$(jq -r 'select(.event == "crash.detected") | [.by, .participantId] | @csv' <(journal_text "$op"))" '"w","w"'
+	has "$(jq -r 'select(.event == "crash.detected") | .evidence' <(journal_text "$op"))" 'its process' 'has ended without leaving'
+	is "$(jq -r 'select(.event == "operation.failed") | .by' <(journal_text "$op"))" w
 	is "$(life w)" dead
 	expect 5 dpl-beat
 	refused dpl-beat 'has failed: w died: its process'
@@ -344,7 +344,7 @@ kept() {
 	is "$(deaths)" 0
 	expect 5 dpl-beat -v
 	is "$(deaths)" 1
-	has "$(jq -r 'select(.event == "crash.detected") | .evidence' "$(journal "$op")")" "its process has ended, and its keeper's lock has fallen (pid $keeper"
+	has "$(jq -r 'select(.event == "crash.detected") | .evidence' <(journal_text "$op"))" "its process has ended, and its keeper's lock has fallen (pid $keeper"
 	whole "$op"
 }
 
@@ -363,8 +363,8 @@ kept() {
 	wait_for '[ "$(deaths w)" = 1 ]'
 	# It goes on to the end, too.
 	wait_for settled
-	is "$(jq -r 'select(.event == "crash.detected") | .by' "$(journal "$op")")" v
-	is "$(jq -r 'select(.event == "cleanup.started") | .by' "$(journal "$op")")" v
+	is "$(jq -r 'select(.event == "crash.detected") | .by' <(journal_text "$op"))" v
+	is "$(jq -r 'select(.event == "cleanup.started") | .by' <(journal_text "$op"))" v
 }
 
 @test "a keeper that is stopped hangs, and its process is left alone" {
@@ -726,7 +726,7 @@ kept() {
 	over v
 	expect 5 dpl-beat -v
 	is "$(deaths)" 1
-	wait_for '[ "$(jq -r "select(.event == \"cleanup.acknowledged\") | .participantId" "$(journal "$op")")" = w ]'
+	wait_for '[ "$(jq -r "select(.event == \"cleanup.acknowledged\") | .participantId" <(journal_text "$op"))" = w ]'
 	# It has answered, and goes on holding the name while there is somebody who has not.
 	dpl-beat -q -v -p w >/dev/null || true
 	kill -0 "$pid"
@@ -738,8 +738,8 @@ kept() {
 	wait_for 'gone "$keeper"'
 	kill -0 "$pid"
 	[ ! -e "$file" ]
-	is "$(jq -r 'select(.event == "crash.detected") | .participantId' "$(journal "$op")")" v
-	is "$(jq -r 'select(.event == "cleanup.acknowledged") | .participantId' "$(journal "$op")")" w
+	is "$(jq -r 'select(.event == "crash.detected") | .participantId' <(journal_text "$op"))" v
+	is "$(jq -r 'select(.event == "cleanup.acknowledged") | .participantId' <(journal_text "$op"))" w
 	DPL_PARTICIPANT=w expect 5 dpl-log x
 	refused dpl-log 'has failed: v died'
 }

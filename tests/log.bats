@@ -64,7 +64,7 @@ messages() {
 	expect 0 dpl-log - < <(printf 'one\n\ntwo\r\nthree')
 	silent
 	is "$(entries "$op" | grep -c log)" 4
-	is "$(jq -sc '[.[] | select(.event == "log").message]' "$(journal "$op")")" '["one","","two\r","three"]'
+	is "$(jq -sc '[.[] | select(.event == "log").message]' <(journal_text "$op"))" '["one","","two\r","three"]'
 	expect 0 dpl-log - </dev/null
 	expect 0 dpl-log -l error --json - < <(printf 'a\nb\n')
 	holds '.ok and .success and .seq >= 6'

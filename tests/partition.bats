@@ -105,5 +105,5 @@ link() { # up or down
 	ended "$pid"
 	is "$status" 123
 	expect 5 far dpl-log x
-	is "$(jq -r 'select(.event == "call.crashed") | .callId' "$(journal "$op")")" cut
+	is "$(jq -r 'select(.event == "call.crashed") | .callId' <(journal_text "$op"))" cut
 }

@@ -86,7 +86,7 @@ mounted() {
 	# With that it has ended: of those who lived nobody says so any more.
 	holds '.state == "failed" and .staleParticipants == ["default", "given"]'
 	holds '.people[1:] | map(.liveness) == ["dead", "dead", null]'
-	is "$(jq -r 'select(.event == "crash.detected") | .participantId' "$(journal "$op")" | paste -sd ' ')" 'default given'
+	is "$(jq -r 'select(.event == "crash.detected") | .participantId' <(journal_text "$op") | paste -sd ' ')" 'default given'
 	settled
 }
 

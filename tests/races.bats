@@ -88,9 +88,9 @@ all_done() {
 	is "$(entries "$op" | sort | uniq -c | awk '{print $1, $2}' | paste -sd ,)" \
 		"$n call.ended,$n call.started,$((2 * n)) log,1 operation.created,32 participant.joined,32 participant.left"
 	# Each call was started and ended by its own, in this order, and every id is another.
-	is "$(jq -rs '[.[] | select(.event == "call.started").callId] | length == (unique | length)' "$(journal "$op")")" true
-	is "$(jq -rs '[.[] | select(.event == "call.started") | [.callId, .description]] | sort' "$(journal "$op")" | cksum)" \
-		"$(jq -rs '[.[] | select(.event == "call.ended") | [.callId, .result]] | sort' "$(journal "$op")" | cksum)"
+	is "$(jq -rs '[.[] | select(.event == "call.started").callId] | length == (unique | length)' <(journal_text "$op"))" true
+	is "$(jq -rs '[.[] | select(.event == "call.started") | [.callId, .description]] | sort' <(journal_text "$op") | cksum)" \
+		"$(jq -rs '[.[] | select(.event == "call.ended") | [.callId, .result]] | sort' <(journal_text "$op") | cksum)"
 	expect 0 dpl-call list
 	silent
 	expect 0 dpl-complete
@@ -110,7 +110,7 @@ all_done() {
 	is "$(cat out.* | jq .status | sort | uniq -c | tr -s ' ')" " $((32 * rounds)) 200"
 	# No two were told the same number, and each one's lines are in its order.
 	is "$(cat out.* | jq .body.seq | sort -un | wc -l)" $((32 * rounds))
-	is "$(jq -r 'select(.by == "w7").message' "$(journal "$op")")" "$(seq "$rounds")"
+	is "$(jq -r 'select(.by == "w7").message' <(journal_text "$op"))" "$(seq "$rounds")"
 	expect 0 dpl-show --json
 	holds ".logCounts.all == $((32 * rounds))"
 }
@@ -312,7 +312,7 @@ all_done() {
 	ended "$follower"
 	is "$status" 0
 	is "$(wc -l <followed)" $((8 * rounds))
-	is "$(cksum <followed)" "$(jq -r 'select(.event == "log").message' "$(journal "$op")" | cksum)"
+	is "$(cksum <followed)" "$(jq -r 'select(.event == "log").message' <(journal_text "$op") | cksum)"
 }
 
 @test "flock(1) excludes us: -t gives 124, and who holds it" {

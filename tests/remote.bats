@@ -647,7 +647,7 @@ certificate() {
 	ledger=$folder
 	whole "$op"
 	# Whatever made an entry had a key.
-	is "$(jq -s 'map(select(.event == "log" or .event == "session.joined" or .event == "call.started") | has("key")) | unique | tostring' -r "$(journal "$op")")" '[true]'
+	is "$(jq -s 'map(select(.event == "log" or .event == "session.joined" or .event == "call.started") | has("key")) | unique | tostring' -r <(journal_text "$op"))" '[true]'
 }
 
 @test "conformance: dpl-remote-http, and dpl-batch behind a script" {

@@ -597,7 +597,7 @@ behind() {
 	kill -KILL "$killed"
 	ended "$told"
 	is "$status" 123
-	is "$(jq -r 'select(.event == "crash.detected") | .callId' "$(journal "$op")")" killed
+	is "$(jq -r 'select(.event == "crash.detected") | .callId' <(journal_text "$op"))" killed
 	op=$(dpl-create)
 	DPL_OPERATION=$op
 	in_background dpl-call -- sh -c ': >running; exec sleep 60'

@@ -66,7 +66,7 @@ silent_err() {
 	exec 5>&-
 	wait_for '[ -s fds ]'
 	pid=$(of "$call" .pid)
-	supervisor=$(jq -r 'select(.event == "call.started").supervisorPid' "$(journal "$op")")
+	supervisor=$(jq -r 'select(.event == "call.started").supervisorPid' <(journal_text "$op"))
 	is "$(ps -o sid= -p "$supervisor" | tr -d ' ')" "$supervisor"
 	is "$(ps -o tty= -p "$supervisor" | tr -d ' ')" '?'
 	run ! grep -E "pipe$|/5 " fds
@@ -197,12 +197,12 @@ status_after() {
 	local text
 	for text in '{"a":[1,2]}' '[]' '"x"' 42 true null ' {"a":1} '; do
 		expect 0 dpl-call -q --result-from stdout --result-json -- printf %s "$text"
-		is "$(tail -n 1 "$(journal "$op")" | jq -r .result)" "$text"
+		is "$(tail -n 1 <(journal_text "$op") | jq -r .result)" "$text"
 	done
 	for text in '' '{' 'no' '{"a":1,"a":2}' '1 2' '1,2' $'"\xff"' '[1' '],['; do
 		expect 125 dpl-call -q --result-from stdout --result-json -- printf %s "$text"
 		has "$stderr" 'no JSON'
-		is "$(tail -n 1 "$(journal "$op")" | jq -r .event)" call.failed
+		is "$(tail -n 1 <(journal_text "$op") | jq -r .event)" call.failed
 	done
 	expect 125 dpl-call --result-from stdout --result-json -- sh -c 'head -c 40000 /dev/zero | tr "\0" 1'
 	has "$stderr" 'longer than'
@@ -242,7 +242,7 @@ status_after() {
 	is "$(of "$call" '[.state, has("result")] | @csv')" '"cancelled",false'
 	# Its supervisor dies: the value, and the operation goes on.
 	call=$(dpl-call spawn --fallback none -- sleep 60)
-	kill -KILL "$(jq -r 'select(.event == "call.started").supervisorPid' "$(journal "$op")" | tail -n 1)"
+	kill -KILL "$(jq -r 'select(.event == "call.started").supervisorPid' <(journal_text "$op") | tail -n 1)"
 	expect 123 dpl-call wait -q "$call"
 	is "$(dpl-call result "$call")" none
 	expect 0 dpl-call sync "$call"
@@ -257,7 +257,7 @@ lost() {
 # orphan OPTION...: a call in the background whose supervisor was killed; its id goes to $call
 orphan() {
 	call=$(dpl-call spawn "$@" -- sleep 60)
-	supervisor=$(jq -r 'select(.event == "call.started").supervisorPid' "$(journal "$op")" | tail -n 1)
+	supervisor=$(jq -r 'select(.event == "call.started").supervisorPid' <(journal_text "$op") | tail -n 1)
 	kill -KILL "$supervisor"
 	wait_for "gone $supervisor"
 }
@@ -272,8 +272,8 @@ orphan() {
 	done
 	kill "$pid"
 	wait_for '[ -e "$ledger/backup/$op" ]'
-	is "$(jq -r 'select(.event == "resource.added") | .resourceId' "$(journal "$op")" | paste -sd ' ')" '1 2'
-	is "$(jq -r 'select(.event == "resource.removed") | "\(.callId) \(.callResult)"' "$(journal "$op")")" $'b for b\na for a'
+	is "$(jq -r 'select(.event == "resource.added") | .resourceId' <(journal_text "$op") | paste -sd ' ')" '1 2'
+	is "$(jq -r 'select(.event == "resource.removed") | "\(.callId) \(.callResult)"' <(journal_text "$op"))" $'b for b\na for a'
 }
 
 @test "--fallback-command where the supervisor dies: run by who looks next, once, and its output is the result" {
@@ -521,7 +521,7 @@ orphan() {
 	DPL_OPERATION=$op
 	one=$(dpl-call spawn -- sleep 60)
 	two=$(dpl-call spawn -- sleep 60)
-	kill -KILL "$(jq -r --arg id "$one" 'select(.event == "call.started" and .callId == $id).supervisorPid' "$(journal "$op")")"
+	kill -KILL "$(jq -r --arg id "$one" 'select(.event == "call.started" and .callId == $id).supervisorPid' <(journal_text "$op"))"
 	expect 123 dpl-call wait -q "$two"
 	wait_for "[ -e '$ledger/backup/$op' ]"
 	is "$(dpl-show --json "$op" | jq -r .state)" failed

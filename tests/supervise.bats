@@ -47,7 +47,7 @@ nobody_left() {
 entry() {
 	local filter=$1 n
 	shift
-	n=$(jq -s "$@" "map(select($filter)) | length" "$(journal "$op")")
+	n=$(jq -s "$@" "map(select($filter)) | length" <(journal_text "$op"))
 	[ "$n" = 1 ] && return
 	echo "$n entries hold: $filter"
 	tail -n 5 "$(journal "$op")"
@@ -269,7 +269,7 @@ DPL_SESSION=1"
 	holds '.calls[0] | .userMs > 0 and .maxRssKib > 100 and .systemMs >= 0'
 	# Without a description it is the command line, cut, and made text.
 	expect 0 dpl-call -- true "$(printf 'é%.0s' {1..200})" $'\xff'
-	is "$(jq -r 'select(.event == "call.started").description | "\(.[:7]) \(length > 90) \(.[-1:])"' "$(journal "$op")" | tail -n 1)" 'true éé true …'
+	is "$(jq -r 'select(.event == "call.started").description | "\(.[:7]) \(length > 90) \(.[-1:])"' <(journal_text "$op") | tail -n 1)" 'true éé true …'
 	is "$(names "$ledger/$op/beats")" p-me
 }
 
@@ -331,7 +331,7 @@ holds_last() {
 		rm got
 		# It is not, and all die of it.
 		supervised env --default-signal=INT,QUIT how dpl-call -- sh -c 'ulimit -c 0; exec sleep 60' >ending
-		kill "-$sig" "$(jq -s '.[-1].supervisorPid' "$(journal "$op")")"
+		kill "-$sig" "$(jq -s '.[-1].supervisorPid' <(journal_text "$op"))"
 		ended "$pid"
 		case $sig in
 		USR*) is "$(<ending)" "exit $((128 + number))" ;;
@@ -415,7 +415,7 @@ holds_last() {
 	kill -CONT "$pid"
 	ended "$pid"
 	is "$status" 0
-	is "$(jq -r 'select(.event == "log").message' "$(journal "$op")")" $'suspended\nresumed'
+	is "$(jq -r 'select(.event == "log").message' <(journal_text "$op"))" $'suspended\nresumed'
 	# An abort meets it when it wakes.
 	supervised dpl-call -- sleep 60
 	kill -TSTP "$pid"
@@ -562,7 +562,7 @@ alike() {
 	dpl-complete -q --cancel
 	ended "$pid"
 	is "$status" 122
-	is "$(jq -r 'select(.callId == "one").event' "$(journal "$op")" | tr '\n' ' ')" 'call.started call.cancelled '
+	is "$(jq -r 'select(.callId == "one").event' <(journal_text "$op") | tr '\n' ' ')" 'call.started call.cancelled '
 	expect 0 dpl-show -j "$op"
 	holds '.state == "completed" and .calls[0].state == "cancelled"'
 	is "$(names "$ledger/backup/$op/beats")" ''
@@ -1050,7 +1050,7 @@ witness() {
 		ended "$pid"
 	done
 	expect 0 dpl-beat -v
-	is "$(jq -r 'select(.event == "call.crashed").callId' "$(journal "$op")" | sort -u | wc -l)" "$n"
+	is "$(jq -r 'select(.event == "call.crashed").callId' <(journal_text "$op") | sort -u | wc -l)" "$n"
 	is "$(entries "$op" | grep -c call.crashed)" "$n"
 	nobody_left
 	is "$(names "$ledger/$op/beats")" p-me
@@ -1326,7 +1326,7 @@ liveness() {
 running() {
 	wait_for "[ -n \"\$(marked '$1')\" ]"
 	child=$(marked "$1")
-	pid=$(jq -s 'map(select(.event == "call.started"))[-1].supervisorPid' "$(journal "$op")")
+	pid=$(jq -s 'map(select(.event == "call.started"))[-1].supervisorPid' <(journal_text "$op"))
 }
 
 @test "Ctrl-C on a terminal is for the command, and dpl-call ends as it did" {

@@ -24,7 +24,7 @@ state_of() {
 
 # supervisor_of CALL: of one that was queued or started.
 supervisor_of() {
-	jq -r --arg id "$1" 'select(.callId == $id and (.event == "call.queued" or .event == "call.started")).supervisorPid' "$(journal "$op")" | head -n 1
+	jq -r --arg id "$1" 'select(.callId == $id and (.event == "call.queued" or .event == "call.started")).supervisorPid' <(journal_text "$op") | head -n 1
 }
 
 @test "sync: all that were spawned in the session, which succeeded and which failed" {
@@ -213,7 +213,7 @@ supervisor_of() {
 	[ "$(sort -n most | tail -n 1)" -le 2 ]
 	# The two that run at a time may be swapped.
 	is "$(sort -n order | tr '\n' ' ')" '1 2 3 4 5 6 7 8 9 '
-	is "$(jq -r 'select(.event == "call.started").callId' "$(journal "$op")" | cut -d_ -f3 | tr '\n' ' ')" '1 2 3 4 5 6 7 8 9 '
+	is "$(jq -r 'select(.event == "call.started").callId' <(journal_text "$op") | cut -d_ -f3 | tr '\n' ' ')" '1 2 3 4 5 6 7 8 9 '
 	is "$(count '.event == "call.queued"')" 7
 	is "$(dpl-show --json | jq -c '[.callCounts.running, .callCounts.ended]')" '[0,9]'
 }

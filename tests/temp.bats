@@ -28,7 +28,7 @@ events() {
 
 # entry FILTER: of the last entry about a temp resource.
 entry() {
-	jq -c 'select(.event | startswith("resource."))' "$(journal "$op")" | tail -n 1 | jq -r "$1"
+	jq -c 'select(.event | startswith("resource."))' <(journal_text "$op") | tail -n 1 | jq -r "$1"
 }
 
 # append EVENT MEMBERS: what another process did.
@@ -56,9 +56,9 @@ code() {
 	[[ $output =~ ^/tmp/tmp\.[0-9A-Za-z]{10}$ ]]
 	is "$(stat -c '%a %s %F' "$output")" '600 0 regular empty file'
 	is "$(events)" 'resource.added resource.made'
-	is "$(jq -c 'select(.event == "resource.added") | [.by, .resourceId, .kind, .path, .made, .sessionId, has("inode"), has("callId")]' "$(journal "$op")")" \
+	is "$(jq -c 'select(.event == "resource.added") | [.by, .resourceId, .kind, .path, .made, .sessionId, has("inode"), has("callId")]' <(journal_text "$op"))" \
 		"[\"me\",1,\"path\",\"$output\",true,1,false,false]"
-	is "$(jq -c 'select(.event == "resource.added") | [.host, .bootId, (.mountNs | type), (.pidNs | type)]' "$(journal "$op")")" \
+	is "$(jq -c 'select(.event == "resource.added") | [.host, .bootId, (.mountNs | type), (.pidNs | type)]' <(journal_text "$op"))" \
 		"[\"$(uname -n)\",\"$(cat /proc/sys/kernel/random/boot_id)\",\"number\",\"number\"]"
 	is "$(entry '[.resourceId, .type, .device, .inode] | @csv')" "1,\"file\",$(stat -c '%d,%i' "$output")"
 	# The birth time, where the filesystem has one.
@@ -119,7 +119,7 @@ code() {
 	[[ $output =~ ^"$here"/$'n\nl'/$'a \t"\\'[0-9A-Za-z]{3}$ ]]
 	[ -f "$output" ]
 	is "$(entry .inode)" "$(stat -c %i "$output")"
-	is "$(jq -r 'select(.event == "resource.added") | .path' "$(journal "$op")" | tail -n 2)" "$output"
+	is "$(jq -r 'select(.event == "resource.added") | .path' <(journal_text "$op") | tail -n 2)" "$output"
 }
 
 @test "make --json, -q, -v" {
@@ -306,7 +306,7 @@ code() {
 	expect 0 dpl-temp add "$here/file" "$here/folder" "$here/link" "$here/fifo"
 	is "$output" $'1\n2\n3\n4'
 	is "$stderr" ''
-	is "$(jq -c 'select(.event == "resource.added") | [.resourceId, .path, .type, .device, .inode, has("made"), has("byName")]' "$(journal "$op")")" \
+	is "$(jq -c 'select(.event == "resource.added") | [.resourceId, .path, .type, .device, .inode, has("made"), has("byName")]' <(journal_text "$op"))" \
 		"$(n=0; for f in file:file folder:folder link:link fifo:other; do n=$((n + 1)); stat -c "[$n,\"$here/${f%:*}\",\"${f#*:}\",%d,%i,false,false]" "${f%:*}"; done)"
 	expect 0 dpl-temp list
 	is "$(wc -l <out)" 4
@@ -456,7 +456,7 @@ code() {
 	json_error no-such-file
 	is "$(events)" ''
 	expect 0 dpl-temp add --by-name "$here/nowhere" "$here/file"
-	is "$(jq -c 'select(.event == "resource.added") | [.byName, has("inode")]' "$(journal "$op")")" $'[true,false]\n[true,true]'
+	is "$(jq -c 'select(.event == "resource.added") | [.byName, has("inode")]' <(journal_text "$op"))" $'[true,false]\n[true,true]'
 	# All are looked at before one is registered.
 	expect 3 dpl-temp add "$here/err" "$here/missing" "$here/out"
 	expect 2 dpl-temp add "$here/err" relative
@@ -729,7 +729,7 @@ code() {
 	for i in 1 2 3; do dpl-temp make -q xXXX; done
 	expect 0 dpl-temp remove --all
 	silent
-	is "$(jq -c 'select(.event == "resource.removed") | .resourceId' "$(journal "$op")" | paste -sd ' ')" '1 2 5 4 3'
+	is "$(jq -c 'select(.event == "resource.removed") | .resourceId' <(journal_text "$op") | paste -sd ' ')" '1 2 5 4 3'
 	is "$(find . -name 'x*')" ''
 	expect 0 dpl-temp remove -a
 	silent
@@ -796,7 +796,7 @@ code() {
 	is "$(registered)" "$here/a"
 	expect 0 dpl-temp remove 1
 	[ ! -e a ]
-	is "$(jq -r 'select(.event == "resource.removed") | .result' "$(journal "$op")" | paste -sd ' ')" 'failed removed'
+	is "$(jq -r 'select(.event == "resource.removed") | .result' <(journal_text "$op") | paste -sd ' ')" 'failed removed'
 }
 
 @test "remove --keep: forgotten, and it stays" {

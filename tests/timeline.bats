@@ -73,7 +73,7 @@ svg() {
 	is "$stderr" ''
 	plain
 	is "$(sed -n 1p out)" 'nightly build'
-	has "$(sed -n 2p out)" 'failed, aborted  20.0 s  since ' "$(jq -rs '.[0].at' "$(journal "$op")")  ${op:0:20}"
+	has "$(sed -n 2p out)" 'failed, aborted  20.0 s  since ' "$(jq -rs '.[0].at' <(journal_text "$op"))  ${op:0:20}"
 	has "$(sed -n 3p out)" 'aborted by me, ' ' ago: tests failed'
 	is "$(sed 1,3d out)" "$(cat <<-'END'
 		failed: no release
@@ -104,7 +104,7 @@ svg() {
 		└─ link      ann ┊        ┊         ┊         ┊        ┊      ▕▸ 0.000 s running
 	END
 	)"
-	expect 0 dpl-show --timeline --at "$(jq -rs '.[3].at' "$(journal "$op")")"
+	expect 0 dpl-show --timeline --at "$(jq -rs '.[3].at' <(journal_text "$op"))"
 	is "$(grep -c '▸' out)" 2
 	expect 3 dpl-show --timeline --at 1h
 	refused dpl-show 'did not exist'

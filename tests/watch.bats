@@ -618,9 +618,9 @@ becomes() {
 			# from the next entry on
 			n=$(grep -c "\"$op\"" watched)
 			[ "$(grep "\"$op\"" watched | head -n 1 | jq .seq)" -gt 2 ]
-			is "$(grep "\"$op\"" watched | jq .seq | paste -sd ' ')" "$(jq .seq "$(journal "$op")" | tail -n "$n" | paste -sd ' ')"
+			is "$(grep "\"$op\"" watched | jq .seq | paste -sd ' ')" "$(jq .seq <(journal_text "$op") | tail -n "$n" | paste -sd ' ')"
 		else
-			is "$(grep "\"$id\"" watched | jq -cS .)" "$(jq -cS --arg id "$id" '.operationId = $id' "$(journal "$id")")"
+			is "$(grep "\"$id\"" watched | jq -cS .)" "$(jq -cS --arg id "$id" '.operationId = $id' <(journal_text "$id"))"
 		fi
 	done
 }

@@ -73,7 +73,7 @@ evidence() {
 
 # deaths [NAME]: how many were recorded.
 deaths() {
-	jq -r --arg p "${1:-}" 'select(.event == "crash.detected" and ($p == "" or .participantId == $p)) | .participantId' "$(journal "$op")" | wc -l
+	jq -r --arg p "${1:-}" 'select(.event == "crash.detected" and ($p == "" or .participantId == $p)) | .participantId' <(journal_text "$op") | wc -l
 }
 
 # A process to join for, in $pid; it does nothing until it is killed.
