@@ -389,7 +389,7 @@ setup() {
 	done
 	is "$(deaths)" 1
 	is "$(jq -r 'select(.event == "crash.detected") | [.participantId, has("callId")] | @csv' <(journal_text "$op"))" '"w",false'
-	has "$(jq -r 'select(.event == "crash.detected") | .evidence' <(journal_text "$op"))" 'no sign of it for' 'longer than 0.3 s' '(pid '
+	has "$(jq -r 'select(.event == "crash.detected") | .evidence' <(journal_text "$op"))" 'no sign of it for' 'longer than 3.0 s' '(pid '
 	wait_for settled
 	is "$(entries "$op" | tail -n 5 | paste -sd ' ')" 'crash.detected cleanup.started cleanup.done operation.failed operation.archived'
 	is "$(jq -r 'select(.event == "operation.failed") | .reason' <(journal_text "$op") | cut -c 1-26)" 'w died: no sign of it for '
