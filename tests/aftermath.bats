@@ -257,12 +257,12 @@ result() {
 	for mode in 1777 0777; do
 		rm -rf "$public/led"
 		as_other mkdir -m 700 "$public/led"
-		op=$(DPL_LEDGER=$public/led as_other dpl-create -p nobody --beat 200ms --jitter 0s --ttl 500ms)
+		op=$(DPL_LEDGER=$public/led as_other dpl-create -p nobody --beat 200ms --jitter 0s --ttl 2s)
 		DPL_LEDGER=$public/led as_other dpl-temp add -q -o "$op" -p nobody --command "touch $public/ran"
 		chmod "$mode" "$public/led"
 		export DPL_LEDGER=$public/led DPL_OPERATION=$op
 		expect 8 dpl-temp remove -p nobody 1
-		sleep 0.6
+		sleep 2.1
 		expect 8 dpl-cleanup
 		expect 8 dpl-cleanup --sweep
 		expect 0 dpl-complete -p nobody

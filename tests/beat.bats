@@ -461,9 +461,9 @@ setup() {
 
 @test "of several sessions the longest lease counts" {
 	idler
-	dpl-join -qp w --ttl 200ms --pid "$pid"
+	dpl-join -qp w --ttl 4s --pid "$pid"
 	dpl-join -qp w --pid "$pid"
-	dpl-join -qp v --ttl 200ms --pid "$pid"
+	dpl-join -qp v --ttl 4s --pid "$pid"
 	dpl-join -qp v --ttl 1h --pid "$pid"
 	aged w 5000
 	aged v 5000
