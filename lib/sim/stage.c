@@ -466,7 +466,8 @@ static void
 sweep(struct run *r)
 {
 	struct deed d = deed("dpl-cleanup");
-	deed_add(&d, "--sweep");
+	if (!r->stage->ledger) /* in one that others use, too, only the operation of this play: DPL_OPERATION names it */
+		deed_add(&d, "--sweep");
 	if (*r->world.url)
 		deed_option(&d, "-C", r->world.ledger);
 	tell(r, -1, 0, TOLD_STAGE, "a sweep comes by");
