@@ -117,7 +117,19 @@ described() {
 	done
 }
 
+# need_nothing_above NAME ...: skips the test where the folder of the tests itself has one of these above it.
+need_nothing_above() {
+	local up=$BATS_TEST_TMPDIR name
+	while [ "$up" != / ]; do
+		up=$(dirname "$up")
+		for name; do
+			[ ! -e "$up/$name" ] || skip "there is one in $up"
+		done
+	done
+}
+
 @test "option before environment before default" {
+	need_nothing_above _ai/operation_ledger
 	a=$(dpl-create -d a)
 	b=$(dpl-create -d b)
 	is "$(DPL_OPERATION=$a described "$b")" b
@@ -149,6 +161,7 @@ described() {
 
 @test "the default ledger: the nearest above, else beside .git, else here" {
 	unset DPL_LEDGER
+	need_nothing_above _ai/operation_ledger
 	mkdir -p repo/.git repo/src/deep
 	cd repo/src/deep
 	expect 3 dpl-show
@@ -177,14 +190,7 @@ described() {
 
 @test "the default ledger is here where nothing is above" {
 	unset DPL_LEDGER
-	# Only where the folder of the tests itself has neither above it.
-	up=$BATS_TEST_TMPDIR
-	while [ "$up" != / ]; do
-		up=$(dirname "$up")
-		if [ -e "$up/.git" ] || [ -e "$up/_ai/operation_ledger" ]; then
-			skip "there is one in $up"
-		fi
-	done
+	need_nothing_above .git _ai/operation_ledger
 	mkdir lonely
 	cd lonely
 	dpl-create -q
