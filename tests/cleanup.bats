@@ -665,8 +665,9 @@ $(<made)"
 }
 
 @test "a process that was registered ends, with one that heeds no SIGTERM; another boot has ended it already" {
-	in_background sh -c 'trap "" TERM; while :; do sleep 0.1; done'
+	in_background sh -c 'trap "" TERM; : >ready; while :; do sleep 0.1; done'
 	stubborn=$pid
+	wait_for '[ -e ready ]'
 	in_background sleep 60
 	dpl-temp add -q --process "$stubborn"
 	dpl-temp add -q --process "$pid"
