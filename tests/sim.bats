@@ -198,6 +198,16 @@ scenario() {
 	holds '.ok and .name == "alone_complete" and (.text | startswith("title "))'
 }
 
+@test "in a ledger that others use, too, a sweep is for the operation of the play alone" {
+	shared=$BATS_TEST_TMPDIR/shared
+	other=$(dpl-create -C "$shared" -p somebody --ttl 5s)
+	wait_for '[ "$(dpl-show -C "$shared" -o "$other" --json | jq -r ".participants[0].liveness")" = stale ]'
+	expect 0 dpl-sim run --scale "$scale" -C "$shared" everybody_dies
+	has "$output" 'a sweep comes by' '[PASS]'
+	expect 0 dpl-show -C "$shared" -o "$other" --json
+	holds '.state == "running" and .participants[0].liveness == "stale"'
+}
+
 @test "chance is by the seed" {
 	scenario chance <<-'END'
 		participant cli

@@ -466,8 +466,13 @@ static void
 sweep(struct run *r)
 {
 	struct deed d = deed("dpl-cleanup");
-	if (!r->stage->ledger) /* in one that others use, too, only the operation of this play: DPL_OPERATION names it */
+	/* In a ledger that others use, too, only the operation of this play. */
+	if (!r->stage->ledger)
 		deed_add(&d, "--sweep");
+	else if (*r->h->operation)
+		deed_option(&d, "-o", r->h->operation);
+	else
+		return;
 	if (*r->world.url)
 		deed_option(&d, "-C", r->world.ledger);
 	tell(r, -1, 0, TOLD_STAGE, "a sweep comes by");
