@@ -213,9 +213,8 @@ run_hook(struct watchman *w)
 static void
 reap(struct watchman *w)
 {
-	int status;
 	pid_t pid;
-	while ((pid = proc_reap(&status, NULL)) > 0)
+	while ((pid = proc_reap(NULL, NULL)) > 0)
 		if (pid == w->hook)
 			w->hook = 0;
 }

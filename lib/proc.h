@@ -5,8 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/resource.h>
 #include <sys/types.h>
+
+struct rusage;
 
 enum {
 	PROC_BOOT_ID = 37,    /* room for the boot id with its NUL */
@@ -52,7 +53,8 @@ bool proc_is_of(int64_t pid, uid_t uid);
 /* Send a signal to it.  0 or -1 with errno. */
 int proc_signal(int pidfd, int sig);
 
-/* The next child of the caller that has ended, with how, and, where usage is not NULL, with what it has used: its pid; 0 none has; -1 with errno: there is no child. */
+/* Wait for the next child of the caller that has ended, if one has: its pid, with how it ended (wait(2)) and what it has used, each where it is not NULL; 0: none has;
+ * -1 with errno: there is no child. */
 pid_t proc_reap(int *status, struct rusage *usage);
 
 /* Whether its environment, as it was when its program started, has this NAME=VALUE; or, for NAME=, any of that name. */

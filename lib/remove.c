@@ -75,6 +75,7 @@ open_parent(const char *path, struct place *at)
 	return fd < 0 ? -1 : 0;
 }
 
+/* What stands there now, in the parent that is open. */
 static int
 look_at(struct place *at)
 {

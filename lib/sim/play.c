@@ -16,7 +16,7 @@
 #include "num.h"
 #include "play.h"
 
-enum { STATUS_ABORTED = 122, STATUS_CRASHED = 123, STATUS_TIMED_OUT = 124, STATUS_INTERRUPTED = 130, WAIT_FOR_END_MS = 5000, HOLD_MS = 5000, HOLD_STEP_MS = 5 };
+enum { STATUS_ABORTED = 122, STATUS_CRASHED = 123, STATUS_TIMED_OUT = 124, STATUS_INTERRUPTED = 130, WAIT_FOR_END_MS = 5000, STAY_MS = 5000, STAY_STEP_MS = 5 };
 
 int64_t
 play_ms(double scale, int64_t ms)
@@ -336,7 +336,7 @@ exit_status(int status, bool initiator)
 static void
 stay(const struct play *p, int call, enum scenario_phase phase, int64_t ms)
 {
-	int64_t end_ms = clock_mono_ms() + HOLD_MS;
+	int64_t end_ms = clock_mono_ms() + STAY_MS;
 	struct buf mark = {0};
 	for (int i = 0; i < p->s.failures_n; i++) {
 		const struct scenario_failure *f = &p->s.failures[i];
@@ -345,7 +345,7 @@ stay(const struct play *p, int call, enum scenario_phase phase, int64_t ms)
 		buf_clear(&mark);
 		buf_fmt(&mark, "%s/" PLAY_HIT "%d", p->folder.p, i);
 		while (!mark.failed && !interrupted && access(mark.p, F_OK) < 0 && clock_mono_ms() < end_ms)
-			(void)deed_rest(HOLD_STEP_MS);
+			(void)deed_rest(STAY_STEP_MS);
 	}
 	buf_free(&mark);
 }

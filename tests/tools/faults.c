@@ -51,7 +51,7 @@ struct point {
 struct reference {
 	int status;
 	struct point point[CALLS];
-	int n, looks;         /* points; looks at a process, also those that are none */
+	int n, looks;         /* points; looks at processes, of which those behind the first LOOKS are no points */
 	int before;           /* lines */
 	char *text;           /* of the journal before */
 	size_t size;
