@@ -129,7 +129,6 @@ need_nothing_above() {
 }
 
 @test "option before environment before default" {
-	need_nothing_above _ai/operation_ledger
 	a=$(dpl-create -d a)
 	b=$(dpl-create -d b)
 	is "$(DPL_OPERATION=$a described "$b")" b
@@ -141,8 +140,6 @@ need_nothing_above() {
 	is "$(described -C other "$other")" c
 	is "$(DPL_LEDGER=other described "$other")" c
 	is "$(DPL_LEDGER=nowhere described -C other "$other")" c
-	DPL_LEDGER='' expect 3 dpl-show
-	refused dpl-show "$PWD/_ai/operation_ledger"
 	# the participant
 	DPL_PARTICIPANT=environment dpl-log -qo "$a" x
 	is "$(last_entry "$a" .by)" environment
@@ -162,6 +159,8 @@ need_nothing_above() {
 @test "the default ledger: the nearest above, else beside .git, else here" {
 	unset DPL_LEDGER
 	need_nothing_above _ai/operation_ledger
+	DPL_LEDGER='' expect 3 dpl-show
+	refused dpl-show "$PWD/_ai/operation_ledger"
 	mkdir -p repo/.git repo/src/deep
 	cd repo/src/deep
 	expect 3 dpl-show

@@ -186,8 +186,11 @@ create() {
 	ended "$completing"
 	is "$(jq -r '[.success, .state, .leftOver] | join(" ")' completed)" 'true completed 0'
 	[ -e undone ]
-	# One that is killed takes nobody with it.  After a while there is none any more.
-	pkill -KILL -P "$server" || run ! pgrep -P "$server"
+	# One that is killed, in the midst of it, takes nobody with it.
+	dpl-temp add -q -C "$ledger" -o "$op" -p me --command ': >doing; sleep 6' >/dev/null
+	in_background curl -sS -d "{\"operationId\":\"$op\"}" "$url/operation/complete" >killed
+	wait_for '[ -e doing ]'
+	pkill -KILL -P "$server"
 	is "$(ask /operation/list '{}' | jq '.operations | length')" 1
 }
 

@@ -743,7 +743,7 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 # --- the tree ---
 
 @test "the tree ends with its command: other sessions, orphans, what ignores signals, a cleared environment" {
-	unseen=63.$$17
+	unseen=63.$$
 	expect 3 dpl-call --grace 300ms -- sh -c '
 		setsid sleep 60 &
 		(setsid sh -c "sleep 61 & exit" &)
