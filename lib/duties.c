@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "clock.h"
 #include "command.h"
 #include "duties.h"
 #include "hook.h"
@@ -14,7 +15,7 @@ enum { WINDOW_MS = 9000 }; /* where the operation has not said it yet */
 
 struct duty {
 	const struct duties *d;
-	const struct vigil *v;
+	struct vigil *v;
 	const char *reason, *result; /* or NULL */
 	int exit;
 };
@@ -65,17 +66,31 @@ put_log(struct vigil *v, const char *level, const char *text)
 	buf_free(&body);
 }
 
+/* Nobody beats but we, and what runs may take as long as a silence that counts as a death. */
+static int64_t
+beat(void *arg)
+{
+	struct vigil *v = ((const struct duty *)arg)->v;
+	if (v->held >= 0) {
+		(void)beat_touch(v->held);
+		return clock_mono_ms() + v->beat_ms;
+	}
+	if (clock_mono_ms() >= v->next_ms)
+		(void)vigil_ask(v);
+	return v->next_ms;
+}
+
 /* With `result`, what it prints to stdout goes there, and is not logged.  Whether it succeeded. */
 static bool
 run(const struct duty *o, struct vigil *v, const char *name, const char *command, struct buf *result)
 {
 	struct duty with = *o;
-	struct hook h = {.command = command, .limit_ms = v->window_ms > 0 ? v->window_ms : WINDOW_MS, .prepare = set_variables, .arg = &with, .apart = result};
+	if (!v->stale_ms)
+		(void)vigil_ask(v); /* the command was over before it was asked how often to beat, and how long the window is */
+	struct hook h = {.command = command, .limit_ms = v->window_ms > 0 ? v->window_ms : WINDOW_MS, .prepare = set_variables, .meanwhile = beat, .arg = &with, .apart = result};
 	struct buf output = {0}, text = {0};
 	char problem[120];
 	int status = 0;
-	if (v->held >= 0)
-		(void)beat_touch(v->held); /* it does not beat meanwhile */
 	int rc = hook_run(&h, &status, &output);
 	hook_describe(rc, errno, status, problem, sizeof problem);
 	buf_fmt(&text, "%s: %s%s%s", name, *problem ? problem : "done", output.n ? ": " : "", output.n ? output.p : "");
@@ -112,7 +127,9 @@ duties_fall_back(struct duties *d, struct vigil *v, const char *command, const c
 void
 duties_do(struct duties *d, struct vigil *v, bool fails, const char *reason, int exit)
 {
-	struct duty o = {.d = d, .v = v, .reason = reason, .exit = exit};
+	char why[sizeof v->reason];
+	snprintf(why, sizeof why, "%s", reason); /* which may be the vigil's, and changes with each beat */
+	struct duty o = {.d = d, .v = v, .reason = why, .exit = exit};
 	if (d->on_cleanup && !d->cleaned) {
 		d->cleaned = true;
 		(void)run(&o, v, "--on-cleanup", d->on_cleanup, NULL);

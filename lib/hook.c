@@ -145,13 +145,15 @@ hook_run(const struct hook *h, int *status, struct buf *output)
 	(void)fcntl(out.pipe[0], F_SETFL, O_NONBLOCK);
 	if (h->apart)
 		(void)fcntl(apart.pipe[0], F_SETFL, O_NONBLOCK);
-	int64_t end = clock_mono_ms() + h->limit_ms;
+	int64_t end = clock_mono_ms() + h->limit_ms, next = h->meanwhile ? clock_mono_ms() : INT64_MAX;
 	bool killed = false, ended = false, lost = false;
 	int self = proc_open(pid, -1);
 	/* Its end counts, not that of what it has left in the background with the pipe. */
 	while (!ended) {
 		struct pollfd p[] = {{.fd = out.open ? out.pipe[0] : -1, .events = POLLIN}, {.fd = apart.open ? apart.pipe[0] : -1, .events = POLLIN}, {.fd = self, .events = POLLIN}};
-		int64_t left = end - clock_mono_ms();
+		if (clock_mono_ms() >= next)
+			next = h->meanwhile(h->arg);
+		int64_t left = (end < next ? end : next) - clock_mono_ms();
 		int wait = self < 0 || killed ? LOOK_MS : left <= 0 ? 0 : left < INT32_MAX ? (int)left : INT32_MAX;
 		bool any = poll(p, 3, wait) > 0;
 		if (any && p[0].revents)

@@ -17,6 +17,7 @@ struct hook {
 	gid_t gid;
 	struct buf *apart;       /* not NULL: what it prints to stdout goes here, from its beginning, and is no part of the output; more than HOOK_APART_MAX bytes: it was longer */
 	void (*prepare)(void *arg); /* in the child, to set its environment; may be NULL */
+	int64_t (*meanwhile)(void *arg); /* here while it runs: at once, and again at the time that it returned (monotonic, ms); may be NULL */
 	void *arg;
 };
 

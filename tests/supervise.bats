@@ -954,6 +954,26 @@ witness() {
 	nobody_left
 }
 
+@test "hooks that take longer than a silence that counts as a death: who runs them beats" {
+	local long
+	long=$(silence)
+	long=$((${long%s} + 1))
+	op=$(dpl-create --beat 200ms --jitter 20ms --stale "$(silence)" --window 60s)
+	DPL_OPERATION=$op
+	dpl-join -q -p other
+	in_background dpl-call run -p other --id one --on-crash "touch begun; sleep $long; touch over" --on-cleanup "sleep 1" -- sh -c 'exit 3'
+	wait_for '[ -e begun ]'
+	while [ ! -e over ]; do
+		expect 0 dpl-beat -p other --json
+		holds '.crashed == false and .staleParticipants == []'
+		sleep 0.2
+	done
+	ended "$pid"
+	is "$status" 3
+	entry '.event == "call.failed" and .callId == "one"'
+	dpl-complete -q
+}
+
 @test "a crash with --no-fail-on-crash is contained: nobody is stopped, and what it left is ended" {
 	witness
 	supervised dpl-call --no-fail-on-crash --id one -- sh -c 'trap "" TERM; touch ready; while :; do sleep 60; done'
