@@ -66,7 +66,7 @@ held_ones(struct journal *j, const struct cleanup *c)
 	int n = held_calls(j, c);
 	for (uint32_t i = 0; i < j->op.people.n; i++) {
 		const struct op_person *p = table_at(&j->op.people, i);
-		if (p->key.gone || !p->sessions || (j->op.h.state == OP_CLEANUP && p->answered == j->op.h.epoch) || (c->own_name && strcmp(p->key.name, c->own_name) == 0))
+		if (p->key.gone || (!p->sessions && !p->death.len) || (j->op.h.state == OP_CLEANUP && p->answered == j->op.h.epoch) || (c->own_name && strcmp(p->key.name, c->own_name) == 0))
 			continue;
 		beat_person_file(p->key.name, file);
 		n += beat_look(j->dir, file, &b) == 0 && b.locked && b.id.mode == BEAT_HELD;
@@ -398,12 +398,39 @@ follow_crash(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *w
 	return 0;
 }
 
+/* Whether a keeper has still to answer for this one; it does so also where that one is dead. */
+static bool
+owes_answer(struct op *op, const char *participant)
+{
+	const struct op_person *p = op_person(op, participant);
+	return op->h.state == OP_CLEANUP && p && (p->sessions || p->death.len) && p->answered != op->h.epoch;
+}
+
+static int
+answer(struct journal *j, const char *participant, struct why *why)
+{
+	if (!owes_answer(&j->op, participant))
+		return 0;
+	if (journal_lock(j, why) < 0)
+		return -1;
+	if (!owes_answer(&j->op, participant)) {
+		journal_unlock(j);
+		return 0;
+	}
+	struct buf *b = journal_entry(j, participant, EVENT_CLEANUP_ACKNOWLEDGED);
+	json_put(b, "participantId", participant);
+	json_put_int(b, "epoch", (int64_t)j->op.h.epoch);
+	journal_entry_end(j);
+	j->ring = true;
+	return removal_commit(j, why);
+}
+
 static int
 step(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *why)
 {
 	c->waiting = c->ending = c->removal.left_over = 0;
 	c->removal.busy = false;
-	if (journal_refresh(j, why) < 0)
+	if (journal_refresh(j, why) < 0 || (c->own_name && answer(j, c->own_name, why) < 0))
 		return -1;
 	if (j->op.h.archived)
 		return 0;
@@ -428,23 +455,5 @@ cleanup_run(struct journal *j, struct cleanup *c, struct why *why)
 			fsx_close(&j->drive);
 		return rc < 0 ? -1 : 0;
 	}
-}
-
-int
-cleanup_answer(struct journal *j, const char *participant, struct why *why)
-{
-	if (journal_lock(j, why) < 0)
-		return -1;
-	const struct op_person *p = op_person(&j->op, participant);
-	if (j->op.h.state != OP_CLEANUP || !p || !p->sessions || p->answered == j->op.h.epoch) {
-		journal_unlock(j);
-		return 0;
-	}
-	struct buf *b = journal_entry(j, participant, EVENT_CLEANUP_ACKNOWLEDGED);
-	json_put(b, "participantId", participant);
-	json_put_int(b, "epoch", (int64_t)j->op.h.epoch);
-	journal_entry_end(j);
-	j->ring = true;
-	return removal_commit(j, why);
 }
 

@@ -20,8 +20,8 @@ enum { CLEANUP_BRIEF_MS = 100 }; /* patience of a command that does it by the wa
 
 struct cleanup {
 	struct removal removal;  /* how, and what became of it */
-	const char *own_call;    /* a call, and a participant, that is not waited for: it is who does this; NULL */
-	const char *own_name;
+	const char *own_call;    /* a call that is not waited for: it is who does this; NULL */
+	const char *own_name;    /* the participant of the keeper that does this, and so answers for it; NULL */
 	const char *outer;       /* a call that who does this is part of: while its supervisor lives, that goes on with it; NULL */
 	int64_t awake_ms;        /* see look.h */
 	int64_t look_ms;         /* when the coordinator looks at all again */
@@ -49,8 +49,5 @@ int64_t cleanup_age(const struct entry *started);
 /* Go on with it, as far as that goes within the patience.  Afterwards j->op tells how far that was: it may have ended, and be
  * archived but for the move.  0, or -1 with `why`. */
 int cleanup_run(struct journal *j, struct cleanup *c, struct why *why);
-
-/* A keeper answers for its participant.  0 also where there is nothing to answer; -1 with `why`. */
-int cleanup_answer(struct journal *j, const char *participant, struct why *why);
 
 #endif

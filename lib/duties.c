@@ -11,7 +11,10 @@
 #include "hook.h"
 #include "json.h"
 
-enum { WINDOW_MS = 9000 }; /* where the operation has not said it yet */
+enum {
+	WINDOW_MS = 9000,        /* where the operation has not said it yet */
+	LEAST_PART = 16,         /* of the window, at least that much */
+};
 
 struct duty {
 	const struct duties *d;
@@ -59,6 +62,7 @@ put_log(struct vigil *v, const char *level, const char *text)
 	json_put(&body, "participantId", v->participant);
 	if (v->call)
 		json_put(&body, "callId", v->call);
+	json_put_bool(&body, "afterDeath", true); /* the participant's own, perhaps */
 	json_put(&body, "level", level);
 	json_put(&body, "message", text);
 	json_close(&body, '}');
@@ -80,14 +84,26 @@ beat(void *arg)
 	return v->next_ms;
 }
 
-/* With `result`, what it prints to stdout goes there, and is not logged.  Whether it succeeded. */
+/* How long the next of `n` commands may take.  After a death all of them are to be through, and the call's end recorded, before the window
+ * is over: who has not answered by then is taken for one that hangs. */
+static int64_t
+limit(const struct vigil *v, int n)
+{
+	int64_t window = v->window_ms > 0 ? v->window_ms : WINDOW_MS;
+	if (!v->died_ms)
+		return window;
+	int64_t left = (v->died_ms + window / 8 * 7 - clock_mono_ms()) / n, least = window / LEAST_PART;
+	return left < least ? least : left;
+}
+
+/* With `result`, what it prints to stdout goes there, and is not logged; `behind` more commands follow it.  Whether it succeeded. */
 static bool
-run(const struct duty *o, struct vigil *v, const char *name, const char *command, struct buf *result)
+run(const struct duty *o, struct vigil *v, const char *name, const char *command, struct buf *result, int behind)
 {
 	struct duty with = *o;
 	if (!v->stale_ms)
 		(void)vigil_ask(v); /* the command was over before it was asked how often to beat, and how long the window is */
-	struct hook h = {.command = command, .limit_ms = v->window_ms > 0 ? v->window_ms : WINDOW_MS, .prepare = set_variables, .meanwhile = beat, .arg = &with, .apart = result};
+	struct hook h = {.command = command, .limit_ms = limit(v, 1 + behind), .prepare = set_variables, .meanwhile = beat, .arg = &with, .apart = result};
 	struct buf output = {0}, text = {0};
 	char problem[120];
 	int status = 0;
@@ -106,7 +122,7 @@ duties_complete(struct duties *d, struct vigil *v, const char *result)
 {
 	struct duty o = {.d = d, .v = v, .result = result};
 	if (d->on_completion)
-		(void)run(&o, v, "--on-completion", d->on_completion, NULL);
+		(void)run(&o, v, "--on-completion", d->on_completion, NULL, 0);
 }
 
 void
@@ -114,14 +130,14 @@ duties_crash(struct duties *d, struct vigil *v, const char *reason, int exit)
 {
 	struct duty o = {.d = d, .v = v, .reason = reason, .exit = exit};
 	if (d->on_crash)
-		(void)run(&o, v, "--on-crash", d->on_crash, NULL);
+		(void)run(&o, v, "--on-crash", d->on_crash, NULL, 0);
 }
 
 bool
 duties_fall_back(struct duties *d, struct vigil *v, const char *command, const char *reason, int exit, struct buf *result)
 {
 	struct duty o = {.d = d, .v = v, .reason = reason, .exit = exit};
-	return run(&o, v, "--fallback-command", command, result);
+	return run(&o, v, "--fallback-command", command, result, 0);
 }
 
 void
@@ -132,10 +148,10 @@ duties_do(struct duties *d, struct vigil *v, bool fails, const char *reason, int
 	struct duty o = {.d = d, .v = v, .reason = why, .exit = exit};
 	if (d->on_cleanup && !d->cleaned) {
 		d->cleaned = true;
-		(void)run(&o, v, "--on-cleanup", d->on_cleanup, NULL);
+		(void)run(&o, v, "--on-cleanup", d->on_cleanup, NULL, d->on_failure && fails && !d->failed);
 	}
 	if (d->on_failure && fails && !d->failed) {
 		d->failed = true;
-		(void)run(&o, v, "--on-failure", d->on_failure, NULL);
+		(void)run(&o, v, "--on-failure", d->on_failure, NULL, 0);
 	}
 }

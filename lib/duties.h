@@ -1,8 +1,8 @@
 /* duties: the shell commands of a supervisor or keeper for when its command has ended or things went wrong: --on-completion, --on-crash,
  * --on-cleanup, --on-failure, and --fallback-command.
  *
- * Each is run once, for no longer than the operation's window, in a process group of its own; what it prints is
- * kept in the log. */
+ * Each is run once, for no longer than the operation's window, and after a death so that the call's end can be recorded before that is over;
+ * in a process group of its own; what it prints is kept in the log.  Meanwhile `v` beats. */
 #ifndef DPL_DUTIES_H
 #define DPL_DUTIES_H
 

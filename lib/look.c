@@ -563,6 +563,7 @@ look_bury(struct journal *j, const char *by, const char *participant, const char
 		return 0;
 	}
 	bury_person(j, by, participant, evidence);
+	*j->drop = '\0'; /* its keeper holds it until it has answered */
 	*done = true;
 	return journal_commit(j, why);
 }

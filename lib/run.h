@@ -39,7 +39,6 @@ struct run {
 	struct buf result;
 	char problem[400];       /* what is wrong with how it ended, "" for nothing */
 	int64_t drive_ms;        /* when to look next at what follows from a death; 0: nobody died */
-	int64_t died_ms;         /* when we heard of it first */
 	bool killed, told_gone, told_lost;
 };
 

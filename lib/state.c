@@ -176,8 +176,9 @@ op_is_due(const struct op *op, const struct op_resource *r)
 		const struct op_call *c = op_call_seq(op, r->call);
 		return !c || c->key.gone || c->state != CALL_RUNNING;
 	}
+	/* What the dead have left goes with all the rest, when those who live have answered: a keeper's hooks may want to see it. */
 	const struct op_person *p = op_person_no(op, r->person);
-	return !p || p->key.gone || !p->sessions;
+	return !p || p->key.gone || (!p->sessions && !p->death.len);
 }
 
 static bool

@@ -81,8 +81,8 @@ stopping_begin(struct run *r, enum stop why, const char *fmt, ...)
 		return;
 	r->kill_ms = clock_mono_ms() + r->s->grace_ms;
 	/* After a death everybody has the window, and no more: some of it is for what comes behind the command's end. */
-	if (why == STOP_CRASH && r->died_ms && r->died_ms + r->v.window_ms / 4 * 3 < r->kill_ms)
-		r->kill_ms = r->died_ms + r->v.window_ms / 4 * 3;
+	if (why == STOP_CRASH && r->v.died_ms && r->v.died_ms + r->v.window_ms / 4 * 3 < r->kill_ms)
+		r->kill_ms = r->v.died_ms + r->v.window_ms / 4 * 3;
 	if (r->reaped)
 		return;
 	if (r->s->on_abort)
@@ -115,8 +115,6 @@ stopping_heed(struct run *r)
 	if (v->end == VIGIL_COMPLETED)
 		stopping_begin(r, STOP_CANCEL, "the operation ended");
 	int64_t now = clock_mono_ms();
-	if (v->crashed && !r->died_ms)
-		r->died_ms = now;
 	if (v->crashed && !r->s->call.aborted_ok)
 		stopping_begin(r, STOP_CRASH, "somebody died: %s", v->reason);
 	if (!v->crashed || v->end != VIGIL_GOES_ON)

@@ -67,7 +67,7 @@ watchdog_deadline(const struct run *r)
 static int64_t
 undo_deadline(const struct run *r)
 {
-	return r->died_ms && !r->stop && r->v.crashed ? r->died_ms + r->v.window_ms / 2 : INT64_MAX;
+	return r->v.died_ms && !r->stop && r->v.crashed ? r->v.died_ms + r->v.window_ms / 2 : INT64_MAX;
 }
 
 /* Until when it goes on without its server: longer than that, and everybody else takes it for dead. */

@@ -122,8 +122,6 @@ verb_cleanup(struct request *r)
 	struct cleanup c = {.removal = {.by = a.by, .limit_ms = REMOVAL_LIMIT_MS, .retry = a.retry, .forget = a.forget, .look = a.dry},
 		.own_call = *a.call ? a.call : NULL, .own_name = a.answer ? a.by : NULL, .outer = *a.outer ? a.outer : NULL, .awake_ms = a.awake_ms, .patience_ms = a.patience_ms, .drive = a.drive, .yields = a.yields};
 	int rc = a.drive ? refuse_foreign(r) : 0;
-	if (rc == 0 && a.answer && !op_has_ended(&j->op))
-		rc = cleanup_answer(j, a.by, &r->why);
 	struct look l = {.by = a.by, .awake_ms = a.awake_ms};
 	if (rc == 0 && a.look && !a.dry && !op_has_ended(&j->op))
 		rc = look_over(j, &l, &r->why);

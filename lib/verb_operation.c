@@ -529,7 +529,8 @@ verb_log(struct request *r)
 	struct buf message = {0};
 	const char *text;
 	struct change c;
-	if (request_operation(r, id) < 0 || request_participant(r, false, by) < 0 || request_call(r, "callId", false, call) < 0)
+	bool after_death = false;
+	if (request_operation(r, id) < 0 || request_participant(r, false, by) < 0 || request_call(r, "callId", false, call) < 0 || request_bool(r, "afterDeath", &after_death) < 0)
 		return -1;
 	/* Both cases are taken, and an unknown level is info: a log line is never lost over its level. */
 	(void)json_copy(r->json, json_get(r->json, r->body, "level"), level, sizeof level);
@@ -544,7 +545,7 @@ verb_log(struct request *r)
 		return -1;
 	}
 	int rc = change_begin(&c, r, id, reply_success);
-	if (rc == 0 && change_refuse_dead(&c, by) < 0)
+	if (rc == 0 && !after_death && change_refuse_dead(&c, by) < 0)
 		rc = change_refuse(&c);
 	else if (rc == 0) {
 		struct buf *b = change_entry(&c, change_by(&c, by), EVENT_LOG);

@@ -96,6 +96,13 @@ find_end(struct vigil *v)
 	buf_free(&reply);
 }
 
+static void
+note_death(struct vigil *v)
+{
+	if (!v->died_ms)
+		v->died_ms = clock_mono_ms();
+}
+
 static int
 take_error(struct vigil *v, struct json *j)
 {
@@ -117,6 +124,9 @@ take_error(struct vigil *v, struct json *j)
 		v->end = VIGIL_GONE;
 		break;
 	case ERR_DEAD:
+		note_death(v);
+		v->dead = true;
+		break;
 	case ERR_HELD:
 	case ERR_NO_PARTICIPANT:
 		v->dead = true;
@@ -135,7 +145,8 @@ take_reply(struct vigil *v, struct json *j)
 	char code[40];
 	v->unrecorded = json_copy(j, json_get(j, 0, "lookCode"), code, sizeof code) == 0 ? err_by_name(code) : ERR_NONE;
 	v->aborted = truth(j, "abortFlag");
-	v->crashed = truth(j, "crashed");
+	if ((v->crashed = truth(j, "crashed")))
+		note_death(v);
 	v->stale = truth(j, "isStale");
 	v->reason[0] = '\0';
 	if (v->aborted)
@@ -264,6 +275,7 @@ vigil_ask_outer(struct vigil *v)
 int
 vigil_bury(struct vigil *v, const char *evidence)
 {
+	note_death(v);
 	return ask(v, true, "died", evidence);
 }
 

@@ -38,6 +38,7 @@ struct vigil {
 	bool own_pace, own_jitter;
 	int64_t stale_ms;        /* the operation's: silent for longer hangs */
 	int64_t window_ms;       /* … and how long the held ones have to answer, when somebody has died */
+	int64_t died_ms;         /* when it heard of that first, monotonic; 0: nobody has */
 	bool whole;              /* ask for the whole result, which stays in `reply` */
 	int64_t next_ms;         /* when to ask next, monotonic */
 	int64_t awake_ms;        /* it slept or was stopped until then, and watches without a gap since; 0: it never did */

@@ -546,6 +546,60 @@ $(<made)"
 	is "$(<hook)" $'cleanup\nfailure'
 }
 
+@test "the hooks of a keeper whose process has died: whoever cleans up waits for them, and what they say is kept" {
+	op=$(dpl-create --window 60s)
+	DPL_OPERATION=$op
+	in_background sleep 60
+	kept=$pid
+	dpl-join -qp kept --keep "$kept" --on-cleanup ': >begun; until [ -e "go" ]; do sleep 0.02; done; ls "$(cat made)"; exit 3' --on-failure 'echo "failure $DPL_REASON"'
+	made=$(dpl-temp make -p kept)
+	echo "$made" >made
+	killed "$kept"
+	wait_for '[ -e begun ]'
+	is "$(count '.event == "crash.detected"')" 1
+	in_background dpl-cleanup
+	cleaner=$pid
+	expect 5 dpl-beat
+	wait_for '[ "$(count ".event == \"cleanup.started\"")" = 1 ]'
+	: >go
+	ended "$cleaner"
+	is "$status" 0
+	archived
+	[ ! -e "$made" ]
+	is "$(jq -r 'select(.event == "log") | .level + " " + .message' <(journal_text "$op"))" "warning --on-cleanup: exit status 3: $made
+info --on-failure: done: failure its process $kept has ended without leaving"
+	is "$(count '.event == "cleanup.acknowledged"')" 1
+}
+
+@test "a hook that takes too long behind a death is killed while its supervisor can still answer" {
+	op=$(dpl-create --window 16s)
+	DPL_OPERATION=$op
+	supervised dpl-call --id one --on-cleanup 'echo out; sleep 60' --on-failure 'echo failure' -- sleep 60
+	one=$pid
+	supervised dpl-call --id two -- sleep 60
+	killed "$pid"
+	in_background dpl-cleanup
+	ended "$pid"
+	is "$status" 0
+	ended "$one"
+	is "$status" 123
+	archived
+	is "$(count '.event == "crash.detected"')" 1
+	has "$(jq -r 'select(.event == "log") | .message' <(journal_text "$op"))" '--on-cleanup: it took too long and was killed: out' '--on-failure: done: failure'
+}
+
+@test "a call whose own participant died: its hooks run, and what they say is kept" {
+	in_background sleep 60
+	kept=$pid
+	dpl-join -qp kept --keep "$kept"
+	supervised dpl-call -p kept --on-cleanup 'echo "cleanup $DPL_EXIT"' --on-failure 'echo "failure $DPL_REASON"' -- sleep 60
+	killed "$kept"
+	ended "$pid"
+	is "$status" 123
+	wait_for archived
+	has "$(jq -r 'select(.event == "log") | .message' <(journal_text "$op"))" '--on-cleanup: done: cleanup 123' '--on-failure: done: failure kept was declared dead'
+}
+
 # --- signals ---
 
 @test "a second Ctrl-C does not cut the cleanup short" {
