@@ -193,13 +193,14 @@ resource_is_here(const struct resource *r, const struct resource_home *home, cha
 		snprintf(reason, size, "it is on another host, %s", *r->host ? r->host : "?");
 		return false;
 	}
-	if (r->kind == RESOURCE_PROCESS && same_boot(r) && r->pid_ns && r->pid_ns != here.pid_ns) {
+	/* A command means the processes and files that it was registered among. */
+	if (r->kind != RESOURCE_PATH && same_boot(r) && r->pid_ns && r->pid_ns != here.pid_ns) {
 		snprintf(reason, size, "it is in another PID namespace");
 		return false;
 	}
-	if (r->kind == RESOURCE_PATH && same_boot(r) && r->mount_ns && r->mount_ns != proc_namespace("mnt")) {
+	if (r->kind != RESOURCE_PROCESS && same_boot(r) && r->mount_ns && r->mount_ns != proc_namespace("mnt")) {
 		struct remove_identity now;
-		if (!r->identity.known || remove_identify(r->what.p, &now) < 0 || now.inode != r->identity.inode || now.device != r->identity.device) {
+		if (r->kind == RESOURCE_COMMAND || !r->identity.known || remove_identify(r->what.p, &now) < 0 || now.inode != r->identity.inode || now.device != r->identity.device) {
 			snprintf(reason, size, "it was registered in another mount namespace");
 			return false;
 		}

@@ -138,6 +138,29 @@ mounted() {
 	is "$(sed -n 3,4p out | paste -sd ' ')" '5 it lives'
 }
 
+@test "an undo command of another mount or PID namespace is not run here, where it would mean other files and processes" {
+	need_unshare -m
+	mkdir host other
+	echo host >host/data
+	echo other >other/data
+	in_background unshare -m --propagation private sh -c 'mount --bind other host && dpl-temp add -q --command "rm $PWD/host/data" && exec tail -f /dev/null'
+	inside=$pid
+	wait_for '[ "$(count ".event == \"resource.added\"")" = 1 ]'
+	expect 0 dpl-complete
+	has "$stderr" 'another mount namespace'
+	is "$(cat host/data)" host
+	expect 1 dpl-cleanup "$op"
+	expect 0 nsenter -m -t "$inside" sh -c "cd '$PWD' && exec dpl-cleanup '$op'"
+	is "$(cat host/data)" host
+	[ ! -e other/data ]
+	need_unshare -pf --mount-proc
+	op=$(dpl-create)
+	unshare -pf dpl-temp add -q -o "$op" --command 'echo run >>ran'
+	expect 0 dpl-complete -o "$op"
+	has "$stderr" 'another PID namespace'
+	[ ! -e ran ]
+}
+
 @test "an observer and a keeper whose wall clocks are wrong by an hour" {
 	[ -z "${SANITIZED:-}" ] || skip 'libfaketime and the sanitizers exclude each other'
 	lib=$(find /usr/lib* -name libfaketime.so.1 2>/dev/null | head -n 1)
