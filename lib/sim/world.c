@@ -1,6 +1,8 @@
 /* world: what a play stands in. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <signal.h>
@@ -8,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,7 +20,13 @@
 #include "fsx.h"
 #include "world.h"
 
-enum { DISK_PAGES = 512, WAIT_MS = 10000 };
+enum {
+	DISK_PAGES = 512,
+	WAIT_MS = 10000,
+	PORT_FIRST = 10000,      /* below those that the kernel gives to connections … */
+	PORTS = 20000,
+	PORT_TRIES = 20,
+};
 
 static bool
 has(const struct scenario *s, enum scenario_fault fault)
@@ -139,6 +149,27 @@ world_cut_network(struct world *w, bool cut)
 
 /* --- a server --- */
 
+/* A port that is still free when the server is started anew: one of those that the kernel gives to connections might be that of a client by
+ * then, even of one that tries to reach this very port.  Without one the server takes any. */
+static void
+choose_port(struct world *w)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+	const int on = 1;
+	snprintf(w->port, sizeof w->port, "0");
+	for (int i = 0; i < PORT_TRIES && strcmp(w->port, "0") == 0; i++) {
+		uint16_t random = 0;
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		(void)!getrandom(&random, sizeof random, GRND_NONBLOCK);
+		unsigned port = PORT_FIRST + random % PORTS;
+		a.sin_port = htons((uint16_t)port);
+		if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0)
+			snprintf(w->port, sizeof w->port, "%u", port);
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
 static int
 start_server(struct world *w, struct why *why)
 {
@@ -150,7 +181,9 @@ start_server(struct world *w, struct why *why)
 	deed_option(&d, "-l", *w->here ? "10.77.1.1" : "127.0.0.1");
 	if (*w->here)
 		deed_add(&d, "--insecure"); /* nobody else is in that network */
-	deed_option(&d, "-P", *w->port ? w->port : "0");
+	if (!*w->port)
+		choose_port(w);
+	deed_option(&d, "-P", w->port);
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return why_errno(why, "a pipe");
 	int error = deed_start(&d, fds[1], &w->server);
