@@ -52,6 +52,21 @@ result() {
 	is "$(wc -l <ran)" 6
 }
 
+@test "SIGKILL to who runs an undo command: what that had started is ended before it is run again" {
+	dpl-temp add -q --command 'sh -c "echo begun \$\$ >>ran; until [ -e go ]; do sleep 0.02; done; echo done \$\$ >>ran"; true'
+	in_background dpl-complete
+	wait_for 'grep -q begun ran'
+	kill -KILL "$pid"
+	ended "$pid"
+	in_background dpl-cleanup
+	wait_for '[ "$(grep -c begun ran)" = 2 ]'
+	: >go
+	ended "$pid"
+	is "$status" 0
+	is "$(sed -n 3p ran)" "done $(sed -n '2s/begun //p' ran)"
+	is "$(wc -l <ran)" 3
+}
+
 @test "SIGKILL to who runs an undo command ends that too, and the next runs it again" {
 	dpl-temp add -q --command 'echo begun >>ran; sleep 1; echo done >>ran'
 	in_background dpl-complete
