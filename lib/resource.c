@@ -330,18 +330,18 @@ take_result(const struct buf *raw, struct buf *result, char *problem, size_t siz
 		snprintf(problem, size, "%.100s", taken == RESULT_TOO_LONG ? "what it printed is too long for a result" : why.text);
 }
 
-/* What it had started when who ran it was killed: two of them at once might undo each other's work. */
+/* What one had started when who ran it was killed: two of them at once might undo each other's work.  Whoever removes is alone with that. */
 static void
-end_earlier_run(const struct resource *r, const struct resource_home *home)
+end_earlier_run(const struct resource_home *home)
 {
-	struct tree t = {.operation = home->operation, .resource = r->id, .supervisor = -1, .root = -1, .root_start = -1, .group = -1, .session = -1, .uid = home->uid};
+	struct tree t = {.operation = home->operation, .undoing = true, .supervisor = -1, .root = -1, .root_start = -1, .group = -1, .session = -1, .uid = home->uid};
 	int64_t end = clock_mono_ms() + RESOURCE_GRACE_MS;
 	while (tree_signal(&t, SIGKILL, -1, NULL) > 0 && clock_mono_ms() < end)
 		usleep(ORPHANS_LOOK_MS * 1000);
 }
 
 static enum resource_result
-undo(const struct resource *r, const struct resource_order *o, struct buf *printed, char *reason, size_t size)
+undo(const struct resource *r, struct resource_order *o, struct buf *printed, char *reason, size_t size)
 {
 	struct undo u = {r, o};
 	struct buf output = {0}, raw = {0};
@@ -349,7 +349,9 @@ undo(const struct resource *r, const struct resource_order *o, struct buf *print
 	int status = 0;
 	if (o->look)
 		return RESOURCE_REMOVED;
-	end_earlier_run(r, o->home);
+	if (!o->alone)
+		end_earlier_run(o->home);
+	o->alone = true;
 	struct hook h = {.command = r->what.p, .folder = r->folder.n ? r->folder.p : NULL, .limit_ms = RESOURCE_COMMAND_MS, .uid = o->home->uid, .gid = o->home->gid, .prepare = set_variables, .arg = &u, .apart = r->is_fallback ? &raw : NULL};
 	int rc = hook_run(&h, &status, &output);
 	hook_describe(rc, errno, status, problem, sizeof problem);
@@ -397,7 +399,7 @@ remove_it(const struct resource *r, const struct resource_order *o, uint64_t *en
 }
 
 enum resource_result
-resource_remove(const struct resource *r, const struct resource_order *o, uint64_t *entries, struct buf *printed, char *reason, size_t size)
+resource_remove(const struct resource *r, struct resource_order *o, uint64_t *entries, struct buf *printed, char *reason, size_t size)
 {
 	*entries = 0;
 	reason[0] = '\0';

@@ -70,12 +70,13 @@ struct resource_order {
 	const struct resource_home *home;
 	int64_t limit_ms;        /* for the whole of it */
 	bool look;               /* only say what would become of it */
+	bool alone;              /* what undo commands that were cut short had started is ended: that is done before the first of them */
 	bool (*go_on)(void *arg);
 	void *arg;
 };
 
 /* Do away with it.  RESOURCE_HERE: it was stopped (go_on, or the limit) and is to be gone on with.
  * `printed` gets what a fallback command gave, as a text; it is run once, and where it failed `reason` says how. */
-enum resource_result resource_remove(const struct resource *r, const struct resource_order *o, uint64_t *entries, struct buf *printed, char *reason, size_t size);
+enum resource_result resource_remove(const struct resource *r, struct resource_order *o, uint64_t *entries, struct buf *printed, char *reason, size_t size);
 
 #endif
