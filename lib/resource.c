@@ -79,7 +79,7 @@ take_added(struct resource *out, const struct entry *e)
 	out->by_name = e->by_name;
 	out->pid = e->pid;
 	out->start = e->pid_start;
-	out->added_ms = e->at_ms;
+	out->added_ms = e->added_ms >= 0 ? e->added_ms : e->at_ms;
 	out->mount_ns = e->mount_ns > 0 ? (uint64_t)e->mount_ns : 0;
 	out->pid_ns = e->pid_ns > 0 ? (uint64_t)e->pid_ns : 0;
 	slice_copy(e->boot_id, out->boot, sizeof out->boot);

@@ -23,6 +23,7 @@ struct identity {
 struct place {
 	char boot[PROC_BOOT_ID], machine[PROC_MACHINE_ID], host[TABLE_NAME];
 	int64_t mount_ns, pid_ns;
+	int64_t added_ms;        /* when that was, by its clock; -1: by ours */
 };
 
 struct thing {
@@ -63,7 +64,7 @@ read_place(struct request *r, struct place *p)
 	bool given = false;
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++)
 		given |= request_has(r, members[i]);
-	*p = (struct place){.mount_ns = -1, .pid_ns = -1};
+	*p = (struct place){.mount_ns = -1, .pid_ns = -1, .added_ms = -1};
 	struct beat_id here = beat_here();
 	if (!given) {
 		memcpy(p->boot, here.boot, sizeof p->boot);
@@ -73,7 +74,7 @@ read_place(struct request *r, struct place *p)
 		p->pid_ns = (int64_t)here.pid_ns;
 	} else if (short_text(r, "bootId", p->boot, sizeof p->boot) < 0 || short_text(r, "machineId", p->machine, sizeof p->machine) < 0 ||
 	    short_text(r, "host", p->host, sizeof p->host) < 0 || request_int(r, "mountNs", 0, JSON_INT_MAX, &p->mount_ns) < 0 ||
-	    request_int(r, "pidNs", 0, JSON_INT_MAX, &p->pid_ns) < 0) {
+	    request_int(r, "pidNs", 0, JSON_INT_MAX, &p->pid_ns) < 0 || request_int(r, "addedMs", 0, JSON_INT_MAX, &p->added_ms) < 0) {
 		return -1;
 	}
 	/* Of this host, and nobody could tell. */
@@ -389,6 +390,8 @@ add(struct change *c, const char *by, const struct thing *t)
 		json_put_int(b, "mountNs", p->mount_ns);
 	if (p->pid_ns >= 0)
 		json_put_int(b, "pidNs", p->pid_ns);
+	if (p->added_ms >= 0)
+		json_put_int(b, "addedMs", p->added_ms);
 	if (*t->seal)
 		json_put(b, "seal", t->seal);
 	return change_commit(c);

@@ -33,7 +33,7 @@ there() {
 
 serve() {
 	: >said
-	in_background unshare -m -u sh its/enter dpl-serve -C "$ledger" -P "${port:-0}" >said 2>serve.err
+	in_background unshare -m -u sh its/enter "${clock[@]}" dpl-serve -C "$ledger" -P "${port:-0}" >said 2>serve.err
 	wait_for '[ -s said ]'
 	server=$pid
 	DPL_LEDGER=$(<said)
@@ -397,4 +397,25 @@ dpl-temp: ledger $DPL_LEDGER"
 	expect 0 dpl-complete -j
 	holds '.leftOver == 0 and ([.resources[].decision] | unique) == ["removed"] and (.resources | length) == 300'
 	is "$(find many -type f)" ''
+}
+
+@test "a server whose clock is wrong: what was there before is left, what was made since goes" {
+	[ -z "${SANITIZED:-}" ] || skip 'libfaketime and the sanitizers exclude each other'
+	lib=$(find /usr/lib* -name libfaketime.so.1 2>/dev/null | head -n 1)
+	[ -n "$lib" ] || skip 'libfaketime is not installed'
+	for shift in -1h +1h; do
+		: >older
+		kill "$server"
+		wait "$server" || true
+		clock=(env LD_PRELOAD="$lib" FAKETIME="$shift" FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1)
+		serve
+		begin
+		dpl-temp add -q --by-name "$PWD/taken" "$PWD/new"
+		mv older taken
+		: >new
+		expect 0 dpl-complete
+		has "$stderr" 'older than the registration'
+		[ -e taken ] && [ ! -e new ]
+		rm taken
+	done
 }
