@@ -191,7 +191,6 @@ main(int argc, char **argv)
 		cli_die(&c, &why);
 	int rc = loop(&w.o, w.listeners, (size_t)w.n, ready, &w, &why);
 	listen_close(&w.o, w.listeners, (size_t)w.n);
-	close(w.o.served);
 	store_close(&s);
 	if (rc < 0)
 		cli_die(&c, &why);

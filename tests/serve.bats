@@ -297,6 +297,65 @@ create() {
 	is "$(ask /operation/show "{\"operationId\":\"$op\"}" | member state)" failed
 }
 
+# undoing OPERATION: what is to be undone in it waits for the file `go`, and says when it begins and when it is done.
+undoing() {
+	dpl-temp add -q -C "$ledger" -o "$1" -p me --command 'echo begun >>begun; until [ -e go ]; do sleep 0.05; done; echo undone >>undone' >/dev/null
+}
+
+@test "it stops within its ten seconds while a sweep undoes something, which is done once; nobody is dead for that time" {
+	serve --sweep 300ms
+	op=$(ask /operation/create '{"participantId":"me","beatMs":100,"jitterMs":0,"staleMs":300}' | member operationId)
+	undoing "$op"
+	ask /operation/heartbeat "{\"operationId\":\"$op\"}" >/dev/null
+	wait_for '[ -s begun ]'
+	living=$(ask /operation/create '{"participantId":"me","beatMs":300,"jitterMs":0,"staleMs":4000}' | member operationId)
+	ask /operation/heartbeat "{\"operationId\":\"$living\"}" >/dev/null
+	kill -TERM "$server"
+	life() {
+		dpl-show -j -C "$ledger" "$living" | jq -r '.participants[].liveness'
+	}
+	wait_for '[ "$(life)" != alive ]'
+	is "$(life)" suspect
+	ended "$server"
+	is "$status" 0
+	[ ! -e undone ]
+	: >go
+	wait_for '[ -d "$ledger/backup/$op" ]'
+	is "$(cat begun undone)" $'begun\nundone'
+}
+
+@test "a second signal ends it at once, and what a child undoes then is done once all the same" {
+	serve
+	create
+	undoing "$op"
+	in_background curl -sS -d "{\"operationId\":\"$op\"}" "$url/operation/complete" >/dev/null 2>&1
+	wait_for '[ -s begun ]'
+	kill -TERM "$server"
+	wait_for '! curl -s "$url/health" >/dev/null'
+	start=${EPOCHREALTIME/[!0-9]/}
+	kill -TERM "$server"
+	ended "$server"
+	[ $((${EPOCHREALTIME/[!0-9]/} - start)) -lt 5000000 ]
+	is "$status" 0
+	[ ! -e undone ]
+	: >go
+	wait_for '[ -d "$ledger/backup/$op" ]'
+	is "$(cat begun undone)" $'begun\nundone'
+}
+
+@test "a child that does not answer keeps nobody waiting when it is sent home" {
+	serve
+	create
+	ask /operation/list '{}' >/dev/null
+	child=$(pgrep -P "$server")
+	background+=("$child")
+	kill -STOP "$child"
+	kill -TERM "$server"
+	wait_for 'gone "$server"'
+	ended "$server"
+	is "$status" 0
+}
+
 # --- ways to it ---
 
 @test "the ledger auto: DPL_SERVER, else the server of this machine, which gets no token, else the folder" {

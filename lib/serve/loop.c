@@ -22,6 +22,7 @@
 #include "metrics.h"
 #include "notify.h"
 #include "peer.h"
+#include "proc.h"
 #include "route.h"
 #include "served.h"
 #include "stream.h"
@@ -56,6 +57,7 @@ struct loop {
 	uint64_t number;
 	int64_t now_ms, paused_ms, next_ms;
 	bool paused;             /* nobody is taken in */
+	int served;              /* -1: it takes no beats any more */
 	struct sweep sweep;
 };
 
@@ -467,6 +469,7 @@ begin_to_stop(struct loop *l)
 	if (l->s.stopping)
 		return;
 	l->s.stopping = true;
+	fsx_close(&l->served);
 	notify("STOPPING=1");
 	for (size_t i = 0; i < l->n; i++) {
 		(void)watch(l, EPOLL_CTL_DEL, l->listeners[i].fd, 0, NULL);
@@ -481,6 +484,13 @@ begin_to_stop(struct loop *l)
 		}
 }
 
+static void
+reap(struct loop *l)
+{
+	for (pid_t pid; (pid = proc_reap(NULL, NULL)) > 0;)
+		sweep_ended(&l->sweep, pid);
+}
+
 /* Whether it is to stop at once. */
 static bool
 take_signals(struct loop *l)
@@ -491,7 +501,7 @@ take_signals(struct loop *l)
 		if (info.ssi_signo == SIGHUP)
 			reload(l);
 		else if (info.ssi_signo == SIGCHLD)
-			sweep_reap(&l->sweep);
+			reap(l);
 		else {
 			at_once = l->s.stopping;
 			begin_to_stop(l);
@@ -549,6 +559,7 @@ prepare(struct loop *l, const struct serve_options *o, struct listener *listener
 	sigset_t signals;
 	struct server *s = &l->s;
 	s->o = o;
+	l->served = o->served;
 	s->answered = answered;
 	s->started_ms = clock_wall_ms();
 	s->port = o->port;
@@ -610,7 +621,6 @@ finish(struct loop *l)
 		notice(l->s.o->notice, "%s", why.text);
 	work_free(l->s.work);
 	streams_free(l->s.streams);
-	sweep_end(&l->sweep);
 	verbs_close(&l->s.verbs);
 	flusher_free(l->flusher);
 	tls_context_free(l->tls);
@@ -622,6 +632,7 @@ finish(struct loop *l)
 	}
 	for (int i = 0; i < SPARE; i++)
 		fsx_close(&l->spare[i]);
+	fsx_close(&l->served);
 	fsx_close(&l->signals.fd);
 	fsx_close(&l->epoll);
 }
@@ -638,8 +649,8 @@ turn(struct loop *l, int64_t wake_ms)
 	bool slow = l->now_ms && begun - l->now_ms > GAP_MS;
 	l->now_ms = clock_mono_ms();
 	/* Nobody could beat meanwhile. */
-	if (stopped || slow || (most >= 0 && l->now_ms - begun > most + GAP_MS))
-		served_awoke(l->s.o->served);
+	if (l->served >= 0 && (stopped || slow || (most >= 0 && l->now_ms - begun > most + GAP_MS)))
+		served_awoke(l->served);
 	for (int i = 0; i < n; i++) {
 		struct source *s = events[i].data.ptr;
 		switch ((enum kind)s->kind) {
@@ -688,7 +699,7 @@ loop(const struct serve_options *o, struct listener *listeners, size_t n, void (
 		look_at_deadlines(l);
 		if (l->s.stopping && stop_ms == INT64_MAX)
 			stop_ms = l->now_ms + DRAIN_MS;
-		if (l->s.stopping && !l->conns && !work_load(l->s.work))
+		if (l->s.stopping && !l->conns && !work_load(l->s.work) && !l->sweep.pid)
 			break;
 	}
 	finish(l);

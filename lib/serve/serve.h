@@ -29,7 +29,7 @@ struct serve_options {
 	bool log;                    /* a line on stderr for each request */
 	const struct notice *notice;
 	struct store_options store;
-	int served;                  /* what served_begin gave */
+	int served;                  /* what served_begin gave; loop closes it */
 };
 
 /* A socket that listens. */

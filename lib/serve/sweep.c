@@ -1,7 +1,5 @@
 /* sweep: every so often the server has all operations looked over. */
-#include <errno.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "clock.h"
 #include "helper.h"
@@ -35,16 +33,8 @@ sweep_go_on(struct sweep *w, int64_t now_ms)
 }
 
 void
-sweep_reap(struct sweep *w)
+sweep_ended(struct sweep *w, pid_t pid)
 {
-	if (w->pid && waitpid(w->pid, NULL, WNOHANG) == w->pid)
+	if (w->pid == pid)
 		w->pid = 0;
-}
-
-void
-sweep_end(struct sweep *w)
-{
-	while (w->pid > 0 && waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	w->pid = 0;
 }

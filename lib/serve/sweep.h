@@ -17,10 +17,8 @@ void sweep_begin(struct sweep *w, const struct serve_options *o);
 /* Begin one where it is time.  When to come again, monotonic. */
 int64_t sweep_go_on(struct sweep *w, int64_t now_ms);
 
-/* A child has ended. */
-void sweep_reap(struct sweep *w);
-
-/* Wait for the one that runs, which must not be cut short. */
-void sweep_end(struct sweep *w);
+/* This child of the server has ended.  One that runs needs no server, and is not cut short when that ends: an undo command
+ * that it was at would be run once more. */
+void sweep_ended(struct sweep *w, pid_t pid);
 
 #endif

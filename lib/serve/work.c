@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -68,14 +67,12 @@ free_job(struct job *j)
 	free(j);
 }
 
-/* The end of its input ends it, behind the request that it is at. */
+/* The end of its input ends it, behind the request that it is at.  It is not waited for: that may take long, and it may be stopped. */
 static void
 send_home(struct child *c)
 {
 	fsx_close(&c->to);
 	fsx_close(&c->from);
-	while (c->pid > 0 && waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
-		;
 	c->pid = 0;
 	buf_free(&c->in);
 }

@@ -23,6 +23,9 @@ typedef void work_answered(void *arg, int status, const char *body, size_t n);
 
 /* `watch` is told of descriptors to be watched for reading (and, closed, not to be), with what is to be handed to work_ready. */
 struct work *work_new(const char *ledger, void (*watch)(void *server, int fd, void *child), void *server);
+
+/* Send all children home, who end by themselves, each behind what it is at: the caller reaps them, as all that end while it runs
+ * (proc_reap). */
 void work_free(struct work *w);
 
 /* Have it carried out: `body` is a JSON object, on one line.  A number for it, or -1 where too many wait. */
