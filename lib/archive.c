@@ -14,9 +14,20 @@
 #include "fsx.h"
 #include "id.h"
 #include "json.h"
+#include "keys.h"
 #include "look.h"
 #include "remove.h"
 #include "wire.h"
+
+#define DELETING ".old-" /* before the id of one that is being deleted */
+
+/* For what need not be done now. */
+static int64_t
+short_wait(const struct store *s)
+{
+	enum { SHORT_MS = 100 };
+	return s->o.wait_ms < SHORT_MS ? s->o.wait_ms : SHORT_MS;
+}
 
 static void
 write_state(struct store *s, struct journal *j)
@@ -110,27 +121,80 @@ kept_longer(int backup, const char *id)
 	return longer;
 }
 
-/* The key that made an ended operation goes with it. */
-static void
-drop_key_of(struct store *s, int backup, const char *id)
+/* The key that made the operation whose folder that is.  Whether it has one. */
+static bool
+key_of(int place, const char *folder, char key[ID_KEY_MAX + 1])
 {
-	char name[ID_OPERATION_MAX + 32], key[ID_KEY_MAX + 1], link[ID_KEY_FILE + 6] = "keys/";
+	char name[ID_OPERATION_MAX + 32];
 	struct buf text = {0};
 	struct entry e;
-	snprintf(name, sizeof name, "%s/journal.jsonl", id);
-	int fd = fsx_open(backup, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	bool has = false;
+	snprintf(name, sizeof name, "%s/journal.jsonl", folder);
+	int fd = fsx_open(place, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	if (fd >= 0 && buf_reserve(&text, ENTRY_MAX) == 0) {
 		ssize_t n = fsx_pread(fd, text.p, ENTRY_MAX, 0);
 		const char *newline = n > 0 ? memchr(text.p, '\n', (size_t)n) : NULL;
-		if (newline && !entry_parse(text.p, (size_t)(newline - text.p), &e) && e.key.n) {
-			slice_copy(e.key, key, sizeof key);
-			id_key_file(key, link + 5);
-			(void)unlinkat(s->dir, link, 0);
-		}
+		has = newline && !entry_parse(text.p, (size_t)(newline - text.p), &e) && e.key.n;
+		if (has)
+			slice_copy(e.key, key, ID_KEY_MAX + 1);
 	}
 	if (fd >= 0)
 		close(fd);
 	buf_free(&text);
+	return has;
+}
+
+static bool
+is_there(const struct store *s, const char *place, const char *id)
+{
+	char path[ID_OPERATION_MAX + 24];
+	struct stat st;
+	snprintf(path, sizeof path, "%s%s", place, id);
+	return fstatat(s->dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool
+archive_is_deleting(const struct store *s, const char *id)
+{
+	return is_there(s, "backup/" DELETING, id) && !is_there(s, "backup/", id) && !is_there(s, "", id);
+}
+
+/* Delete one, and with it the key that made it.  First it goes out of sight, so that nobody finds half of it, under a name by which its
+ * journal tells the key until that is dropped; under the lock of the keys, so that who creates with its key finds both or neither.  0; 1 where it cannot be deleted, or another does; -1 with `why` where the lock cannot be had. */
+static int
+delete_one(struct store *s, int backup, const char *id, int64_t wait_ms, struct why *why)
+{
+	char old[ID_OPERATION_MAX + 8], key[ID_KEY_MAX + 1];
+	int keys = -1;
+	bool keyed = key_of(backup, id, key);
+	if (keyed && (keys = keys_lock(s, wait_ms, why)) < 0)
+		return -1;
+	snprintf(old, sizeof old, DELETING "%s", id);
+	int rc = renameat(backup, id, backup, old) == 0 ? 0 : 1;
+	if (rc == 0 && keyed)
+		keys_drop(keys, key, id);
+	fsx_close(&keys);
+	if (rc == 0)
+		(void)remove_tree(backup, old);
+	return rc;
+}
+
+/* Go on where who deleted it has died. */
+static void
+delete_rest(struct store *s, int place, const char *name)
+{
+	char key[ID_KEY_MAX + 1];
+	const char *id = name + sizeof DELETING - 1;
+	struct why ignored;
+	if (key_of(place, name, key)) {
+		int keys = keys_lock(s, short_wait(s), &ignored);
+		if (keys < 0)
+			return; /* it stays, as it alone tells the key */
+		if (archive_is_deleting(s, id))
+			keys_drop(keys, key, id);
+		close(keys);
+	}
+	(void)remove_tree(place, name);
 }
 
 /* By their ids they are in the order of the clock that made them.  Those of a time to come were made before it was set back: they go
@@ -172,13 +236,14 @@ archive_prune(struct store *s, int keep, const char *just, char ***list, struct 
 			kept = true;
 		if (kept)
 			continue;
-		char old[ID_OPERATION_MAX + 8];
-		drop_key_of(s, backup, ids[i]);
-		/* First out of sight, so that nobody finds half of it. */
-		snprintf(old, sizeof old, ".old-%s", ids[i]);
-		if (renameat(backup, ids[i], backup, old) < 0)
+		int rc = delete_one(s, backup, ids[i], just ? short_wait(s) : s->o.wait_ms, why);
+		if (rc < 0) {
+			close(backup);
+			free(ids);
+			return -1;
+		}
+		if (rc > 0)
 			continue;
-		(void)remove_tree(backup, old);
 		/* In the room that those behind it have left: they were looked at. */
 		ids[n - ++gone] = ids[i];
 	}
@@ -201,8 +266,8 @@ drop_dead_folders(struct store *s)
 		ssize_t n = dir < 0 ? 0 : fsx_list(dir, ".", &names);
 		for (ssize_t k = 0; k < n; k++) {
 			struct stat st;
-			if (strncmp(names[k], ".old-", 5) == 0)
-				(void)remove_tree(dir, names[k]);
+			if (strncmp(names[k], DELETING, sizeof DELETING - 1) == 0)
+				delete_rest(s, dir, names[k]);
 			/* An hour: a create takes milliseconds, and its maker may be stopped. */
 			else if (strncmp(names[k], ".new-", 5) == 0 && fstatat(dir, names[k], &st, AT_SYMLINK_NOFOLLOW) == 0 && time(NULL) - st.st_mtime > 3600)
 				(void)remove_tree(dir, names[k]);

@@ -54,7 +54,8 @@ int store_create(struct store *s, const char *id, const struct buf *first, const
 
 /* Claim a key for creating `id`, and keep others from creating with a key until the claim is closed (close(2)).
  * Where the key was claimed before, `id` becomes that operation's: it exists, live or ended, or its
- * maker died and store_create under that id finishes the work.  A descriptor, or -1 with `why`. */
+ * maker died and store_create under that id finishes the work.  One that has been deleted since counts for nothing.  A descriptor, or -1 with
+ * `why`. */
 int store_claim_key(struct store *s, const char *key, char id[], struct why *why);
 
 /* Move an operation, whose last line is operation.archived, to backup/, and delete what is more
@@ -62,7 +63,7 @@ int store_claim_key(struct store *s, const char *key, char id[], struct why *why
 int store_archive(struct store *s, struct journal *j, struct why *why);
 
 /* Delete ended operations beyond the newest `keep`, failed and aborted ones beyond STORE_KEEP_FAILED times as many.  Their ids, as in
- * store_list. */
+ * store_list; -1 with `why` also where the lock of the keys cannot be had. */
 ssize_t store_prune(struct store *s, int keep, char ***ids, struct why *why);
 
 /* The ids of live (or ended) operations, oldest first; *ids is one block for the caller to free. */

@@ -13,7 +13,7 @@
 #include "fsx.h"
 #include "id.h"
 #include "json.h"
-#include "lock.h"
+#include "keys.h"
 #include "remove.h"
 #include "store.h"
 #include "watch.h"
@@ -366,48 +366,23 @@ store_create(struct store *s, const char *id, const struct buf *first, const cha
 	return 0;
 }
 
-/* Link keys/HASH to `id`, or read where it links to. */
-static int
-link_key(struct store *s, int keys, const char *key, char id[], struct why *why)
-{
-	char link[ID_KEY_FILE + 1], target[ID_OPERATION_MAX + 1];
-	id_key_file(key, link);
-	if (symlinkat(id, keys, link) == 0) {
-		/* Should it be lost with the power, the key was never answered for. */
-		if (s->o.sync)
-			(void)fsx_sync_dir(keys);
-		return 0;
-	}
-	if (errno != EEXIST)
-		return why_errno(why, "make %s/keys/%s", s->path, link);
-	ssize_t n = readlinkat(keys, link, target, sizeof target - 1);
-	if (n < 0)
-		return why_errno(why, "read %s/keys/%s", s->path, link);
-	target[n] = '\0';
-	if (!id_is_full(target))
-		return why_set(why, ERR_DAMAGED, "%s/keys/%s names no operation", s->path, link);
-	memcpy(id, target, (size_t)n + 1);
-	return 0;
-}
-
 int
 store_claim_key(struct store *s, const char *key, char id[], struct why *why)
 {
-	if (mkdirat(s->dir, "keys", 0700) < 0 && errno != EEXIST)
-		return why_errno(why, "make %s/keys", s->path);
-	int keys = fsx_open(s->dir, "keys", O_RDONLY | O_DIRECTORY, 0), rc = -1;
-	char name[PATH_MAX + 8];
-	snprintf(name, sizeof name, "%s/keys", s->path);
+	char fresh[ID_OPERATION_MAX + 1];
+	int keys = keys_lock(s, s->o.wait_ms, why);
 	if (keys < 0)
-		why_errno(why, "open %s", name);
-	else if (lock_exclusive(keys, s->o.wait_ms, name, s->o.notice) < 0)
-		lock_failed(keys, name, s->o.wait_ms, s->o.timed, why);
-	else
-		rc = link_key(s, keys, key, id, why);
+		return -1;
+	memcpy(fresh, id, strlen(id) + 1);
+	int rc = keys_link(s, keys, key, id, why);
+	if (rc == 0 && archive_is_deleting(s, id)) {
+		keys_drop(keys, key, id);
+		memcpy(id, fresh, strlen(fresh) + 1);
+		rc = keys_link(s, keys, key, id, why);
+	}
 	if (rc == 0)
 		return keys;
-	if (keys >= 0)
-		close(keys);
+	close(keys);
 	return -1;
 }
 

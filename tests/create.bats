@@ -149,6 +149,65 @@ load helper
 	is "$(last_entry "$op" .operationId)" "$op"
 }
 
+# One that has ended, whose key is k, and nothing else.
+ended_with_key() {
+	op=$(dpl-create --key k)
+	dpl-complete -q -o "$op"
+}
+
+# sole ID: the key gives this one, and no other operation is live.
+sole() {
+	is "$(dpl-create --key k)" "$1"
+	is "$(dpl-show -q)" "$1"
+}
+
+@test "create --key: who deletes the operation that it made is killed in the midst of that; what it makes next keeps it" {
+	local_only 'the process that deletes'
+	need_strace
+	for call in flock renameat,renameat2 readlink,readlinkat unlink,unlinkat rmdir; do
+		for when in 1 2 3; do
+			rm -rf "$ledger"
+			ended_with_key
+			strace -qq -o /dev/null -e trace="$call" -e inject="$call:signal=KILL:when=$when" dpl-cleanup --prune --keep 0 >/dev/null 2>&1 || true
+			next=$(dpl-create --key k)
+			dpl-cleanup -q --prune --keep 0
+			if [ "$next" = "$op" ]; then # it was in the ledger still
+				next=$(dpl-create --key k)
+			fi
+			[ "$next" != "$op" ] || { echo "$call $when" && return 1; }
+			sole "$next" || { echo "$call $when" && return 1; }
+			# What is still of the first goes with the next that ends, the key of the second with that.
+			dpl-complete -q -o "$next"
+			is "$(find "$ledger" -name "*$op*")" ''
+			is "$(dpl-create --key k)" "$next"
+			dpl-cleanup -q --prune --keep 0
+			is "$(names "$ledger/keys")$(names "$ledger/backup")" ''
+		done
+	done
+}
+
+@test "create --key: the operation is deleted while it is asked for" {
+	local_only 'the process that deletes'
+	need_strace
+	ended_with_key
+	in_background strace -qq -o trace -e trace=readlinkat -e inject=readlinkat:signal=STOP dpl-create --key k >asked
+	creator=$pid
+	wait_for 'grep -q "stopped by SIGSTOP" trace'
+	in_background dpl-cleanup -q --prune --keep 0 -t 60s
+	pruner=$pid
+	wait_for 'gone "$pruner" || grep -q -- "-> FLOCK .* $pruner " /proc/locks'
+	kill -CONT "$(pgrep -P "$creator")"
+	ended "$creator"
+	is "$status" 0
+	ended "$pruner"
+	is "$status" 0
+	next=$(dpl-create --key k)
+	[ "$(<asked)" = "$op" ] || is "$next" "$(<asked)"
+	sole "$next"
+	dpl-complete -q -o "$next"
+	is "$(dpl-create --key k)" "$next"
+}
+
 @test "create: 200 keys, 200 operations" {
 	for i in $(seq 200); do
 		echo "{\"path\":\"/operation/create\",\"body\":{\"participantId\":\"me\"},\"key\":\"k.$i\"}"
