@@ -47,12 +47,13 @@ removal_open(struct journal *j, struct why *why)
 	return fd < 0 ? why_errno(why, "open coordinator of %s", j->op.h.id) : fd;
 }
 
-/* Whether we are part of an undo command of this operation: who runs that has the lock until we have ended. */
+/* Whether we are part of an undo command of this operation: who runs that has the lock until we have ended.  Commands of calls in it are
+ * part of it as well, which have a DPL_OPERATION of their own and no DPL_RESOURCE. */
 bool
 removal_is_below(const char *operation)
 {
-	const char *mine = getenv("DPL_OPERATION");
-	return getenv("DPL_RESOURCE") && mine && strcmp(mine, operation) == 0;
+	const char *undone = getenv("DPL_UNDO");
+	return undone && strcmp(undone, operation) == 0;
 }
 
 /* The one that removes: a descriptor, -1 with `why`, or -2 where another does. */

@@ -309,6 +309,7 @@ set_variables(void *arg)
 	setenv("DPL_OPERATION", u->o->home->operation, 1);
 	setenv("DPL_PARTICIPANT", u->r->owner.p, 1);
 	setenv("DPL_RESOURCE", id, 1);
+	setenv("DPL_UNDO", u->o->home->operation, 1); /* also for calls in it */
 	unsetenv("DPL_SESSION"); /* that of whoever runs it */
 	unsetenv("DPL_WATCHDOG");
 	if (u->r->call.n)

@@ -329,7 +329,7 @@ set_variables(const struct run *r)
 	setenv("DPL_LEDGER", r->c->ledger, 1);
 	setenv("DPL_OPERATION", r->s->call.operation, 1);
 	setenv("DPL_PARTICIPANT", r->s->call.participant, 1);
-	unsetenv("DPL_RESOURCE"); /* what it runs is a call's, also below an undo command */
+	unsetenv("DPL_RESOURCE"); /* what it runs is a call's, also below an undo command: DPL_UNDO says that still */
 	char dog[40] = "1";
 	if (r->dog >= 0)
 		snprintf(dog, sizeof dog, "/proc/%d/fd/%d", (int)getpid(), r->dog);

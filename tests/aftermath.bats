@@ -104,6 +104,17 @@ result() {
 	[ -e "$ledger/backup/$op" ]
 }
 
+@test "calls in an undo command, and commands below them, do not wait for who runs it" {
+	dpl-join -qp other
+	# For what is due others are waited for, ten seconds in the end of a call.  An undo command has thirty.
+	dpl-call -- dpl-temp add -q --command 'timeout 8 dpl-call -- true; echo call $? >>ran'
+	dpl-call -- dpl-temp add -q --command "timeout 8 dpl-call -- sh -c 'dpl-call end \$(dpl-call start)'; echo below \$? >>ran"
+	dpl-call -- dpl-temp add -q --command "timeout 8 dpl-call -- dpl-leave -qp other; echo leave \$? >>ran"
+	dpl-call -- dpl-temp add -q --command "dpl-call -- sh -c 'env | grep -c ^DPL_RESOURCE= >>ran; dpl-call -- dpl-call -- true'"
+	is "$(paste -sd ' ' ran)" 'call 0 below 0 leave 0 0'
+	is "$(result 1) $(result 2) $(result 3) $(result 4)" 'removed removed removed removed'
+}
+
 @test "an undo command that cleans up, run by the end of the operation, does not wait for itself" {
 	local begun=$EPOCHREALTIME
 	dpl-temp add -q --command 'dpl-cleanup >>said; echo $? >>ran'
