@@ -204,6 +204,7 @@ stopping_signals(struct run *r)
 		int sig = (int)info.ssi_signo;
 		/* From the terminal it went to the whole group, the command included; but a hangup to the leader of the session alone. */
 		bool had = !r->command.own_group && info.ssi_code == SI_KERNEL && !(sig == SIGHUP && getsid(0) == getpid());
+		bool ends = sig != SIGUSR1 && sig != SIGUSR2; /* what those two mean only the command knows */
 		if (sig == SIGCHLD)
 			ended = true;
 		else if (sig == SIGURG)
@@ -212,8 +213,8 @@ stopping_signals(struct run *r)
 			suspend(r, had ? 0 : sig);
 		else if (!r->reaped && !had) {
 			pass_on(r, sig);
-			passed |= sig != SIGUSR1 && sig != SIGUSR2;
-		} else if (r->reaped) /* it is the rest of the tree that is waited for */
+			passed |= ends;
+		} else if (r->reaped && ends) /* it is the rest of the tree that is waited for */
 			r->kill_ms = 0;
 	}
 	/* It may come from a supervisor around this one, which has heard of an abort or of a death first, or has died: that, and no signal of

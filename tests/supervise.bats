@@ -342,6 +342,30 @@ holds_last() {
 	nobody_left
 }
 
+@test "signals while the tree is being ended: those that would end the command end the wait, USR1 and USR2 nothing" {
+	local sig
+	# It has a second's work, once it is told to.
+	cat >tidy <<-'END'
+		trap 'touch "$1.term"; until [ -e "$1.go" ]; do sleep 0.01; done; sleep 1; touch "$1.done"; exit' TERM
+		touch "$1.ready"
+		while :; do sleep 0.01; done
+	END
+	for sig in 'USR1 USR2' TERM; do
+		supervised dpl-call --grace 60s -- sh -c "sh tidy '$sig' & until [ -e '$sig.ready' ]; do sleep 0.01; done"
+		wait_for '[ -e "$sig.term" ]'
+		for sent in $sig; do
+			kill "-$sent" "$pid"
+		done
+		wait_for '! grep -q "^ShdPnd:.*[1-9a-f]" "/proc/$pid/status" 2>/dev/null'
+		[ "$sig" = TERM ] || touch "$sig.go"
+		ended "$pid"
+		is "$status" 0
+	done
+	[ -e 'USR1 USR2.done' ]
+	[ ! -e TERM.done ]
+	nobody_left
+}
+
 @test "signals reach the command's whole group where there is no terminal, and wake what is stopped" {
 	supervised setsid -w dpl-call -- sh -c 'sleep 60 & sleep 61 & trap "" USR1; wait; wait'
 	wait_for '[ "$(marked "^sleep" | wc -l)" -eq 2 ]'
