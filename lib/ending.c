@@ -1,6 +1,7 @@
 /* ending: a supervised command has ended. */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -8,25 +9,46 @@
 #include "cgroup.h"
 #include "clock.h"
 #include "ending.h"
+#include "stopping.h"
 #include "text.h"
 
 enum {
 	PASS_MS = 50,       /* between two looks at a tree that is ending */
 };
 
-/* Wait for the reader to take the rest: until a signal, and for no longer than the grace where the command was stopped. */
+/* What came while the reader was waited for: one of those that end us, or 0.  The command, which had the others, is no more. */
+static int
+deliver_signals(struct run *r)
+{
+	struct signalfd_siginfo info;
+	while (vigil_signal(&r->v, &info)) {
+		int sig = (int)info.ssi_signo;
+		if (sig == SIGHUP || sig == SIGINT || sig == SIGQUIT || sig == SIGTERM)
+			return sig;
+		if (sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)
+			stopping_pause(r);
+	}
+	return 0;
+}
+
+/* Wait for the reader to take the rest. */
 void
 ending_deliver(struct run *r)
 {
-	struct signalfd_siginfo info = {.ssi_signo = 0};
-	int64_t end = r->stop ? clock_mono_ms() + r->s->grace_ms : INT64_MAX;
-	while (r->output.late.n && clock_mono_ms() < end) {
+	int64_t end = clock_mono_ms() - r->paused_ms + r->s->grace_ms; /* by a clock that stands still while we are suspended */
+	while (r->output.late.n && (!r->stop || clock_mono_ms() - r->paused_ms < end)) {
 		struct pollfd fds[2] = {output_poll(&r->output), {.fd = r->v.signals, .events = POLLIN}};
 		(void)poll(fds, 2, r->stop ? PASS_MS : -1);
-		while (vigil_signal(&r->v, &info))
-			if (info.ssi_signo != SIGCHLD)
-				return;
+		int sig = deliver_signals(r);
 		output_pass(&r->output);
+		if (!sig || !r->output.late.n)
+			continue;
+		/* Nobody shall take what was passed on for all of it; where the command was stopped the status says so already. */
+		if (!r->stop) {
+			r->end->signal = sig;
+			r->end->status = 128 + sig;
+		}
+		return;
 	}
 }
 

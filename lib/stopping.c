@@ -160,6 +160,23 @@ is_orphaned(void)
 	return p.session != here.session;
 }
 
+/* Whether what stops processes stops us.  Without a terminal it was meant for us. */
+static bool
+can_pause(const struct run *r)
+{
+	return r->command.own_group || !is_orphaned();
+}
+
+void
+stopping_pause(struct run *r)
+{
+	int64_t from = clock_mono_ms();
+	if (!can_pause(r))
+		return;
+	raise(SIGSTOP);
+	r->paused_ms += clock_mono_ms() - from;
+}
+
 /* The terminal stopped the command, and stops us: we say so first, and then do stop.  `pass`: the signal, where the command has not
  * had it; 0. */
 static void
@@ -168,7 +185,7 @@ suspend(struct run *r, int pass)
 	int64_t from = clock_mono_ms();
 	if (pass && !r->reaped)
 		pass_on(r, pass);
-	if (!r->command.own_group && is_orphaned())
+	if (!can_pause(r))
 		return;
 	if (r->frame.hold.fd >= 0) {
 		(void)beat_touch(r->frame.hold.fd);

@@ -1285,8 +1285,53 @@ expect_any() {
 	kill -0 "$pid"
 	kill -TERM "$pid"
 	ended "$pid"
-	is "$status" 0
+	is "$status" 143
 	exec 4>&-
+}
+
+@test "--result-from stdout: the wait for a slow reader can be suspended, and no signal loses something unsaid" {
+	local sig number
+	mkfifo fifo
+	exec 4<>fifo
+	supervised dpl-call --result-from stdout -- seq 20000 >fifo 4>&-
+	wait_for 'grep -q call.ended "$(journal "$op")"'
+	kill -USR1 "$pid"
+	kill -USR2 "$pid"
+	kill -URG "$pid"
+	for sig in TSTP TTIN TTOU; do
+		kill "-$sig" "$pid"
+		wait_for '[ "$(state $pid)" = T ]'
+		kill -CONT "$pid"
+		wait_for '[ "$(state $pid)" = S ]'
+	done
+	exec 5<fifo 4>&-
+	cat <&5 >got
+	exec 5<&-
+	ended "$pid"
+	is "$status" 0
+	seq 20000 | cmp - got
+	# Those that end it do, and it dies of them, however its command ended.
+	exec 4<>fifo
+	head -c 65536 /dev/zero >&4
+	for sig in HUP INT QUIT TERM; do
+		number=$(kill -l "$sig")
+		supervised env --default-signal=INT,QUIT how sh -c "exec dpl-call --result-from stdout -- sh -c 'seq 5000; exit $((number % 2))' >fifo" >ending 4>&-
+		wait_for '[ "$(count ".event == \"call.ended\" or .event == \"call.failed\"")" = "$(count ".event == \"call.started\"")" ]'
+		is "$(last_entry "$op" .exitStatus)" $((number % 2))
+		kill "-$sig" "$(jq -s 'map(select(.event == "call.started"))[-1].supervisorPid' <(journal_text "$op"))"
+		ended "$pid"
+		is "$(<ending)" "signal $number"
+	done
+	# But what the reader has room for is passed on before.
+	mkfifo full
+	exec 5<>full
+	head -c 65536 /dev/zero >&5
+	supervised dpl-call --result-from stdout --on-completion 'kill -TERM $PPID; head -c 65536 <full >/dev/null' -- echo all >full 5>&-
+	ended "$pid"
+	is "$status" 0
+	read -rt 30 got <&5
+	is "$got" all
+	exec 4>&- 5>&-
 }
 
 @test "a notice that nobody reads does not keep the end back" {
