@@ -112,6 +112,7 @@ put_place(struct cli *c)
 	json_put(&c->body, "host", here.host);
 	json_put_int(&c->body, "mountNs", (int64_t)proc_namespace("mnt"));
 	json_put_int(&c->body, "pidNs", (int64_t)here.pid_ns);
+	json_put_int(&c->body, "timeNs", (int64_t)here.time_ns);
 	if (c->client.remote)
 		json_put_int(&c->body, "addedMs", clock_wall_ms()); /* the files are told by the clock of this machine */
 }

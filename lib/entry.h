@@ -104,7 +104,7 @@ struct entry {
 	int64_t done, total;
 	int64_t duration_ms, cancelled_calls;
 	int64_t beat_ms, jitter_ms, stale_ms, ttl_ms, window_ms;
-	int64_t resource_id, device, inode, mount_ns, pid_ns, added_ms, entries, left_resources, epoch, mono_ms;
+	int64_t resource_id, device, inode, mount_ns, pid_ns, time_ns, added_ms, entries, left_resources, epoch, mono_ms;
 	int64_t removed, gone, left, failed;
 	bool fail_on_crash; /* true */
 	bool made, by_name; /* false */

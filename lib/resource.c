@@ -82,6 +82,7 @@ take_added(struct resource *out, const struct entry *e)
 	out->added_ms = e->added_ms >= 0 ? e->added_ms : e->at_ms;
 	out->mount_ns = e->mount_ns > 0 ? (uint64_t)e->mount_ns : 0;
 	out->pid_ns = e->pid_ns > 0 ? (uint64_t)e->pid_ns : 0;
+	out->time_ns = e->time_ns > 0 ? (uint64_t)e->time_ns : 0;
 	slice_copy(e->boot_id, out->boot, sizeof out->boot);
 	slice_copy(e->machine_id, out->machine, sizeof out->machine);
 	slice_copy(e->host, out->host, sizeof out->host);
@@ -157,6 +158,13 @@ same_boot(const struct resource *r)
 	return *here.boot && strcmp(r->boot, here.boot) == 0;
 }
 
+/* Whether when a process began is the same number here. */
+static bool
+same_clock(const struct resource *r)
+{
+	return !r->time_ns || r->time_ns == beat_here().time_ns;
+}
+
 int
 resource_home(const struct journal *j, struct resource_home *home)
 {
@@ -198,6 +206,10 @@ resource_is_here(const struct resource *r, const struct resource_home *home, cha
 		snprintf(reason, size, "it is in another PID namespace");
 		return false;
 	}
+	if (r->kind == RESOURCE_PROCESS && same_boot(r) && !same_clock(r)) {
+		snprintf(reason, size, "it is in another time namespace");
+		return false;
+	}
 	if (r->kind != RESOURCE_PROCESS && same_boot(r) && r->mount_ns && r->mount_ns != proc_namespace("mnt")) {
 		struct remove_identity now;
 		if (r->kind == RESOURCE_COMMAND || !r->identity.known || remove_identify(r->what.p, &now) < 0 || now.inode != r->identity.inode || now.device != r->identity.device) {
@@ -218,10 +230,12 @@ static bool
 await_end(int fd, int64_t ms)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
-	int64_t end = clock_mono_ms() + ms;
-	for (int64_t left = ms; left > 0; left = end - clock_mono_ms())
+	int64_t end = clock_mono_ms() + ms, left = ms;
+	do {
 		if (poll(&p, 1, (int)left) > 0)
 			return true;
+		left = end - clock_mono_ms();
+	} while (left > 0);
 	return false;
 }
 
@@ -275,9 +289,11 @@ end_process(const struct resource *r, uid_t uid, bool look, char *reason, size_t
 	}
 	enum resource_result result = RESOURCE_REMOVED;
 	snprintf(path, sizeof path, "/proc/%lld", (long long)r->pid);
-	if (await_end(fd, 0)) {
+	bool foreign = stat(path, &st) < 0 || (uid != 0 && st.st_uid != uid);
+	if (await_end(fd, 0)) { /* behind that look: where it lives still, it is what was looked at */
+		snprintf(reason, size, "it had ended");
 		result = RESOURCE_GONE;
-	} else if (stat(path, &st) < 0 || (uid != 0 && st.st_uid != uid)) {
+	} else if (foreign) {
 		snprintf(reason, size, "it is another user's process");
 		result = RESOURCE_LEFT;
 	} else if (!look) {
@@ -376,7 +392,8 @@ undo(const struct resource *r, struct resource_order *o, struct buf *printed, ch
 static bool
 is_being_made(const struct resource *r)
 {
-	int fd = r->made && !r->identity.known && r->pid > 0 && same_boot(r) && r->pid_ns == beat_here().pid_ns ? proc_open(r->pid, r->start) : -1;
+	bool known = r->made && !r->identity.known && r->pid > 0 && same_boot(r) && r->pid_ns == beat_here().pid_ns;
+	int fd = known ? proc_open(r->pid, same_clock(r) ? r->start : -1) : -1;
 	bool busy = fd >= 0 && !await_end(fd, RESOURCE_MAKER_MS);
 	if (fd >= 0)
 		close(fd);

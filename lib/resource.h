@@ -37,7 +37,7 @@ struct resource {
 	int64_t added_ms;
 	uint32_t tries;
 	char boot[PROC_BOOT_ID], machine[PROC_MACHINE_ID], host[65];
-	uint64_t mount_ns, pid_ns;
+	uint64_t mount_ns, pid_ns, time_ns; /* 0: unknown */
 	struct buf reason;       /* of the last try that failed, empty for none */
 };
 

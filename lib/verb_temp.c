@@ -22,7 +22,7 @@ struct identity {
 /* Where something is. */
 struct place {
 	char boot[PROC_BOOT_ID], machine[PROC_MACHINE_ID], host[TABLE_NAME];
-	int64_t mount_ns, pid_ns;
+	int64_t mount_ns, pid_ns, time_ns;
 	int64_t added_ms;        /* when that was, by its clock; -1: by ours */
 };
 
@@ -60,11 +60,11 @@ short_text(struct request *r, const char *member, char *out, size_t size)
 static int
 read_place(struct request *r, struct place *p)
 {
-	static const char *const members[] = {"bootId", "machineId", "host", "mountNs", "pidNs"};
+	static const char *const members[] = {"bootId", "machineId", "host", "mountNs", "pidNs", "timeNs"};
 	bool given = false;
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++)
 		given |= request_has(r, members[i]);
-	*p = (struct place){.mount_ns = -1, .pid_ns = -1, .added_ms = -1};
+	*p = (struct place){.mount_ns = -1, .pid_ns = -1, .time_ns = -1, .added_ms = -1};
 	struct beat_id here = beat_here();
 	if (!given) {
 		memcpy(p->boot, here.boot, sizeof p->boot);
@@ -72,9 +72,11 @@ read_place(struct request *r, struct place *p)
 		snprintf(p->host, sizeof p->host, "%s", here.host);
 		p->mount_ns = (int64_t)proc_namespace("mnt");
 		p->pid_ns = (int64_t)here.pid_ns;
+		p->time_ns = (int64_t)here.time_ns;
 	} else if (short_text(r, "bootId", p->boot, sizeof p->boot) < 0 || short_text(r, "machineId", p->machine, sizeof p->machine) < 0 ||
 	    short_text(r, "host", p->host, sizeof p->host) < 0 || request_int(r, "mountNs", 0, JSON_INT_MAX, &p->mount_ns) < 0 ||
-	    request_int(r, "pidNs", 0, JSON_INT_MAX, &p->pid_ns) < 0 || request_int(r, "addedMs", 0, JSON_INT_MAX, &p->added_ms) < 0) {
+	    request_int(r, "pidNs", 0, JSON_INT_MAX, &p->pid_ns) < 0 || request_int(r, "timeNs", 0, JSON_INT_MAX, &p->time_ns) < 0 ||
+	    request_int(r, "addedMs", 0, JSON_INT_MAX, &p->added_ms) < 0) {
 		return -1;
 	}
 	/* Of this host, and nobody could tell. */
@@ -232,7 +234,7 @@ next_same(struct request *r, struct journal *j, const struct thing *t, uint32_t 
 			continue;
 		if (read_line(r, j, res->added, b, e) < 0)
 			return -1;
-		if (t->kind == RESOURCE_PROCESS ? e->pid_start != t->start || e->pid_ns != t->place.pid_ns || !says(e->boot_id, t->place.boot) :
+		if (t->kind == RESOURCE_PROCESS ? e->pid_start != t->start || e->pid_ns != t->place.pid_ns || e->time_ns != t->place.time_ns || !says(e->boot_id, t->place.boot) :
 		    !says(t->kind == RESOURCE_PATH ? e->path : e->command, t->what.p))
 			continue;
 		*found = res;
@@ -390,6 +392,8 @@ add(struct change *c, const char *by, const struct thing *t)
 		json_put_int(b, "mountNs", p->mount_ns);
 	if (p->pid_ns >= 0)
 		json_put_int(b, "pidNs", p->pid_ns);
+	if (p->time_ns >= 0)
+		json_put_int(b, "timeNs", p->time_ns);
 	if (p->added_ms >= 0)
 		json_put_int(b, "addedMs", p->added_ms);
 	if (*t->seal)

@@ -891,6 +891,21 @@ info --on-failure: done: failure its process $kept has ended without leaving"
 	is "$(count '.event == "resource.removed"')" 1
 }
 
+@test "a process that ends while it is looked at is gone" {
+	need_strace
+	in_background sleep 60
+	dpl-temp add -q --process "$pid"
+	ending=$pid
+	in_background strace -D -qq -o trace -P "/proc/$ending/stat" -e trace=close -e inject=close:signal=STOP:when=1 dpl-temp remove 1
+	wait_for 'grep -q "stopped by SIGSTOP" trace'
+	kill -KILL "$ending"
+	ended "$ending"
+	kill -CONT "$pid"
+	ended "$pid"
+	is "$status" 0
+	is "$(last_entry "$op" '[.event, .result, .reason] | @csv')" '"resource.removed","gone","it had ended"'
+}
+
 @test "a pid that another process has by now is not killed" {
 	in_background sleep 60
 	printf '{"path":"/temp/add","body":{"operationId":"%s","participantId":"me","kind":"process","pid":%d,"pidStart":1}}\n' "$op" "$pid" >request

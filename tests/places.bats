@@ -90,6 +90,54 @@ mounted() {
 	settled
 }
 
+@test "a process that was registered in another time namespace is left to those in there" {
+	local there=(unshare -T --monotonic 100000 --boottime 100000)
+	need_unshare "${there[@]:1}"
+	idler
+	kept=$pid
+	in_background "${there[@]}" bash -c "dpl-temp add -q --process $kept; touch added; until [ -e go ]; do sleep 0.05; done; dpl-cleanup -q \$DPL_OPERATION"
+	inside=$pid
+	wait_for '[ -e added ]'
+	is "$(last_entry "$op" '[.event, .pid, .timeNs] | @csv')" "\"resource.added\",$kept,$(stat -Lc %i "/proc/$inside/ns/time_for_children")"
+	dpl-complete -q
+	expect 1 dpl-cleanup "$op"
+	has "$output" elsewhere "process $kept" 'it is in another time namespace'
+	expect 1 "${there[@]}" dpl-cleanup "$op" # a third one
+	kill -0 "$kept"
+	is "$(count '.event == "resource.removed"')" 0
+	touch go
+	ended "$inside"
+	is "$status" 0
+	wait_for 'gone "$kept"'
+	is "$(jq -r 'select(.event == "resource.removed").result' <(journal_text "$op"))" removed
+	# And the other way round.
+	quick_operation
+	idler
+	dpl-temp add -q --process "$pid"
+	"${there[@]}" dpl-complete -q
+	kill -0 "$pid"
+	expect 0 dpl-cleanup "$op"
+	wait_for 'gone "$pid"'
+}
+
+@test "what is just being made in another time namespace does not stay" {
+	need_strace
+	need_unshare -T --boottime 100000
+	mkdir tmp
+	in_background env TMPDIR="$PWD/tmp" unshare -T --boottime 100000 \
+		strace -D -qq -o trace -e trace=utimensat -e inject=utimensat:signal=STOP:when=1 dpl-temp make -d
+	wait_for 'grep -q "stopped by SIGSTOP" trace'
+	maker=$(last_entry "$op" .pid)
+	is "$(names tmp)" ''
+	expect 0 dpl-complete
+	has "$stderr" "process $maker is just making it"
+	kill -CONT "$maker"
+	ended "$pid"
+	dpl-cleanup -q "$op"
+	is "$(names tmp)" ''
+	[ -e "$ledger/backup/$op" ]
+}
+
 @test "another PID namespace: a lease goes by its time alone" {
 	need_unshare -pf --mount-proc
 	idler

@@ -58,8 +58,8 @@ code() {
 	is "$(events)" 'resource.added resource.made'
 	is "$(jq -c 'select(.event == "resource.added") | [.by, .resourceId, .kind, .path, .made, .sessionId, has("inode"), has("callId")]' <(journal_text "$op"))" \
 		"[\"me\",1,\"path\",\"$output\",true,1,false,false]"
-	is "$(jq -c 'select(.event == "resource.added") | [.host, .bootId, (.mountNs | type), (.pidNs | type)]' <(journal_text "$op"))" \
-		"[\"$(uname -n)\",\"$(cat /proc/sys/kernel/random/boot_id)\",\"number\",\"number\"]"
+	is "$(jq -c 'select(.event == "resource.added") | [.host, .bootId, (.mountNs | type), (.pidNs | type), (.timeNs | type)]' <(journal_text "$op"))" \
+		"[\"$(uname -n)\",\"$(cat /proc/sys/kernel/random/boot_id)\",\"number\",\"number\",\"number\"]"
 	is "$(entry '[.resourceId, .type, .device, .inode] | @csv')" "1,\"file\",$(stat -c '%d,%i' "$output")"
 	# The birth time, where the filesystem has one.
 	birth=$(stat -c %.9W "$output")
