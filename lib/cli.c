@@ -603,6 +603,8 @@ cli_flush(struct cli *c)
 		_exit(EXIT_DONE);
 	errno = e;
 	why_errno(&why, "write standard output");
+	if (c->stands)
+		why_hint(&why, "%s", c->stands);
 	c->json = false;
 	why.code = ERR_IO;
 	cli_die(c, &why);

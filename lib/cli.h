@@ -43,6 +43,7 @@ struct cli {
 	bool defer;              /* flush in client_flush only: for a tool that serves many requests */
 	bool opened;
 	int failure;             /* the status of any failure, where it is not that of err.h; 0 */
+	const char *stands;      /* what was done and stays so where standard output cannot be written, to be said with that; NULL */
 	mode_t umask;            /* what the process was started with, for a command that it runs: … */
 	bool ignore_sigpipe, ignore_sigxfsz;
 	unsigned closed;         /* bit n: standard descriptor n */

@@ -1,6 +1,7 @@
 /* cli_run: run a command as a call, in the foreground or the background. */
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -222,27 +223,47 @@ struct spawned {
 	bool through;
 };
 
-/* The call is in the ledger: its id is printed, and the caller goes on. */
+/* What the caller is told. */
+struct told {
+	char operation[ID_OPERATION_MAX + 1], call[ID_NAME_MAX + 1];
+};
+
+/* The call is in the ledger: the caller goes on. */
 static void
 started(void *arg, const char *call)
 {
 	struct spawned *s = arg;
 	struct cli *c = s->c;
+	struct told told = {.call = ""};
+	_Static_assert(sizeof told <= DETACH_TOLD_MAX, "it is told at once");
+	snprintf(told.operation, sizeof told.operation, "%s", c->id);
+	snprintf(told.call, sizeof told.call, "%s", call);
+	if (c->verbose)
+		cli_say(c, "call %s of %s in %s", call, c->id, c->client.ledger);
+	detach_through(&s->spawn, &told, sizeof told);
+	s->through = true;
+}
+
+/* The caller's process: print the id.  Where that fails the call goes on all the same: what was begun is in the ledger. */
+static _Noreturn void
+tell(struct cli *c, const void *bytes)
+{
+	struct told told;
+	char stands[sizeof told + 40];
+	memcpy(&told, bytes, sizeof told);
+	snprintf(stands, sizeof stands, "call %s of %s goes on", told.call, told.operation);
+	c->stands = stands;
 	if (c->json) {
 		json_open(&c->out, NULL, '{');
 		json_put_bool(&c->out, "ok", true);
-		json_put(&c->out, "operationId", c->id);
-		json_put(&c->out, "callId", call);
+		json_put(&c->out, "operationId", told.operation);
+		json_put(&c->out, "callId", told.call);
 		json_close(&c->out, '}');
 		buf_char(&c->out, '\n');
-	} else if (!c->quiet) {
-		buf_fmt(&c->out, "%s\n", call);
+	} else {
+		buf_fmt(&c->out, "%s\n", told.call);
 	}
-	if (c->verbose)
-		cli_say(c, "call %s of %s in %s", call, c->id, c->client.ledger);
-	cli_flush(c);
-	detach_through(&s->spawn);
-	s->through = true;
+	cli_finish(c, EXIT_DONE);
 }
 
 void
@@ -254,10 +275,13 @@ cli_spawn(struct cli *c)
 	struct why why;
 	set_own_failure(c);
 	read_options(c, &s);
-	if (detach_begin(&spawned.spawn) < 0) {
+	int side = detach_begin(&spawned.spawn);
+	if (side < 0) {
 		why_errno(&why, "start a process");
 		cli_die(c, &why);
 	}
+	if (side > 0)
+		tell(c, spawned.spawn.told);
 	prepare(c, &s);
 	s.call.spawned = true;
 	s.call.captures = !c->client.remote;

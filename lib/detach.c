@@ -22,18 +22,18 @@ close_from(unsigned first)
 		close((int)fd);
 }
 
-/* The caller's process: exit as the child tells, or as it ended. */
-static _Noreturn void
-wait_for(pid_t pid, int through)
+/* The caller's process: until the child is through, or exit as that ended. */
+static void
+wait_for(pid_t pid, int through, struct detach *s)
 {
-	char byte;
 	ssize_t n;
 	int status = 0;
 	do
-		n = read(through, &byte, 1);
+		n = read(through, s->told, sizeof s->told);
 	while (n < 0 && errno == EINTR);
-	if (n == 1)
-		_exit(0);
+	close(through);
+	if (n > 0)
+		return;
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
@@ -55,7 +55,8 @@ detach_begin(struct detach *s)
 	}
 	if (pid > 0) {
 		close(pipes[1]);
-		wait_for(pid, pipes[0]);
+		wait_for(pid, pipes[0], s);
+		return 1;
 	}
 	setsid(); /* without a terminal there is none to be had: only by opening one as the leader that we are, which nobody here does */
 	if (pipes[1] != 3 && dup3(pipes[1], 3, O_CLOEXEC) == 3)
@@ -66,12 +67,12 @@ detach_begin(struct detach *s)
 }
 
 void
-detach_through(struct detach *s)
+detach_through(struct detach *s, const void *told, size_t n)
 {
 	int null = fsx_open(AT_FDCWD, "/dev/null", O_RDWR, 0);
 	for (int fd = 0; fd <= 2 && null >= 0; fd++)
 		(void)dup2(null, fd);
 	fsx_close(&null);
-	(void)!write(s->through, "", 1);
+	(void)!write(s->through, told, n); /* a caller that was killed meanwhile is told nothing */
 	fsx_close(&s->through);
 }

@@ -79,6 +79,53 @@ silent_err() {
 	expect 0 dpl-call wait "$call"
 }
 
+@test "its id cannot be written: that is said, with its name, and the call runs on" {
+	[ -c /dev/full ] || skip 'no /dev/full'
+	mkfifo gate.full gate.closed gate.object gate.unread pipe
+	spawn() {
+		dpl-call spawn --id "$@" -- sh -c 'read -r x <"gate.$DPL_CALL"; echo "$x"'
+	}
+	full() {
+		spawn "$@" >/dev/full
+	}
+	closed() {
+		spawn "$@" >&-
+	}
+	unread() {
+		spawn "$@" >&7
+	}
+	expect 125 full full
+	is "$stderr" "dpl-call: write standard output: No space left on device; call full of $op goes on"
+	expect 125 full object --json
+	is "$stderr" "dpl-call: write standard output: No space left on device; call object of $op goes on"
+	expect 125 closed closed
+	is "$stderr" "dpl-call: write standard output: Bad file descriptor; call closed of $op goes on"
+	# A pipe whose reader has gone: a quiet end.
+	exec 6<>pipe 7>pipe 6>&-
+	expect 0 unread unread
+	silent
+	exec 7>&-
+	is "$(dpl-call list -q | sort | paste -sd ' ')" 'closed full object unread'
+	for call in full closed object unread; do
+		echo "for $call" >"gate.$call"
+		expect 0 dpl-call wait "$call"
+		by_server || is "$(dpl-call output "$call")" "for $call"
+	done
+	expect 0 dpl-beat
+	is "$(count '.event == "call.crashed"')" 0
+}
+
+@test "nobody takes its id for long: the call does not wait for that" {
+	mkfifo pipe
+	exec 7<>pipe
+	run dd if=/dev/zero of=pipe oflag=nonblock bs=4096
+	has "$output" 'temporarily unavailable'
+	in_background dpl-call spawn --id slow -- true >&7
+	wait_for '[ "$(of slow .state)" = ended ]'
+	run ! gone "$pid"
+	exec 7>&-
+}
+
 @test "its caller dies at once, or is killed with its group: the call goes on" {
 	mkfifo gate
 	cat >caller <<-'END'
