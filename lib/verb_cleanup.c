@@ -5,12 +5,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fsx.h"
 #include "handlers.h"
 #include "id.h"
 #include "look.h"
 #include "settle.h"
 #include "wire.h"
+
+enum {
+	KILLED_MS = 5000,      /* behind its SIGKILL, for what a dead supervisor left to be gone */
+	PAUSE_MOST_MS = 50,    /* between two looks at that */
+};
 
 struct asked {
 	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1], call[ID_NAME_MAX + 1], outer[ID_NAME_MAX + 1];
@@ -106,6 +112,28 @@ judge(struct request *r, struct journal *j, const struct asked *a)
 	return uncontained;
 }
 
+/* Whether what dead supervisors left still runs, and nobody waits for that but this: where a death is not contained, the coordinator does. */
+static bool
+is_ending(const struct journal *j, const struct look *l)
+{
+	return l->ending && !j->op.h.crashes && !op_has_ended(&j->op);
+}
+
+/* Look over all, and again until nothing that dead supervisors left runs any more: its SIGKILL is sent by who looks late enough. */
+static int
+look_until_ended(struct journal *j, struct look *l, int64_t patience_ms, struct why *why)
+{
+	int64_t most_ms = removal_is_below(j->op.h.id) ? 0 : LOOK_GRACE_MS + KILLED_MS;
+	int64_t end = clock_mono_ms() + (patience_ms < most_ms ? patience_ms : most_ms);
+	int rc = look_over(j, l, why);
+	for (int pause = 5; rc == 0 && is_ending(j, l) && clock_mono_ms() < end; pause = pause * 2 < PAUSE_MOST_MS ? pause * 2 : PAUSE_MOST_MS) {
+		usleep((useconds_t)pause * 1000);
+		l->ending = l->unseen = 0;
+		rc = look_over(j, l, why);
+	}
+	return rc;
+}
+
 int
 verb_cleanup(struct request *r)
 {
@@ -124,13 +152,14 @@ verb_cleanup(struct request *r)
 	int rc = a.drive ? refuse_foreign(r) : 0;
 	struct look l = {.by = a.by, .awake_ms = a.awake_ms};
 	if (rc == 0 && a.look && !a.dry && !op_has_ended(&j->op))
-		rc = look_over(j, &l, &r->why);
+		rc = look_until_ended(j, &l, a.patience_ms, &r->why);
 	request_common(r, j, j->op.h.seq);
 	if (rc == 0 && a.dry)
 		c.all = judge(r, j, &a);
 	if (rc == 0)
 		rc = settle(r, j, &c);
 	if (rc == 0) {
+		int ending = is_ending(j, &l) ? l.ending : c.ending;
 		struct wire_source from = journal_source(j);
 		json_put_bool(r->reply, "success", true);
 		json_put_int(r->reply, "recorded", l.crashed);
@@ -138,11 +167,11 @@ verb_cleanup(struct request *r)
 		wire_crash(r->reply, &j->op, &from);
 		json_put_int(r->reply, "epoch", (int64_t)j->op.h.epoch);
 		json_put_int(r->reply, "waiting", c.waiting);
-		json_put_int(r->reply, "endingProcesses", c.ending);
+		json_put_int(r->reply, "endingProcesses", ending);
 		json_put_int(r->reply, "unseen", l.unseen);
 		json_put_bool(r->reply, "busy", c.removal.busy);
 		json_put_bool(r->reply, "archived", j->op.h.archived);
-		json_put_bool(r->reply, "done", j->op.h.archived || (!c.removal.left_over && !c.all && !l.unseen && !cleanup_is_due(&j->op) && !op_has_ended(&j->op)));
+		json_put_bool(r->reply, "done", j->op.h.archived || (!c.removal.left_over && !c.all && !l.unseen && !ending && !cleanup_is_due(&j->op) && !op_has_ended(&j->op)));
 	}
 	/* Who takes requests and waits for more would keep others from it. */
 	if (!r->v->stays)

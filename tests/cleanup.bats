@@ -161,6 +161,25 @@ killed() {
 	[ ! -e "$(<mine)" ]
 }
 
+@test "what a dead supervisor left is seen to its end: one that heeds no SIGTERM gets SIGKILL, and nothing is done before that" {
+	local sweep
+	for sweep in '' --sweep; do
+		supervised dpl-call --no-fail-on-crash -- sh -c 'trap "" TERM; echo $$ >heedless; while :; do sleep 0.1; done'
+		wait_for '[ -s heedless ]'
+		killed "$pid"
+		# It gets its SIGTERM by the first, which waits for nobody.
+		expect 1 dpl-cleanup $sweep --json -t 0
+		holds '.endingProcesses > 0 and .done == false'
+		expect 1 dpl-cleanup $sweep -t 0
+		has "$output" "$op running; " 'still to end'
+		expect 0 dpl-cleanup $sweep --json
+		holds '.endingProcesses == 0 and .done'
+		gone "$(<heedless)"
+		is "$(find "$ledger/$op/beats" -name 'c-*')" ''
+		rm heedless
+	done
+}
+
 # --- the ordinary ends ---
 
 @test "a call's own resources go when it ends, well or not; the participant's when it leaves; all when it completes" {
