@@ -436,7 +436,7 @@ step(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *why)
 		return 0;
 	if (j->op.h.state < OP_COMPLETED && (j->op.h.crashes || c->all))
 		return follow_crash(j, c, end_ms, why);
-	return j->op.h.state >= OP_COMPLETED || cleanup_is_due(&j->op) ? removal_due(j, &c->removal, end_ms, why) : 0;
+	return j->op.h.state >= OP_COMPLETED || cleanup_is_due(&j->op) || c->removal.dead ? removal_due(j, &c->removal, end_ms, why) : 0;
 }
 
 int

@@ -5,10 +5,23 @@
 #include "clock.h"
 #include "text.h"
 
+/* Whether the answer names that resource. */
+static bool
+is_named(const struct cli *c, uint64_t number)
+{
+	int list = json_get(&c->answer, 0, "resources");
+	for (int i = json_first(&c->answer, list); i >= 0; i = json_next(&c->answer, list, i))
+		if (cli_answer_int(c, i, "resourceId") == (int64_t)number)
+			return true;
+	return false;
+}
+
 static void
 take(void *arg, const struct removal_told *t)
 {
 	struct cli_left *told = arg;
+	if (told->asked && !is_named(told->asked, t->resource->id))
+		return;
 	removal_put(&told->objects, t);
 	buf_add(&told->numbers, &t->resource->id, sizeof t->resource->id);
 	told->gone += strcmp(t->decision, "removed") == 0 || strcmp(t->decision, "gone") == 0 || strcmp(t->decision, "left") == 0;
@@ -78,7 +91,7 @@ int
 cli_reclaim(struct cli *c, struct reclaim *r, struct cli_left *left)
 {
 	struct why why;
-	*left = (struct cli_left){0};
+	*left = (struct cli_left){.asked = r->look ? c : NULL};
 	if (!c->client.remote)
 		return 0;
 	r->operation = c->id;

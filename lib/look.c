@@ -427,10 +427,12 @@ claim(struct journal *j, const char *call, const char *file, struct beat *b, boo
 	return left;
 }
 
-/* One step of ending what the dead supervisor of `call` left; how many processes are still there.  `last`: there will be no
- * other step. */
+/* A step of ending what a dead supervisor left, the last one, behind which there will be no other, or none: it is only looked at. */
+enum step { STEP_NONE, STEP_NEXT, STEP_LAST };
+
+/* Take it for what the dead supervisor of `call` left; how many processes are still there. */
 static int
-end_tree(struct journal *j, const char *call, bool last)
+end_tree(struct journal *j, const char *call, enum step step)
 {
 	char file[BEAT_FILE_MAX], needle[ID_NAME_MAX + 16];
 	struct beat b;
@@ -443,8 +445,8 @@ end_tree(struct journal *j, const char *call, bool last)
 		return 0;
 	int n = 0, sig = 0;
 	bool first = false;
-	if (last)
-		sig = SIGKILL;
+	if (step != STEP_NEXT)
+		sig = step == STEP_LAST ? SIGKILL : 0;
 	else if (b.state != BEAT_ENDING && !claim(j, call, file, &b, &first))
 		return 0;
 	else if (first)
@@ -465,7 +467,7 @@ end_tree(struct journal *j, const char *call, bool last)
 	}
 	if (n < 0) /* nobody knows */
 		n = 1;
-	if (n == 0) {
+	if (n == 0 && step != STEP_NONE) {
 		if (m.tree.cgroup)
 			cgroup_remove(m.tree.cgroup);
 		drop_file(j, call, beat_watchdog_file);
@@ -616,21 +618,36 @@ look_at_all(struct journal *j, const struct table *t, const struct kind *kind, s
 	return rc;
 }
 
-int
-look_over(struct journal *j, struct look *l, struct why *why)
+/* The same step for all of them. */
+static int
+end_trees(struct journal *j, enum step step)
 {
 	char **names, id[ID_NAME_MAX + 1];
-	/* Calls first: a participant without a keeper lives as long as one of its supervisors does. */
-	if (look_at_all(j, &j->op.calls, &call_kind, l, why) < 0 || look_at_all(j, &j->op.people, &person_kind, l, why) < 0)
-		return -1;
+	int ending = 0;
 	ssize_t n = fsx_list(j->dir, "beats", &names);
 	for (ssize_t i = 0; i < n; i++)
 		/* What belongs to a running call is held, or has just been recorded. */
 		if (name_of_file(names[i], 'c', id) && !op_call(&j->op, id))
-			l->ending += end_tree(j, id, false);
+			ending += end_tree(j, id, step);
 	free(names);
+	return ending;
+}
+
+int
+look_over(struct journal *j, struct look *l, struct why *why)
+{
+	/* Calls first: a participant without a keeper lives as long as one of its supervisors does. */
+	if (look_at_all(j, &j->op.calls, &call_kind, l, why) < 0 || look_at_all(j, &j->op.people, &person_kind, l, why) < 0)
+		return -1;
+	l->ending += end_trees(j, STEP_NEXT);
 	/* Who was looked at just when others recorded its death had no file any more: the entry is there by now. */
 	return journal_refresh(j, why);
+}
+
+int
+look_at_left(struct journal *j)
+{
+	return end_trees(j, STEP_NONE);
 }
 
 void
@@ -641,7 +658,7 @@ look_finish(struct journal *j)
 	ssize_t n = dir < 0 ? 0 : fsx_list(dir, ".", &names);
 	for (ssize_t i = 0; i < n; i++) {
 		if (name_of_file(names[i], 'c', id))
-			(void)end_tree(j, id, true);
+			(void)end_tree(j, id, STEP_LAST);
 		(void)unlinkat(dir, names[i], 0);
 	}
 	if (dir >= 0) {

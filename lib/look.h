@@ -31,6 +31,9 @@ struct look {
  * written; what was found is done at the next look. */
 int look_over(struct journal *j, struct look *l, struct why *why);
 
+/* How many processes of dead supervisors, whose death is recorded, are still there; nothing is changed. */
+int look_at_left(struct journal *j);
+
 /* Judge the one whose beat file is `name` in beats/, as an event named it, and record its death.  Waits a few milliseconds
  * for its lock to fall: the kernel tells of the closing a moment before it drops the lock.  What a dead supervisor left is not
  * ended yet, which takes milliseconds: where l->ending is set, the caller looks over all soon, after it has heeded the death.

@@ -393,6 +393,19 @@ find_home(struct work *m, struct why *why)
 	return 0;
 }
 
+/* Whether it is tied to a call that is taken for ended. */
+static bool
+is_of_dead(const struct removal *c, const struct op_resource *r)
+{
+	uint64_t seq;
+	for (size_t at = 0; c->dead && at < c->dead->n; at += sizeof seq) {
+		memcpy(&seq, c->dead->p + at, sizeof seq);
+		if (r->call == seq)
+			return true;
+	}
+	return false;
+}
+
 /* Newest first, those that are due, or `all`.  0, or -1 with `why`. */
 int
 removal_all(struct journal *j, struct removal *c, bool all, bool *fenced, struct why *why)
@@ -416,7 +429,7 @@ removal_all(struct journal *j, struct removal *c, bool all, bool *fenced, struct
 		uint64_t id;
 		memcpy(&id, ids.p + n - sizeof id, sizeof id);
 		const struct op_resource *r = op_resource(&j->op, id);
-		if (r && (all || op_is_due(&j->op, r)) && (c->look || go_on(&m)) && (r = op_resource(&j->op, id)))
+		if (r && (all || op_is_due(&j->op, r) || is_of_dead(c, r)) && (c->look || go_on(&m)) && (r = op_resource(&j->op, id)))
 			rc = remove_one(&m, r, why);
 	}
 	rc = settle_done(&m, rc, why);

@@ -32,7 +32,8 @@ struct removal {
 	int64_t limit_ms;        /* for one resource */
 	bool retry;              /* try again what has failed before */
 	bool forget;             /* give up what is elsewhere, or fails */
-	bool look;               /* change nothing, only tell */
+	bool look;               /* change nothing, only tell … */
+	const struct buf *dead;  /* … as if these calls, by the seq of each (uint64_t), had ended; NULL for none */
 	void (*told)(void *arg, const struct removal_told *t); /* may be NULL */
 	void *arg;
 	/* out: */

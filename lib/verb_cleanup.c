@@ -80,12 +80,18 @@ put_dead(struct request *r, const char *participant, const char *call, const str
 	json_close(r->reply, '}');
 }
 
-/* Who would be declared dead now, and by what evidence.  Whether one of these deaths would not be contained. */
-static bool
-judge(struct request *r, struct journal *j, const struct asked *a)
+/* Who would be declared dead now. */
+struct deaths {
+	int n;
+	bool uncontained;        /* one of them is not contained: all would be removed */
+	struct buf contained;    /* the calls of the others, for removal.h: what is theirs would */
+};
+
+/* Find them, and tell of each with its evidence. */
+static void
+judge(struct request *r, struct journal *j, const struct asked *a, struct deaths *d)
 {
 	struct beat b;
-	bool uncontained = false;
 	json_open(r->reply, "dead", '[');
 	for (uint32_t i = 0; i < j->op.calls.n && !op_has_ended(&j->op); i++) {
 		const struct op_call *c = table_at(&j->op.calls, i);
@@ -96,7 +102,12 @@ judge(struct request *r, struct journal *j, const struct asked *a)
 			continue;
 		const struct op_person *p = op_person_no(&j->op, c->person);
 		put_dead(r, p ? p->key.name : j->op.h.initiator, c->key.name, &v);
-		uncontained |= c->fail_on_crash;
+		d->n++;
+		/* Of one that was queued nothing has happened yet. */
+		if (c->fail_on_crash && !c->queued)
+			d->uncontained = true;
+		else
+			buf_add(&d->contained, &c->seq, sizeof c->seq);
 	}
 	for (uint32_t i = 0; i < j->op.people.n && !op_has_ended(&j->op); i++) {
 		const struct op_person *p = table_at(&j->op.people, i);
@@ -106,10 +117,10 @@ judge(struct request *r, struct journal *j, const struct asked *a)
 		if (!life_is_over(v.life))
 			continue;
 		put_dead(r, p->key.name, NULL, &v);
-		uncontained = true;
+		d->n++;
+		d->uncontained = true;
 	}
 	json_close(r->reply, ']');
-	return uncontained;
 }
 
 /* Whether what dead supervisors left still runs, and nobody waits for that but this: where a death is not contained, the coordinator does. */
@@ -151,15 +162,20 @@ verb_cleanup(struct request *r)
 		.own_call = *a.call ? a.call : NULL, .own_name = a.answer ? a.by : NULL, .outer = *a.outer ? a.outer : NULL, .awake_ms = a.awake_ms, .patience_ms = a.patience_ms, .drive = a.drive, .yields = a.yields};
 	int rc = a.drive ? refuse_foreign(r) : 0;
 	struct look l = {.by = a.by, .awake_ms = a.awake_ms};
+	struct deaths deaths = {0};
 	if (rc == 0 && a.look && !a.dry && !op_has_ended(&j->op))
 		rc = look_until_ended(j, &l, a.patience_ms, &r->why);
 	request_common(r, j, j->op.h.seq);
-	if (rc == 0 && a.dry)
-		c.all = judge(r, j, &a);
+	if (rc == 0 && a.dry) {
+		judge(r, j, &a, &deaths);
+		c.all = deaths.uncontained;
+		c.removal.dead = deaths.contained.n ? &deaths.contained : NULL;
+		l.ending = op_has_ended(&j->op) ? 0 : look_at_left(j);
+	}
 	if (rc == 0)
 		rc = settle(r, j, &c);
 	if (rc == 0) {
-		int ending = is_ending(j, &l) ? l.ending : c.ending;
+		int ending = a.dry || is_ending(j, &l) ? l.ending : c.ending;
 		struct wire_source from = journal_source(j);
 		json_put_bool(r->reply, "success", true);
 		json_put_int(r->reply, "recorded", l.crashed);
@@ -171,8 +187,9 @@ verb_cleanup(struct request *r)
 		json_put_int(r->reply, "unseen", l.unseen);
 		json_put_bool(r->reply, "busy", c.removal.busy);
 		json_put_bool(r->reply, "archived", j->op.h.archived);
-		json_put_bool(r->reply, "done", j->op.h.archived || (!c.removal.left_over && !c.all && !l.unseen && !ending && !cleanup_is_due(&j->op) && !op_has_ended(&j->op)));
+		json_put_bool(r->reply, "done", j->op.h.archived || (!c.removal.left_over && !deaths.n && !l.unseen && !ending && !cleanup_is_due(&j->op) && !op_has_ended(&j->op)));
 	}
+	buf_free(&deaths.contained);
 	/* Who takes requests and waits for more would keep others from it. */
 	if (!r->v->stays)
 		fsx_close(&j->drive);

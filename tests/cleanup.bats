@@ -172,12 +172,58 @@ killed() {
 		holds '.endingProcesses > 0 and .done == false'
 		expect 1 dpl-cleanup $sweep -t 0
 		has "$output" "$op running; " 'still to end'
+		expect 1 dpl-cleanup $sweep -n
+		has "$output" 'still to end'
 		expect 0 dpl-cleanup $sweep --json
 		holds '.endingProcesses == 0 and .done'
 		gone "$(<heedless)"
 		is "$(find "$ledger/$op/beats" -name 'c-*')" ''
 		rm heedless
 	done
+}
+
+@test "-n: a contained crash: what would go is what was its call's; where nothing was, the death is to be recorded" {
+	local sweep options before
+	dpl-temp make >mine
+	for sweep in '' --sweep; do
+		for options in --no-fail-on-crash '--fallback nothing' '--fallback-command true'; do
+			supervised dpl-call $options -- sh -c 'dpl-temp make >made; : >ready; exec sleep 60'
+			wait_for '[ -e ready ]'
+			killed "$pid"
+			before=$(cksum <"$(journal "$op")")
+			expect 1 dpl-cleanup -n $sweep
+			has "$output" "$op running" 'died      me, call_me_' "remove    $(<made)"
+			lacks "$output" "$(<mine)"
+			expect 1 dpl-cleanup -n $sweep --json
+			holds '(.resources | map(.decision)) == ["remove"] and .done == false'
+			is "$(cksum <"$(journal "$op")")" "$before"
+			expect 0 dpl-cleanup
+			[ ! -e "$(<made)" ]
+			rm ready
+		done
+	done
+	supervised dpl-call --no-fail-on-crash -- sleep 60
+	killed "$pid"
+	expect 1 dpl-cleanup -n
+	expect 0 dpl-cleanup
+	expect 0 dpl-cleanup -n
+	[ -e "$(<mine)" ]
+}
+
+@test "-n: one that is killed while it is queued takes nothing with it" {
+	dpl-temp make >mine
+	supervised dpl-call --slots 1 --group one -- sleep 60
+	first=$pid
+	in_background dpl-call --slots 1 --group one -- sleep 60
+	wait_for "[ \"\$(count '.event == \"call.queued\"')\" = 1 ]"
+	# It would record the death at once.
+	kill -STOP "$first"
+	killed "$pid"
+	expect 1 dpl-cleanup -n
+	has "$output" 'died      me, call_me_'
+	lacks "$output" remove
+	expect 0 dpl-cleanup
+	is "$(count '.event == "crash.detected"')" 0
 }
 
 # --- the ordinary ends ---

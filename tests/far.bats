@@ -150,6 +150,22 @@ removed() {
 	rm "$file"
 }
 
+@test "dry run of a contained crash: of what is here only what was its call's" {
+	begin --beat 200ms --jitter 0ms --stale "$(silence)"
+	mine=$(dpl-temp make)
+	in_background dpl-call --no-fail-on-crash -- sh -c 'dpl-temp make >file; : >ready; exec sleep 60'
+	wait_for '[ -e ready ]'
+	kill -KILL "$pid"
+	wait_for '! output=$(dpl-cleanup -n "$op")'
+	has "$output" "$op running" 'died      me, call_me_' "remove    $(<file)"
+	lacks "$output" "$mine"
+	[ -e "$(<file)" ]
+	wait_for 'dpl-cleanup -q "$op"'
+	[ ! -e "$(<file)" ]
+	[ -e "$mine" ]
+	rm "$mine"
+}
+
 @test "what others have written into the ledger is not done here" {
 	begin
 	machine=$(</etc/machine-id) boot=$(</proc/sys/kernel/random/boot_id)
