@@ -39,21 +39,19 @@ read_asked(struct request *r, struct asked *a)
 	return 0;
 }
 
-/* The operation; for a look, as it is: nothing is repaired.  NULL with r->why. */
+/* The operation as it is: what there is to be done is done, and told, behind this.  NULL with r->why. */
 static struct journal *
 find(struct request *r, const struct asked *a, struct journal **own)
 {
 	struct verbs *v = r->v;
 	*own = NULL;
-	if (!a->dry)
-		return request_any(r, a->id, own);
 	if (request_store(r, false) < 0)
 		return NULL;
 	bool before = v->store.o.hands_off;
 	v->store.o.hands_off = true;
-	*own = request_get(r, a->id);
+	struct journal *j = a->dry ? *own = request_get(r, a->id) : request_any(r, a->id, own);
 	v->store.o.hands_off = before;
-	return *own;
+	return j;
 }
 
 /* Whoever may write to a ledger may say what is to be removed there, and root would do it. */

@@ -268,6 +268,28 @@ killed() {
 	archived
 }
 
+@test "what a dpl-complete that was killed had still to remove is named by who removes it" {
+	local options
+	for options in -v '--sweep -v' '-v --json'; do
+		op=$(dpl-create)
+		export DPL_OPERATION=$op
+		dpl-temp make >made
+		dpl-temp add -q --command ': >running; while [ ! -e free ]; do sleep 0.01; done'
+		in_background dpl-complete -q
+		wait_for '[ -e running ]'
+		killed "$pid"
+		: >free
+		expect 0 dpl-cleanup $options
+		if [ "$options" = '-v --json' ]; then
+			holds '.state == "completed" and .done and .archived and (.resources | map(.kind + " " + .decision)) == ["command removed", "path removed"]'
+		else
+			has "$output" "$op completed" "  removed   : >running" "  removed   $(<made)"
+		fi
+		archived
+		rm running free
+	done
+}
+
 @test "--forget gives up what cannot be removed, and nothing else" {
 	[ "$(id -u)" -eq 0 ] || skip 'only root can make a file immutable'
 	dpl-temp make >made
