@@ -23,7 +23,7 @@ static const char usage[] =
 	"  -j, --json                 print one JSON object an operation\n"
 	"  -n, --dry-run              change nothing, and say what would be done and why\n"
 	"  -o, --operation=OPERATION  id, a unique part of it, @ or @@ (DPL_OPERATION)\n"
-	"  -q, --quiet                print nothing\n"
+	"  -q, --quiet                print nothing but errors\n"
 	"  -t, --timeout=DURATION     the longest wait for others to answer (DPL_TIMEOUT, else\n"
 	"                             40s), and for a lock\n"
 	"  -v, --verbose              print each resource, and operations that need nothing\n"
@@ -94,15 +94,30 @@ print_dead(struct cli *c, int dead)
 	buf_char(&c->out, '\n');
 }
 
+static bool
+became(struct cli *c, int resource, const char *what)
+{
+	struct buf text = {0};
+	bool is = strcmp(cli_answer(c, resource, "decision", &text), what) == 0;
+	buf_free(&text);
+	return is;
+}
+
 /* Whether a resource is one to be named without -v. */
 static bool
 stays(struct cli *c, int resource)
 {
-	struct buf text = {0};
-	const char *decision = cli_answer(c, resource, "decision", &text);
-	bool went = strcmp(decision, "removed") == 0 || strcmp(decision, "gone") == 0;
-	buf_free(&text);
-	return !went;
+	return !became(c, resource, "removed") && !became(c, resource, "gone");
+}
+
+/* With -q what could not be removed is all there is to be said. */
+static void
+say_failed(struct cli *c)
+{
+	int resources = json_get(&c->answer, 0, "resources");
+	for (int i = json_first(&c->answer, resources); i >= 0; i = json_next(&c->answer, resources, i))
+		if (became(c, i, "failed"))
+			cli_say_stays(c, i);
 }
 
 static void
@@ -233,6 +248,8 @@ clean(struct cli *c, struct wanted *w)
 	bool done = cli_answer_true(c, "done");
 	if (c->json)
 		cli_out_json(c);
+	else if (c->quiet)
+		say_failed(c);
 	else
 		print(c, w, done);
 	if (!done)

@@ -117,9 +117,27 @@ cli_put_left(struct cli *c, struct cli_left *left)
 }
 
 void
+cli_say_stays(struct cli *c, int resource)
+{
+	struct buf text = {0}, line = {0};
+	const char *thing = cli_answer(c, resource, "path", &text);
+	if (!*thing)
+		thing = cli_answer(c, resource, "command", &text);
+	text_show(&line, thing, strlen(thing));
+	if (!*thing)
+		buf_fmt(&line, "process %lld", (long long)cli_answer_int(c, resource, "pid"));
+	buf_str(&line, " was not removed: ");
+	thing = cli_answer(c, resource, "reason", &text);
+	text_show(&line, thing, strlen(thing));
+	cli_say(c, "%s", line.p ? line.p : "");
+	buf_free(&text);
+	buf_free(&line);
+}
+
+void
 cli_say_resources(struct cli *c, bool went)
 {
-	struct buf what = {0}, reason = {0}, line = {0};
+	struct buf what = {0};
 	struct reclaim here = {.limit_ms = REMOVAL_LIMIT_MS, .retry = true};
 	struct cli_left left;
 	if (*c->client.left) {
@@ -129,26 +147,12 @@ cli_say_resources(struct cli *c, bool went)
 	int list = json_get(&c->answer, 0, "resources"), removed = 0;
 	for (int i = json_first(&c->answer, list); i >= 0 && !c->quiet; i = json_next(&c->answer, list, i)) {
 		const char *decision = cli_answer(c, i, "decision", &what);
-		if (strcmp(decision, "removed") == 0 || strcmp(decision, "gone") == 0) {
+		if (strcmp(decision, "removed") == 0 || strcmp(decision, "gone") == 0)
 			removed += *decision == 'r';
-			continue;
-		}
-		const char *thing = cli_answer(c, i, "path", &what);
-		if (!*thing)
-			thing = cli_answer(c, i, "command", &what);
-		buf_clear(&line);
-		text_show(&line, thing, strlen(thing));
-		if (!*thing)
-			buf_fmt(&line, "process %lld", (long long)cli_answer_int(c, i, "pid"));
-		buf_str(&line, " was not removed: ");
-		thing = cli_answer(c, i, "reason", &reason);
-		text_show(&line, thing, strlen(thing));
-		cli_say(c, "%s", line.p ? line.p : "");
+		else
+			cli_say_stays(c, i);
 	}
 	if (went && removed && !c->quiet)
 		cli_say(c, "removed %d temp resource%s", removed, removed == 1 ? "" : "s");
 	buf_free(&what);
-	buf_free(&reason);
-	buf_free(&line);
 }
-

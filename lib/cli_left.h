@@ -21,7 +21,10 @@ int cli_reclaim(struct cli *c, struct reclaim *r, struct cli_left *left);
 /* Put what became of them into the `resources` of the answer, as if the ledger were a folder; its other members stay.  Frees `left`. */
 void cli_put_left(struct cli *c, struct cli_left *left);
 
-/* The same for what the answer calls left over; then say on stderr which temp resources stayed, and with `went` how many were removed; not with
+/* Say on stderr that the resource of that object of the answer was not removed, and why. */
+void cli_say_stays(struct cli *c, int resource);
+
+/* The same as cli_put_left for what the answer calls left over; then say on stderr which temp resources stayed, and with `went` how many were removed; not with
  * -q. */
 void cli_say_resources(struct cli *c, bool went);
 

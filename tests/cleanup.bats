@@ -290,6 +290,26 @@ killed() {
 	done
 }
 
+@test "-q: what could not be removed is an error, on standard error; the rest is not told" {
+	local sweep
+	dpl-temp add -q --command 'echo no; exit 3'
+	expect 0 dpl-complete -q
+	for sweep in '' --sweep; do
+		expect 1 dpl-cleanup $sweep -q
+		refused dpl-cleanup 'echo no; exit 3 was not removed: exit status 3: no'
+	done
+	expect 0 dpl-cleanup -q --forget
+	silent
+	op=$(dpl-create)
+	export DPL_OPERATION=$op
+	supervised dpl-call -- sleep 60
+	killed "$pid"
+	expect 1 dpl-cleanup -q -n
+	silent
+	expect 0 dpl-cleanup -q
+	silent
+}
+
 @test "--forget gives up what cannot be removed, and nothing else" {
 	[ "$(id -u)" -eq 0 ] || skip 'only root can make a file immutable'
 	dpl-temp make >made
