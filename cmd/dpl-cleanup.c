@@ -180,7 +180,7 @@ put_outer(struct cli *c)
 static void
 skip(struct cli *c, struct wanted *w, const struct why *why)
 {
-	if (w->sweep)
+	if (w->sweep && !c->json)
 		cli_say(c, "%s", why->text);
 	else
 		(void)cli_failed(c, why);
@@ -341,6 +341,7 @@ main(int argc, char **argv)
 		if (i > optind)
 			cli_again(&c);
 		c.operation = c.argv[i];
+		c.id[0] = '\0'; /* what is said of this one is not of the one before */
 		clean(&c, &w);
 	}
 	c.verbose = false;

@@ -105,15 +105,17 @@ put_next(struct cli *c, enum err code, struct buf *b)
 	json_close(b, ']');
 }
 
-/* Say it: the exit status. */
+/* Say it, as a JSON object with the operation that it is about, "" for none: the exit status. */
 static int
-put_failure(struct cli *c, enum err code, const char *text, const char *hint)
+put_failure(struct cli *c, const char *operation, enum err code, const char *text, const char *hint)
 {
 	const struct err_info *info = err_info(code);
 	if (c->json || c->early_json) {
 		struct buf *b = &c->out;
 		json_open(b, NULL, '{');
 		json_put_bool(b, "ok", false);
+		if (*operation)
+			json_put(b, "operationId", operation);
 		json_open(b, "error", '{');
 		json_put(b, "code", info->name);
 		json_put(b, "message", text);
@@ -132,7 +134,7 @@ put_failure(struct cli *c, enum err code, const char *text, const char *hint)
 static _Noreturn void
 fail(struct cli *c, enum err code, const char *text, const char *hint)
 {
-	int status = put_failure(c, code, text, hint);
+	int status = put_failure(c, "", code, text, hint);
 	c->verbose = false;
 	cli_finish(c, status);
 }
@@ -140,7 +142,7 @@ fail(struct cli *c, enum err code, const char *text, const char *hint)
 int
 cli_failed(struct cli *c, const struct why *why)
 {
-	return put_failure(c, why->code, why->text, why->hint);
+	return put_failure(c, c->id, why->code, why->text, why->hint);
 }
 
 void

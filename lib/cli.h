@@ -66,7 +66,8 @@ int cli_getopt(struct cli *c, const char *letters, const struct option *options)
 
 /* Misuse: one line, how to get help, exit 2. */
 _Noreturn void cli_misuse(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* A failure of one thing of many: it is said as any other, but the command goes on.  Its exit status. */
+/* A failure of one thing of many: it is said as any other, with --json with the operation c->id, where that is known, but the command goes
+ * on.  Its exit status. */
 int cli_failed(struct cli *c, const struct why *why);
 
 /* Any failure. */

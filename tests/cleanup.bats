@@ -773,6 +773,19 @@ info --on-failure: done: failure its process $kept has ended without leaving"
 	run ! compgen -G "tmp/*"
 }
 
+@test "--json: one object for each operation, also for one that cannot be looked at: of which, and why" {
+	local good
+	good=$(dpl-create)
+	echo garbage >>"$ledger/$op/journal.jsonl"
+	expect 9 dpl-cleanup --sweep --json
+	is "$stderr" ''
+	is "$(jq -r '[.ok, .operationId, .error.code // .state] | join(" ")' <<<"$output")" "false $op damaged-journal"$'\n'"true $good running"
+	has "$(jq -r '.error.message // empty' <<<"$output")" "$op/journal.jsonl"
+	expect 3 dpl-cleanup --json "$good" nowhere "$op"
+	is "$stderr" ''
+	is "$(jq -r '[.ok, .operationId // "none", .error.code // .state] | join(" ")' <<<"$output")" "true $good running"$'\n'"false none operation-not-found"$'\n'"false $op damaged-journal"
+}
+
 @test "--prune: what is beyond, failed ones longer" {
 	local i ids=()
 	dpl-complete -q
