@@ -527,13 +527,10 @@ answer_as(struct cli *c, const struct became *b)
 	json_close(&c->reply, '}');
 }
 
-/* One of them: the exit status. */
-static int
-remove_one(struct cli *c, const char *name, int64_t number, bool keep)
+/* Have it removed where the ledger is. */
+static enum err
+ask_removal(struct cli *c, const char *name, int64_t number, bool keep, struct why *why)
 {
-	struct why why;
-	struct buf text = {0};
-	struct became b = {0, "", ""};
 	begin(c);
 	if (number > 0)
 		json_put_int(&c->body, "resourceId", number);
@@ -542,13 +539,29 @@ remove_one(struct cli *c, const char *name, int64_t number, bool keep)
 	if (keep)
 		json_put_bool(&c->body, "keep", true);
 	put_place(c);
-	enum err err = cli_ask(c, "/temp/remove", &why);
+	return cli_ask(c, "/temp/remove", why);
+}
+
+/* One of them, or of all that there were when they were asked for: the exit status. */
+static int
+remove_one(struct cli *c, const char *name, int64_t number, bool keep, bool of_all)
+{
+	struct why why;
+	struct buf text = {0};
+	struct became b = {0, "", ""};
+	enum err err = ask_removal(c, name, number, keep, &why);
 	if (!err) {
 		snprintf(b.result, sizeof b.result, "%s", cli_answer(c, 0, "result", &text));
 		snprintf(b.reason, sizeof b.reason, "%s", cli_answer(c, 0, "reason", &text));
 	}
 	buf_free(&text);
-	if (err && (err != ERR_ELSEWHERE || !c->client.remote || !remove_here(c, name, number, &b, &why)))
+	bool here = err == ERR_ELSEWHERE && c->client.remote && remove_here(c, name, number, &b, &why);
+	/* Another of this machine, which had it, may have been first. */
+	if (err == ERR_ELSEWHERE && !here && why.code == err && c->client.remote)
+		(void)ask_removal(c, name, number, keep, &why);
+	if (err && !here && why.code == ERR_NO_RESOURCE && of_all)
+		return EXIT_DONE;
+	if (err && !here)
 		return cli_failed(c, &why);
 	int status = EXIT_DONE;
 	if (strcmp(b.result, "failed") == 0 || strcmp(b.result, "waits") == 0) {
@@ -603,7 +616,7 @@ remove_all(struct cli *c, const char *call, bool keep)
 		int64_t number;
 		memcpy(&number, numbers.p + (n - 1) * sizeof number, sizeof number);
 		snprintf(name, sizeof name, "resource %lld", (long long)number);
-		int one = remove_one(c, name, number, keep);
+		int one = remove_one(c, name, number, keep, true);
 		status = status ? status : one;
 	}
 	buf_free(&numbers);
@@ -626,7 +639,7 @@ remove_these(struct cli *c, bool keep)
 	for (int i = optind; i < c->argc; i++) {
 		if (num_int(c->argv[i], strlen(c->argv[i]), 1, JSON_INT_MAX, &number) < 0)
 			number = 0;
-		int one = remove_one(c, c->argv[i], number, keep);
+		int one = remove_one(c, c->argv[i], number, keep, false);
 		status = status ? status : one;
 	}
 	return status;

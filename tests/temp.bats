@@ -48,6 +48,11 @@ code() {
 	holds '.body.code == $code' --arg code "$1"
 }
 
+# removers: how many have the file open by which one removes at a time.
+removers() {
+	find /proc/[0-9]*/fd \( -lname "*/$op/coordinator" -o -lname "$XDG_STATE_HOME/*/removing" \) 2>/dev/null | wc -l
+}
+
 # --- make ---
 
 @test "make: an empty file of its own, registered before it is there, and its path" {
@@ -827,6 +832,26 @@ code() {
 	expect 0 dpl-temp remove --all --call "$call"
 	is "$(registered)" "$theirs"
 	[ -e "$theirs" ] && [ ! -e "$mine" ] && [ ! -e "$calls" ]
+}
+
+@test "remove --all: what another has removed meanwhile is gone all the same" {
+	dpl-temp make -q xXXX
+	dpl-temp add -q --command ': >running; while [ ! -e on ]; do sleep 0.01; done'
+	in_background dpl-temp remove -a
+	first=$pid
+	wait_for '[ -e running ]'
+	in_background dpl-temp remove -a >second.out 2>&1
+	second=$pid
+	# It has asked what there is, and waits for its turn.
+	wait_for '[ "$(removers)" -ge 2 ]'
+	: >on
+	ended "$first"
+	is "$status" 0
+	ended "$second"
+	is "$status" 0
+	is "$(<second.out)" ''
+	is "$(registered)" ''
+	expect 3 dpl-temp remove 1
 }
 
 @test "remove: misuse" {
