@@ -336,6 +336,8 @@ check_path(struct cli *c, const char *path, bool by_name, const struct remove_ru
 	int e = remove_identify(path, id) < 0 ? errno : 0;
 	if (e == ELOOP)
 		bad_path(c, path, "leads through a link");
+	if (e == ENAMETOOLONG)
+		bad_path(c, path, "holds a name that is too long");
 	if (remove_refused(path, never, &why) < 0)
 		cli_die(c, &why);
 	bool missing = e == ENOENT || e == ENOTDIR;

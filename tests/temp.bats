@@ -442,6 +442,9 @@ removers() {
 	is "$(json .error.hint)" "its real path is $here/link"
 	expect 2 dpl-temp add "$here/$(printf '%05000d' 0)"
 	refused dpl-temp
+	expect 2 dpl-temp add "$here/$(printf '%0256d' 0)"
+	refused dpl-temp 'holds a name that is too long'
+	expect 2 dpl-temp add --by-name "$here/$(printf '%0256d' 0)"
 	touch $'\xff'
 	expect 2 dpl-temp add "$here"/$'\xff'
 	refused dpl-temp UTF-8
