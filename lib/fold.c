@@ -283,7 +283,8 @@ resource_over(struct op *op, const struct entry *e, struct line line)
 		return;
 	r->result = line;
 	r->state = (uint8_t)resource_result_by_name(e->result.p ? e->result.p : "", e->result.n);
-	r->tries += r->state == RESOURCE_FAILED;
+	/* An undo command is left alone when its last try has failed as well. */
+	r->tries += r->state == RESOURCE_FAILED || (r->state == RESOURCE_LEFT && r->kind == RESOURCE_COMMAND);
 	struct op_call *c = e->is_fallback && r->state != RESOURCE_FAILED ? op_call_seq(op, r->call) : NULL;
 	if (c && c->pending) {
 		c->pending = 0;

@@ -863,6 +863,10 @@ info --on-failure: done: failure its process $kept has ended without leaving"
 	has "$output" left 'exit status 4: no way'
 	archived
 	is "$(count '.event == "resource.removed"')" 5
+	expect 0 dpl-show --why "$op"
+	has "$output" 'exit status 4: no way, tried 5 times'
+	expect 0 dpl-show --why --json "$op"
+	holds '.left.list[0].tries == 5'
 }
 
 @test "an undo command that hangs is killed with all it started" {
