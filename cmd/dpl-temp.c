@@ -312,67 +312,74 @@ real_path(const char *path, char real[PATH_MAX])
 	return snprintf(real + have, PATH_MAX - have, "%s%.*s", have > 1 ? "/" : "", (int)(n - last), path + last) < (int)(PATH_MAX - have);
 }
 
-static _Noreturn void
-bad_path(struct cli *c, const char *path, const char *bad)
+static int
+bad_path(const char *path, const char *bad, struct why *why)
 {
 	char real[PATH_MAX];
-	struct why why;
-	why_set(&why, ERR_USAGE, "'%.200s' %s", path, bad);
+	why_set(why, ERR_USAGE, "'%.200s' %s", path, bad);
 	if (*path && real_path(path, real) && !remove_bad_path(real))
-		why_hint(&why, "its real path is %.250s", real);
-	cli_die(c, &why);
+		why_hint(why, "its real path is %.250s", real);
+	return -1;
 }
 
-/* Refuse what must not be registered; what stands there is in *id. */
+/* Refuse what is no path for a resource, whatever stands there. */
 static void
-check_path(struct cli *c, const char *path, bool by_name, const struct remove_rules *never, struct remove_identity *id)
+check_path(struct cli *c, const char *path)
 {
 	struct why why;
 	const char *bad = remove_bad_path(path);
-	if (bad)
-		bad_path(c, path, bad);
+	if (bad) {
+		bad_path(path, bad, &why);
+		cli_die(c, &why);
+	}
 	cli_text(c, "the path", path);
+}
+
+/* What stands there in *id: 0, or -1 with `why` where that must not be registered. */
+static int
+find_path(const char *path, bool by_name, const struct remove_rules *never, struct remove_identity *id, struct why *why)
+{
 	*id = (struct remove_identity){.known = false};
 	int e = remove_identify(path, id) < 0 ? errno : 0;
 	if (e == ELOOP)
-		bad_path(c, path, "leads through a link");
+		return bad_path(path, "leads through a link", why);
 	if (e == ENAMETOOLONG)
-		bad_path(c, path, "holds a name that is too long");
-	if (remove_refused(path, never, &why) < 0)
-		cli_die(c, &why);
+		return bad_path(path, "holds a name that is too long", why);
+	if (remove_refused(path, never, why) < 0)
+		return -1;
 	bool missing = e == ENOENT || e == ENOTDIR;
 	if (!e || (missing && by_name))
-		return;
+		return 0;
 	errno = e;
-	why_errno(&why, "%.400s", path);
+	why_errno(why, "%.400s", path);
 	if (missing) {
-		why.code = ERR_NO_FILE;
-		why_hint(&why, "--by-name registers what is not there yet");
+		why->code = ERR_NO_FILE;
+		why_hint(why, "--by-name registers what is not there yet");
 	}
-	cli_die(c, &why);
+	return -1;
 }
 
-static void
-check_process(struct cli *c, int64_t pid, int64_t *start)
+/* The same for a process, and its start. */
+static int
+find_process(struct cli *c, int64_t pid, int64_t *start, struct why *why)
 {
 	char path[40];
-	struct why why;
 	struct stat st;
 	struct remove_rules never = rules(c);
 	snprintf(path, sizeof path, "/proc/%lld", (long long)pid);
 	errno = ENOENT; /* so it stays for one that is there and has ended */
 	bool there = (*start = proc_start(pid)) >= 0 && stat(path, &st) == 0;
 	if (!there && errno != ENOENT && errno != ESRCH)
-		why_errno(&why, "look at process %lld", (long long)pid);
+		why_errno(why, "look at process %lld", (long long)pid);
 	else if (!there)
-		why_set(&why, ERR_NO_PROCESS, "there is no process %lld", (long long)pid);
+		why_set(why, ERR_NO_PROCESS, "there is no process %lld", (long long)pid);
 	else if (pid == 1)
-		why_set(&why, ERR_PROTECTED, "process 1 is what all others hang on");
+		why_set(why, ERR_PROTECTED, "process 1 is what all others hang on");
 	else if (never.uid != 0 && st.st_uid != never.uid)
-		why_set(&why, ERR_PROTECTED, "process %lld is another user's", (long long)pid);
+		why_set(why, ERR_PROTECTED, "process %lld is another user's", (long long)pid);
 	else
-		return;
-	cli_die(c, &why);
+		return 0;
+	return -1;
 }
 
 static void
@@ -385,26 +392,48 @@ begin_add(struct cli *c, const char *call, const char *kind)
 	put_place(c);
 }
 
+/* The request was begun, but as things are it cannot be made: with a key it may have been carried out before they were so, and gets its
+ * first answer. */
+static void
+add_again(struct cli *c, const struct why *why)
+{
+	struct why other;
+	if (!c->key)
+		cli_die(c, why);
+	json_put_bool(&c->body, "repeat", true);
+	enum err err = cli_ask(c, "/temp/add", &other);
+	if (err)
+		cli_die(c, err == ERR_NO_RESOURCE ? why : &other);
+	put_number(c);
+}
+
 static void
 add_paths(struct cli *c, const char *call, bool by_name)
 {
 	int n = c->argc - optind;
 	struct remove_rules never = rules(c);
+	struct why why = {.code = ERR_NONE};
 	static struct remove_identity *ids; /* any of these may end the process */
 	ids = calloc((size_t)n, sizeof *ids);
 	if (!ids) {
-		struct why why;
 		why_errno(&why, "%d paths", n);
 		cli_die(c, &why);
 	}
 	/* All of them, before one is registered. */
-	for (int i = 0; i < n; i++)
-		check_path(c, c->argv[optind + i], by_name, &never, &ids[i]);
+	for (int i = 0; i < n; i++) {
+		check_path(c, c->argv[optind + i]);
+		if (find_path(c->argv[optind + i], by_name, &never, &ids[i], &why) < 0 && !c->key)
+			cli_die(c, &why);
+	}
 	for (int i = 0; i < n; i++) {
 		begin_add(c, call, "path");
 		json_put(&c->body, "path", c->argv[optind + i]);
 		if (by_name)
 			json_put_bool(&c->body, "byName", true);
+		if (why.code) { /* with a key, which goes with one path */
+			add_again(c, &why);
+			continue;
+		}
 		put_identity(c, &ids[i]);
 		put_seal(c, (struct sealed){.kind = "path", .what = c->argv[optind + i], .start = -1, .by_name = by_name});
 		cli_request(c, "/temp/add");
@@ -436,9 +465,14 @@ static void
 add_process(struct cli *c, const char *call, int64_t pid)
 {
 	int64_t start;
-	check_process(c, pid, &start);
+	struct why why;
+	bool there = find_process(c, pid, &start, &why) == 0;
 	begin_add(c, call, "process");
 	json_put_int(&c->body, "pid", pid);
+	if (!there) {
+		add_again(c, &why);
+		return;
+	}
 	json_put_int(&c->body, "pidStart", start);
 	char text[24];
 	snprintf(text, sizeof text, "%lld", (long long)pid);
@@ -634,9 +668,8 @@ remove_these(struct cli *c, bool keep)
 		const char *name = c->argv[i];
 		if (*name && name[strspn(name, "0123456789")] == '\0')
 			(void)cli_number(c, "the id", name, 1, JSON_INT_MAX);
-		else if (remove_bad_path(name))
-			bad_path(c, name, remove_bad_path(name));
-		cli_text(c, "the path", name);
+		else
+			check_path(c, name);
 	}
 	for (int i = optind; i < c->argc; i++) {
 		if (num_int(c->argv[i], strlen(c->argv[i]), 1, JSON_INT_MAX, &number) < 0)

@@ -8,20 +8,25 @@
 #include "queue.h"
 #include "settle.h"
 
+static bool
+is_one_of(const char *const *list, const char *name, size_t n)
+{
+	for (; list && *list; list++)
+		if (strlen(*list) == n && memcmp(*list, name, n) == 0)
+			return true;
+	return false;
+}
+
 /* The same request has the same members, in any order; who sends it may be another process. */
 void
 change_hash(const struct request *r, char text[17])
 {
-	static const char *const passing[] = {"participantPid", "participantPidStart", "bootId", "host", "machineId", "mountNs", "pidNs", "timeNs", "addedMs"};
+	static const char *const passing[] = {"participantPid", "participantPidStart", "bootId", "host", "machineId", "mountNs", "pidNs", "timeNs", "addedMs", NULL};
 	uint64_t sum = hash_bytes(0, r->path, strlen(r->path));
 	for (int k = json_first(r->json, r->body); k >= 0; k = json_next(r->json, r->body, k)) {
 		size_t n, length;
 		const char *name = json_raw(r->json, k, &n), *value = json_raw(r->json, k + 1, &length);
-		bool counts = true;
-		for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
-			if (strlen(passing[i]) == n && memcmp(passing[i], name, n) == 0)
-				counts = false;
-		if (counts)
+		if (!is_one_of(passing, name, n) && !is_one_of(r->found, name, n))
 			sum += hash_bytes(hash_bytes(0, name, n), value, length);
 	}
 	hash_hex(sum, text);

@@ -33,6 +33,7 @@ struct thing {
 	struct buf folder;       /* of a command */
 	int64_t pid, start;
 	bool made, by_name;
+	bool repeat;             /* it is only to be answered again, by its key */
 	struct identity identity;
 	struct place place;
 	char seal[SEAL_TEXT];
@@ -144,7 +145,7 @@ read_process(struct request *r, struct thing *t)
 {
 	if (request_int(r, "pid", 1, INT32_MAX, &t->pid) < 0 || request_int(r, "pidStart", 0, JSON_INT_MAX, &t->start) < 0)
 		return -1;
-	if (t->pid < 0 || t->start < 0)
+	if (t->pid < 0 || (t->start < 0 && !t->repeat))
 		return why_set(&r->why, ERR_REQUEST, "Missing %s", t->pid < 0 ? "pid" : "pidStart");
 	buf_int(&t->what, t->pid);
 	return 0;
@@ -156,10 +157,12 @@ read_thing(struct request *r, struct thing *t)
 	char kind[16] = "";
 	*t = (struct thing){.pid = -1, .start = -1};
 	if (request_participant(r, false, t->by) < 0 || request_call(r, "callId", false, t->call) < 0 || short_text(r, "kind", kind, sizeof kind) < 0 ||
-	    request_bool(r, "made", &t->made) < 0 || request_bool(r, "byName", &t->by_name) < 0 || read_place(r, &t->place) < 0 ||
+	    request_bool(r, "made", &t->made) < 0 || request_bool(r, "byName", &t->by_name) < 0 || request_bool(r, "repeat", &t->repeat) < 0 || read_place(r, &t->place) < 0 ||
 	    read_identity(r, false, &t->identity) < 0)
 		return -1;
 	int rc = -1;
+	if (t->repeat && !r->key)
+		return why_set(&r->why, ERR_REQUEST, "repeat goes with a key");
 	/* Who makes it is waited for, when it is to go in that moment. */
 	if (t->made && (request_int(r, "pid", 1, INT32_MAX, &t->pid) < 0 || request_int(r, "pidStart", 0, JSON_INT_MAX, &t->start) < 0))
 		return -1;
@@ -339,6 +342,8 @@ check_add(struct change *c, const char *by, struct thing *t)
 {
 	struct request *r = c->r;
 	const struct op_head *h = &c->j->op.h;
+	if (t->repeat)
+		return why_set(&r->why, ERR_NO_RESOURCE, "key %s has registered nothing in %s", r->key, h->id);
 	if (change_refuse_dead(c, by) < 0)
 		return -1;
 	if (h->state >= OP_COMPLETED)
@@ -404,12 +409,15 @@ add(struct change *c, const char *by, const struct thing *t)
 int
 verb_temp_add(struct request *r)
 {
+	/* What stood there, and the proof of it: asked for once more it may be gone, or another. */
+	static const char *const found[] = {"type", "device", "inode", "birth", "pidStart", "seal", "repeat", NULL};
 	char id[ID_OPERATION_MAX + 1];
 	struct thing t;
 	struct change c;
+	r->found = found;
 	if (request_operation(r, id) < 0)
 		return -1;
-	if (read_thing(r, &t) < 0 || request_sealed(r, "a temp resource", t.seal) < 0) {
+	if (read_thing(r, &t) < 0 || (!t.repeat && request_sealed(r, "a temp resource", t.seal) < 0)) {
 		thing_free(&t);
 		return -1;
 	}

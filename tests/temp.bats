@@ -605,6 +605,58 @@ removers() {
 	is "$output" 2
 }
 
+@test "add --key: the first answer each time, whatever has become of the thing and the operation since" {
+	touch a b c
+	mkdir folder
+	touch folder/d
+	in_background sleep 60
+	expect 0 dpl-temp add --key a "$here/a"
+	expect 0 dpl-temp add --key b "$here/b"
+	expect 0 dpl-temp add --key c "$here/c"
+	expect 0 dpl-temp add --key d "$here/folder/d"
+	expect 0 dpl-temp add --key p --process "$pid"
+	answers_again() {
+		local key
+		for key in "a $here/a" "b $here/b" "c $here/c" "d $here/folder/d" "p --process $pid"; do
+			expect 0 dpl-temp add -o "$op" --json --key $key
+			holds '.replayed and .resourceId == $n' --argjson n "$1"
+			set -- $(($1 + 1))
+		done
+	}
+	answers_again 1
+	dpl-temp remove "$here/a"
+	rm b c
+	mkdir c
+	mv folder moved
+	ln -s moved folder
+	kill "$pid"
+	ended "$pid"
+	answers_again 1
+	# What it has not done is not done now.
+	expect 3 dpl-temp add --key other "$here/a"
+	refused dpl-temp "$here/a" --by-name
+	expect 3 dpl-temp add --key other --process "$pid"
+	refused dpl-temp "there is no process $pid"
+	expect 6 dpl-temp add --key a "$here/b"
+	refused dpl-temp 'key a was used for another request'
+	is "$(entries "$op" | grep -c resource.added)" 5
+	dpl-complete -q
+	answers_again 1
+}
+
+@test "requests: what is only a repetition is answered by its key, and never carried out" {
+	by_owner
+	expect 0 dpl-batch < <(printf '{"path":"/temp/add","key":"%s","body":{"operationId":"%s","participantId":"me","kind":"path","path":"/x/y"%s}}\n' \
+		k "$op" ',"type":"file","device":1,"inode":2' k "$op" ',"repeat":true' k2 "$op" ',"repeat":true')
+	is "$(json '[.status, .body.resourceId // .body.code] | join(" ")')" $'200 1\n200 1\n404 no-such-resource'
+	# The helper gives each a key.
+	by_server || {
+		batch /temp/add ',"kind":"path","path":"/x/y","repeat":true'
+		code bad-request
+	}
+	is "$(events)" resource.added
+}
+
 # --- whose it is ---
 
 @test "the owner is the call in DPL_CALL, --call, else the participant" {
