@@ -160,7 +160,8 @@ archive_is_deleting(const struct store *s, const char *id)
 }
 
 /* Delete one, and with it the key that made it.  First it goes out of sight, so that nobody finds half of it, under a name by which its
- * journal tells the key until that is dropped; under the lock of the keys, so that who creates with its key finds both or neither.  0; 1 where it cannot be deleted, or another does; -1 with `why` where the lock cannot be had. */
+ * journal tells the key until that is dropped; under the lock of the keys, so that who creates with its key finds both or neither.  0; 1 where another does; 2 with `why` where
+ * it cannot be deleted; -1 with `why` where the lock cannot be had. */
 static int
 delete_one(struct store *s, int backup, const char *id, int64_t wait_ms, struct why *why)
 {
@@ -170,7 +171,9 @@ delete_one(struct store *s, int backup, const char *id, int64_t wait_ms, struct 
 	if (keyed && (keys = keys_lock(s, wait_ms, why)) < 0)
 		return -1;
 	snprintf(old, sizeof old, DELETING "%s", id);
-	int rc = renameat(backup, id, backup, old) == 0 ? 0 : 1;
+	int rc = renameat(backup, id, backup, old) == 0 ? 0 : errno == ENOENT || errno == EEXIST || errno == ENOTEMPTY ? 1 : 2;
+	if (rc == 2)
+		why_errno(why, "delete %s", id);
 	if (rc == 0 && keyed)
 		keys_drop(keys, key, id);
 	fsx_close(&keys);
@@ -221,6 +224,18 @@ put_in_order(char **ids, ssize_t n, const char *just)
 		}
 }
 
+/* `from` in the opposite order, to `to`, which stands before it and may reach into it. */
+static void
+turn(char **to, char **from, ssize_t n)
+{
+	for (ssize_t i = 0; i < n / 2; i++) {
+		char *id = from[i];
+		from[i] = from[n - 1 - i];
+		from[n - 1 - i] = id;
+	}
+	memmove(to, from, (size_t)n * sizeof *to);
+}
+
 /* Delete the oldest of what is more than to be kept; only folders with an id of ours.  *ids gets those that went, newest first. */
 ssize_t
 archive_prune(struct store *s, int keep, const char *just, char ***list, struct why *why)
@@ -229,30 +244,32 @@ archive_prune(struct store *s, int keep, const char *just, char ***list, struct 
 	ssize_t n = store_list(s, true, &ids, why), gone = 0;
 	int backup = n > keep ? fsx_open(s->dir, "backup", O_RDONLY | O_DIRECTORY, 0) : -1;
 	int64_t longer = 0;
+	int rc = n < 0 ? -1 : 0;
+	bool all = true;
 	put_in_order(ids, backup >= 0 ? n : 0, just);
-	for (ssize_t i = n - 1; backup >= 0 && i >= 0; i--) {
+	for (ssize_t i = n - 1; rc == 0 && backup >= 0 && i >= 0; i--) {
 		bool kept = n - i <= keep;
 		if (kept_longer(backup, ids[i]) && ++longer <= (int64_t)keep * STORE_KEEP_FAILED)
 			kept = true;
 		if (kept)
 			continue;
-		int rc = delete_one(s, backup, ids[i], just ? short_wait(s) : s->o.wait_ms, why);
-		if (rc < 0) {
-			close(backup);
-			free(ids);
-			return -1;
-		}
-		if (rc > 0)
-			continue;
-		/* In the room that those behind it have left: they were looked at. */
-		ids[n - ++gone] = ids[i];
+		int deleted = delete_one(s, backup, ids[i], just ? short_wait(s) : s->o.wait_ms, why);
+		if (deleted < 0)
+			rc = -1;
+		all &= deleted != 2;
+		if (deleted == 0)
+			ids[n - ++gone] = ids[i]; /* in the room that those behind it have left: they were looked at */
 	}
 	if (backup >= 0)
 		close(backup);
-	for (ssize_t i = 0; i < gone; i++)
-		ids[i] = ids[n - 1 - i];
+	if (!all && !just)
+		rc = -1;
+	if (rc < 0 && n >= 0)
+		free(ids);
+	else if (gone)
+		turn(ids, ids + n - gone, gone);
 	*list = ids;
-	return n < 0 ? -1 : gone;
+	return rc < 0 ? -1 : gone;
 }
 
 /* What died between its first and its last step, here or in backup/. */

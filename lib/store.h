@@ -63,7 +63,7 @@ int store_claim_key(struct store *s, const char *key, char id[], struct why *why
 int store_archive(struct store *s, struct journal *j, struct why *why);
 
 /* Delete ended operations beyond the newest `keep`, failed and aborted ones beyond STORE_KEEP_FAILED times as many.  Their ids, as in
- * store_list; -1 with `why` also where the lock of the keys cannot be had. */
+ * store_list but newest first; -1 with `why` also where the lock of the keys cannot be had, or one cannot be deleted. */
 ssize_t store_prune(struct store *s, int keep, char ***ids, struct why *why);
 
 /* The ids of live (or ended) operations, oldest first; *ids is one block for the caller to free. */

@@ -797,10 +797,26 @@ info --on-failure: done: failure its process $kept has ended without leaving"
 	failed=$(dpl-create)
 	dpl-complete -q -o "$failed" --failed
 	expect 0 dpl-cleanup --prune --keep 2
-	is "$(wc -l <<<"$output")" 4
+	is "$output" "$(printf '%s\n' "${ids[2]}" "${ids[1]}" "${ids[0]}" "$op")"
 	is "$(find "$ledger/backup" -mindepth 1 -printf '%f\n' -prune | sort)" "$(printf '%s\n' "${ids[3]}" "$failed" | sort)"
 	expect 0 dpl-cleanup --prune --keep 0
 	[ ! -e "$ledger/backup/${ids[3]}" ]
+}
+
+@test "--prune where nothing may be deleted: 8, and it is said" {
+	local i
+	public_folder
+	as_other mkdir -m 700 "$public/led"
+	export DPL_LEDGER=$public/led
+	for ((i = 0; i < 3; i++)); do
+		op=$(as_other dpl-create -p nobody)
+		as_other dpl-complete -q -o "$op" -p nobody
+	done
+	chmod 500 "$public/led/backup"
+	expect 8 as_other dpl-cleanup --prune --keep 1
+	has "$stderr" 'delete 2' 'Permission denied'
+	is "$output" ''
+	is "$(find "$public/led/backup" -mindepth 1 -maxdepth 1 | wc -l)" 3
 }
 
 @test "root removes nothing for a ledger that others may write to" {
