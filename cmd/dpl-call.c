@@ -9,6 +9,7 @@
 #include "cli_run.h"
 #include "cli_sync.h"
 #include "num.h"
+#include "proc.h"
 
 static const char usage[] =
 	"usage: dpl-call [run] [-jqv] [-C ledger] [-d description] [-o operation] [-p participant]\n"
@@ -169,8 +170,10 @@ start(struct cli *c)
 		json_put_bool(&c->body, "failOnCrash", false);
 	if (parent_given)
 		json_put_bool(&c->body, "parentMustExist", true);
-	if (pid)
-		json_put_int(&c->body, "participantPid", pid);
+	if (pid) {
+		cli_put_origin(c, pid);
+		json_put_int(&c->body, "pidNs", (int64_t)proc_namespace("pid"));
+	}
 	cli_put_operation(c, true);
 	cli_put_participant(c);
 	if (!parent)

@@ -99,7 +99,7 @@ void cli_put_participant(struct cli *c);
 /* DPL_SESSION or DPL_CALL, where they are of the operation (cli_put_operation was called) and participant that
  * this command is about, and not of others that the shell works for; else NULL. */
 const char *cli_inherited(const struct cli *c, const char *name);
-/* Put who calls: process `pid` (0: the parent of this one), its start, boot and host. */
+/* Put who calls, or does the work: process `pid` (0: the parent of this one), its start, boot and host. */
 void cli_put_origin(struct cli *c, int64_t pid);
 
 /* Close c->body, send it, parse the answer.  A failed one is said, and the process exits. */

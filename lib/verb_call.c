@@ -1,4 +1,5 @@
 /* verb_call: end, fail, cancel, kill. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -172,12 +173,27 @@ verb_call_cancel(struct request *r)
 	return change_end(&c, rc);
 }
 
-/* Where the processes of a call are, as the entry of its start tells. */
+/* Where the processes of a call are, as the entry of its start and who holds it tell. */
 struct seat {
 	bool queued;
-	int64_t pid, start, group, supervisor;
+	int64_t pid, group;      /* of the command, or of the supervisor of one that is queued */
+	int64_t start, pid_ns;   /* -1: unknown */
 	char boot[PROC_BOOT_ID], host[TABLE_NAME];
 };
+
+static void
+ask_holder(struct change *c, const struct op_call *call, int64_t supervisor, struct seat *s)
+{
+	char file[BEAT_FILE_MAX];
+	struct beat b;
+	beat_call_file(call->key.name, file);
+	if (beat_look(c->j->dir, file, &b) < 0 || !b.known || b.id.pid != supervisor)
+		return;
+	if (s->queued)
+		s->start = b.id.start;
+	if (b.id.pid_ns)
+		s->pid_ns = (int64_t)b.id.pid_ns;
+}
 
 static int
 find_seat(struct change *c, const struct op_call *call, struct seat *s)
@@ -186,36 +202,71 @@ find_seat(struct change *c, const struct op_call *call, struct seat *s)
 	struct entry e;
 	int rc = journal_line(c->j, call->start, &text) < 0 || entry_parse(text.p, text.n, &e) ? -1 : 0;
 	if (rc == 0) {
-		*s = (struct seat){.queued = call->queued, .pid = e.pid, .start = e.pid_start, .group = e.process_group, .supervisor = e.supervisor_pid};
+		*s = (struct seat){.queued = call->queued, .pid = e.pid, .group = e.process_group, .start = e.pid_start, .pid_ns = e.pid_ns > 0 ? e.pid_ns : -1};
 		slice_copy(e.boot_id, s->boot, sizeof s->boot);
 		slice_copy(e.host, s->host, sizeof s->host);
+		if (call->queued)
+			s->pid = e.supervisor_pid;
+		if (call->held)
+			ask_holder(c, call, e.supervisor_pid, s);
 	}
 	buf_free(&text);
 	return rc < 0 ? why_set(&c->r->why, ERR_DAMAGED, "%s: an entry cannot be read", c->j->path.p) : 0;
+}
+
+/* Whether its process can be told from all others here. */
+static int
+check_seat(struct change *c, const char *call, const struct seat *s)
+{
+	struct why *why = &c->r->why;
+	struct beat_id here = beat_here();
+	if (s->pid <= 0)
+		return why_set(why, ERR_ELSEWHERE, "call %s says of no process that it does the work", call);
+	if (*s->boot && strcmp(s->boot, here.boot) != 0)
+		return why_set(why, ERR_ELSEWHERE, "call %s runs on %s", call, *s->host ? s->host : "another machine");
+	if (!*s->boot || s->start < 0)
+		return why_set(why, ERR_ELSEWHERE, "call %s does not say when process %lld began and on which boot: the number may be another's", call, (long long)s->pid);
+	if (s->pid_ns > 0 && (uint64_t)s->pid_ns != here.pid_ns)
+		return why_set(why, ERR_ELSEWHERE, "call %s runs in another PID namespace", call);
+	return 0;
+}
+
+/* What the ledger says is its owner's word: root acts on no others' processes by it. */
+static bool
+is_for_us(struct change *c, int64_t pid)
+{
+	struct stat owner;
+	if (geteuid() != 0)
+		return true;
+	return fstat(c->j->dir, &owner) == 0 && (owner.st_uid == 0 || proc_is_of(pid, owner.st_uid));
+}
+
+static int
+refuse_ended(struct change *c, const char *call, const struct seat *s)
+{
+	return why_set(&c->r->why, ERR_NO_PROCESS, "process %lld of call %s has ended", (long long)s->pid, call);
 }
 
 /* Send it: to the group of the command, or to the supervisor of one that is queued. */
 static int
 send_signal(struct change *c, const char *call, const struct seat *s, int sig)
 {
-	struct request *r = c->r;
-	struct stat st, owner;
-	if (s->pid <= 0 && !s->queued)
-		return why_set(&r->why, ERR_ELSEWHERE, "call %s says of no process that it does the work", call);
-	if (*s->boot && strcmp(s->boot, beat_here().boot) != 0)
-		return why_set(&r->why, ERR_ELSEWHERE, "call %s runs on %s", call, *s->host ? s->host : "another machine");
-	int64_t pid = s->queued ? s->supervisor : s->pid;
-	if (pid <= 1 || (!s->queued && s->start >= 0 && proc_start(pid) != s->start))
-		return why_set(&r->why, ERR_NO_PROCESS, "process %lld of call %s has ended", (long long)pid, call);
-	/* What the ledger says is its owner's word: root acts on no others' processes by it. */
-	char path[40];
-	snprintf(path, sizeof path, "/proc/%lld", (long long)pid);
-	if (geteuid() == 0 && (fstat(c->j->dir, &owner) < 0 || stat(path, &st) < 0 || (owner.st_uid != 0 && st.st_uid != owner.st_uid)))
-		return why_set(&r->why, ERR_PERMISSION, "process %lld of call %s is another user's", (long long)pid, call);
-	bool all = !s->queued && s->group == s->pid;
-	if (kill(all ? (pid_t)-pid : (pid_t)pid, sig) == 0)
-		return 0;
-	return why_errno(&r->why, "signal process %lld of call %s", (long long)pid, call);
+	struct why *why = &c->r->why;
+	if (check_seat(c, call, s) < 0)
+		return -1;
+	int fd = s->pid > 1 ? proc_open(s->pid, s->start) : -1;
+	if (fd < 0 && (s->pid <= 1 || errno == ESRCH || errno == EINVAL))
+		return refuse_ended(c, call, s);
+	if (fd < 0)
+		return why_errno(why, "reach process %lld of call %s", (long long)s->pid, call);
+	int rc = 0;
+	if (!is_for_us(c, s->pid))
+		rc = why_set(why, ERR_PERMISSION, "process %lld of call %s is another user's", (long long)s->pid, call);
+	/* The number of a group is nobody else's while its leader, who has just been looked at, is there. */
+	else if ((!s->queued && s->group == s->pid ? kill((pid_t)-s->pid, sig) : proc_signal(fd, sig)) < 0)
+		rc = errno == ESRCH ? refuse_ended(c, call, s) : why_errno(why, "signal process %lld of call %s", (long long)s->pid, call);
+	close(fd);
+	return rc;
 }
 
 int
@@ -238,7 +289,7 @@ verb_call_kill(struct request *r)
 		change_nothing(&c);
 		request_common(r, c.j, c.j->op.h.seq);
 		json_put_bool(r->reply, "success", true);
-		json_put_int(r->reply, "pid", s.queued ? s.supervisor : s.pid);
+		json_put_int(r->reply, "pid", s.pid);
 	}
 	return change_end(&c, rc);
 }

@@ -64,7 +64,9 @@ read_start(struct request *r, struct start *s)
 	    request_bool(r, "unlessAborted", &s->unless_aborted) < 0 || request_bool(r, "parentMustExist", &s->parent_must_exist) < 0 ||
 	    request_bool(r, "spawned", &s->spawned) < 0 || request_call(r, "group", false, s->group) < 0 || request_int(r, "slots", 1, INT32_MAX, &s->slots) < 0)
 		return -1;
-	if (r->v->remote && (request_int(r, "supervisorStart", 0, JSON_INT_MAX, &s->supervisor_start) < 0 || request_int(r, "pidNs", 0, JSON_INT_MAX, &s->pid_ns) < 0 ||
+	if (request_int(r, "pidNs", 0, JSON_INT_MAX, &s->pid_ns) < 0)
+		return -1;
+	if (r->v->remote && (request_int(r, "supervisorStart", 0, JSON_INT_MAX, &s->supervisor_start) < 0 ||
 	    request_seal(r, "orphanSeal", s->orphan_seal) < 0))
 		return -1;
 	if (r->v->remote && request_bool(r, "held", &s->held) < 0)
@@ -310,6 +312,29 @@ put_far(struct request *r, struct buf *b)
 	return rc;
 }
 
+/* Where the process is that does the work of a call which nobody holds here: a number alone may be another's one day.  Who comes by the folder
+ * is on this machine. */
+static int
+put_place(struct change *c, const struct start *s, struct buf *b)
+{
+	struct request *r = c->r;
+	struct beat_id here = beat_here();
+	int64_t pid_ns = s->pid_ns;
+	bool told = request_has(r, "bootId") || request_has(r, "machineId") || request_has(r, "host");
+	if (r->v->hold || (!s->held && !s->fallback_command && s->pid <= 0))
+		return 0;
+	if ((told || r->v->remote) && put_far(r, b) < 0)
+		return -1;
+	if (!told && !r->v->remote) {
+		json_put(b, "bootId", here.boot);
+		json_put(b, "host", here.host);
+		pid_ns = (int64_t)here.pid_ns;
+	}
+	if (!s->held && s->pid > 0 && pid_ns > 0)
+		json_put_int(b, "pidNs", pid_ns);
+	return 0;
+}
+
 static int
 append_start(struct change *c, struct start *s)
 {
@@ -367,7 +392,7 @@ append_start(struct change *c, struct start *s)
 		json_put_int(b, "supervisorStart", s->supervisor_start);
 		json_put_int(b, "pidNs", s->pid_ns);
 	}
-	if (!hold && (s->held || s->fallback_command) && put_far(r, b) < 0) {
+	if (put_place(c, s, b) < 0) {
 		forget_call(c, s);
 		return change_refuse(c);
 	}

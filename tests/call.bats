@@ -228,6 +228,9 @@ setup() {
 	holds '.calls | map(.failOnCrash) == [false, true]'
 	expect 2 dpl-call start --pid 0
 	refused dpl-call --pid
+	dpl-call start -q --pid $$
+	is "$(last_entry "$op" '[.pid, .pidStart, .bootId, .host, .pidNs] | map(tostring) | join(" ")')" \
+		"$$ $(sed 's/.*) //' "/proc/$$/stat" | cut -d' ' -f20) $(</proc/sys/kernel/random/boot_id) $(uname -n) $(stat -Lc %i /proc/self/ns/pid)"
 }
 
 @test "an aborted operation: 4, unless --aborted-ok" {

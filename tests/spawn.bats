@@ -455,9 +455,83 @@ orphan() {
 	json_error elsewhere
 	# What has the number of a process that has ended is not signalled.
 	in_background sleep 60
-	call=$(dpl-batch <<<'{"path":"/call/start","body":{"operationId":"'"$op"'","participantId":"me","participantPid":'"$pid"',"participantPidStart":1}}' | jq -r .body.callId)
+	call=$(dpl-batch <<<'{"path":"/call/start","body":{"operationId":"'"$op"'","participantId":"me","participantPid":'"$pid"',"participantPidStart":1,"bootId":"'"$(</proc/sys/kernel/random/boot_id)"'"}}' | jq -r .body.callId)
 	expect 3 dpl-call kill -s KILL "$call"
 	kill -0 "$pid"
+}
+
+@test "kill: work that is done elsewhere, whose process start --pid names" {
+	in_background sh -c 'trap ": >told" USR1; : >ready; while :; do sleep 0.05; done'
+	wait_for '[ -e ready ]'
+	call=$(dpl-call start --pid "$pid")
+	expect 0 dpl-call kill -s USR1 "$call"
+	wait_for '[ -e told ]'
+	expect 0 dpl-call kill -s KILL "$call"
+	ended "$pid"
+	is "$status" 137
+	expect 3 dpl-call kill "$call"
+	refused dpl-call "$call has ended"
+}
+
+@test "kill: a number that has no start time, boot or namespace, or another one, is nobody's" {
+	in_background sleep 60
+	boot=$(</proc/sys/kernel/random/boot_id)
+	start=$(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f20)
+	is_nobody() { # MEMBERS PART: with these members the call is refused, and that says why
+		call=$(dpl-batch <<<'{"path":"/call/start","body":{"operationId":"'"$op"'","participantId":"me","participantPid":'"$pid,$1"'}}' | jq -r .body.callId)
+		expect 6 dpl-call kill -s KILL "$call"
+		refused dpl-call "$call" "$2"
+		kill -0 "$pid"
+	}
+	is_nobody '"description":"its number alone"' 'when process'
+	is_nobody '"bootId":"'"$boot"'"' 'when process'
+	is_nobody '"host":"there","participantPidStart":'"$start" 'on which boot'
+	is_nobody '"bootId":"'"${boot//[0-9]/0}"'","host":"there","participantPidStart":'"$start" 'there'
+	is_nobody '"bootId":"'"$boot"'","pidNs":1,"participantPidStart":'"$start" 'PID namespace'
+	# A supervisor that holds nothing, of a call that is queued.
+	for call in runs waits; do
+		printf '{"path":"/call/start","body":{"operationId":"%s","participantId":"me","callId":"%s","group":"g","slots":1,' "$op" "$call" >request
+		printf '"participantPid":%d,"supervisorPid":%d,"bootId":"%s"}}\n' "$pid" "$pid" "$boot" >>request
+		dpl-batch <request >/dev/null
+	done
+	is "$(of waits .state)" queued
+	expect 6 dpl-call kill -s KILL waits
+	kill -0 "$pid"
+	# An entry that has the number alone.
+	! by_server || return 0 # which has read the journal
+	dpl-call start -q --pid "$pid" --id old
+	sed -i -E '/"callId":"old"/s/,"(pidStart|pidNs)":[0-9]+|,"(bootId|host)":"[^"]*"//g' "$(journal "$op")"
+	is "$(last_entry "$op" '[.callId, .pid, .pidStart, .bootId] | map(tostring) | join(" ")')" "old $pid null null"
+	expect 6 dpl-call kill -s KILL old
+	refused dpl-call old 'when process' 'on which boot'
+	kill -0 "$pid"
+}
+
+@test "kill: a process that was given the number of one that has ended" {
+	local_only 'a server sees no processes of another namespace'
+	inside() {
+		unshare --user --map-root-user --pid --fork --mount-proc "$@"
+	}
+	inside sh -c 'echo 100 >/proc/sys/kernel/ns_last_pid' 2>/dev/null || skip 'no namespace to choose the numbers of processes in'
+	cat >within <<-'E'
+		sleep 60 &
+		pid=$!
+		call=$(dpl-call start --pid "$pid")
+		sleep 0.1 # into another tick of the clock by which its start is told
+		kill "$pid"
+		wait "$pid"
+		until [ "$!" = "$pid" ] && [ -e /proc/$pid ]; do
+			echo $((pid - 1)) >/proc/sys/kernel/ns_last_pid
+			sleep 60 &
+		done
+		dpl-call kill -s KILL "$call"
+		echo "$?" >status
+		kill -0 "$pid" && : >lives
+	E
+	inside bash within 2>err || true
+	is "$(<status)" 3
+	has "$(<err)" 'has ended'
+	[ -e lives ]
 }
 
 @test "output: as it comes, from an offset, its tail, and on until the end" {
