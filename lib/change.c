@@ -21,7 +21,8 @@ is_one_of(const char *const *list, const char *name, size_t n)
 void
 change_hash(const struct request *r, char text[17])
 {
-	static const char *const passing[] = {"participantPid", "participantPidStart", "bootId", "host", "machineId", "mountNs", "pidNs", "timeNs", "addedMs", NULL};
+	static const char *const passing[] = {"participantPid", "participantPidStart", "bootId", "host", "machineId", "mountNs", "pidNs",
+		"timeNs", "addedMs", NULL};
 	uint64_t sum = hash_bytes(0, r->path, strlen(r->path));
 	for (int k = json_first(r->json, r->body); k >= 0; k = json_next(r->json, r->body, k)) {
 		size_t n, length;

@@ -24,8 +24,8 @@ void cli_put_left(struct cli *c, struct cli_left *left);
 /* Say on stderr that the resource of that object of the answer was not removed, and why. */
 void cli_say_stays(struct cli *c, int resource);
 
-/* The same as cli_put_left for what the answer calls left over; then say on stderr which temp resources stayed, and with `went` how many were removed; not with
- * -q. */
+/* The same as cli_put_left for what the answer calls left over; then say on stderr which temp resources stayed, and with `went` how many
+ * were removed; not with -q. */
 void cli_say_resources(struct cli *c, bool went);
 
 #endif

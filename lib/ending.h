@@ -17,8 +17,8 @@ void ending_conclude(struct run *r);
 /* Close the frame with that: 0, or -1 with r->why. */
 int ending_close(struct run *r);
 
-/* Wait for the reader to take the rest of the output, for no longer than the grace where the command was stopped.  HUP, INT, QUIT and TERM end
- * that: where some is lost by it r->end says that we died of that signal, unless it says already that the command was stopped. */
+/* Wait for the reader to take the rest of the output, for no longer than the grace where the command was stopped.  HUP, INT, QUIT and TERM
+ * end that: where some is lost by it r->end says that we died of that signal, unless it says already that the command was stopped. */
 void ending_deliver(struct run *r);
 
 #endif

@@ -336,7 +336,8 @@ const struct entry entry_absent = {.format = -1, .session_id = -1, .pid = -1, .p
 	.process_session = -1, .supervisor_pid = -1, .supervisor_start = -1, .slots = -1, .exit_status = -1, .signal = -1, .status = -1, .user_ms = -1, .system_ms = -1,
 	.max_rss_kib = -1, .done = -1, .total = -1, .duration_ms = -1,
 	.cancelled_calls = -1, .beat_ms = -1, .jitter_ms = -1, .stale_ms = -1, .ttl_ms = -1, .window_ms = -1,
-	.resource_id = -1, .device = -1, .inode = -1, .mount_ns = -1, .pid_ns = -1, .time_ns = -1, .added_ms = -1, .entries = -1, .left_resources = -1, .epoch = -1, .mono_ms = -1,
+	.resource_id = -1, .device = -1, .inode = -1, .mount_ns = -1, .pid_ns = -1, .time_ns = -1, .added_ms = -1,
+	.entries = -1, .left_resources = -1, .epoch = -1, .mono_ms = -1,
 	.removed = -1, .gone = -1, .left = -1, .failed = -1, .fail_on_crash = true, .at_ms = -1};
 
 const char *

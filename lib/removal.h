@@ -72,7 +72,8 @@ void removal_shield(enum resource_kind kind, sigset_t *before);
 /* Whether one is due that nobody has tried to remove yet. */
 bool removal_is_fresh(const struct op *op);
 
-/* Whether this process is part of an undo command of this operation, or of a call in one, which others remove for: it must not wait for them. */
+/* Whether this process is part of an undo command of this operation, or of a call in one, which others remove for: it must not wait for
+ * them. */
 bool removal_is_below(const char *operation);
 
 /* The file of the locks: a descriptor, or -1 with `why`; locking a byte: 0, or -1 with errno, EAGAIN where another has it; asking. */

@@ -20,7 +20,8 @@ void stopping_kill(struct run *r);
 /* Take the signals that came; whether a child has ended. */
 bool stopping_signals(struct run *r);
 
-/* All is over but for what its reader has not taken: stop ourselves, as the terminal wants or who sends what it sends, until we are to go on. */
+/* All is over but for what its reader has not taken: stop ourselves, as the terminal wants or who sends what it sends, until we are to go
+ * on. */
 void stopping_pause(struct run *r);
 
 /* Take in which children have ended. */

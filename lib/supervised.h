@@ -38,7 +38,8 @@ struct supervise {
 struct supervised {
 	char call[ID_NAME_MAX + 1]; /* "" where it was not started */
 	int status;                /* the exit status to end with */
-	int signal;                /* that the command died of, or that lost some of what it printed, 0; the caller dies of it too where a shell would care */
+	int signal;                /* that the command died of, or that lost some of what it printed, 0; the caller dies of it too where a shell
+	                            * would care */
 	int64_t duration_ms;
 };
 

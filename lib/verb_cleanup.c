@@ -185,7 +185,8 @@ verb_cleanup(struct request *r)
 		json_put_int(r->reply, "unseen", l.unseen);
 		json_put_bool(r->reply, "busy", c.removal.busy);
 		json_put_bool(r->reply, "archived", j->op.h.archived);
-		json_put_bool(r->reply, "done", j->op.h.archived || (!c.removal.left_over && !deaths.n && !l.unseen && !ending && !cleanup_is_due(&j->op) && !op_has_ended(&j->op)));
+		bool left = c.removal.left_over || deaths.n || ending || l.unseen || cleanup_is_due(&j->op) || op_has_ended(&j->op);
+		json_put_bool(r->reply, "done", j->op.h.archived || !left);
 	}
 	buf_free(&deaths.contained);
 	/* Who takes requests and waits for more would keep others from it. */

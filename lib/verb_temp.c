@@ -157,7 +157,8 @@ read_thing(struct request *r, struct thing *t)
 	char kind[16] = "";
 	*t = (struct thing){.pid = -1, .start = -1};
 	if (request_participant(r, false, t->by) < 0 || request_call(r, "callId", false, t->call) < 0 || short_text(r, "kind", kind, sizeof kind) < 0 ||
-	    request_bool(r, "made", &t->made) < 0 || request_bool(r, "byName", &t->by_name) < 0 || request_bool(r, "repeat", &t->repeat) < 0 || read_place(r, &t->place) < 0 ||
+	    request_bool(r, "made", &t->made) < 0 || request_bool(r, "byName", &t->by_name) < 0 ||
+	    request_bool(r, "repeat", &t->repeat) < 0 || read_place(r, &t->place) < 0 ||
 	    read_identity(r, false, &t->identity) < 0)
 		return -1;
 	int rc = -1;
@@ -226,6 +227,12 @@ sum_of(enum resource_kind kind, const char *what)
 	return sum;
 }
 
+static bool
+is_process(const struct entry *e, const struct thing *t)
+{
+	return e->pid_start == t->start && e->pid_ns == t->place.pid_ns && e->time_ns == t->place.time_ns && says(e->boot_id, t->place.boot);
+}
+
 /* The next registered resource from *i on that is this thing on this host: 1 with *found and its first entry, 0, or -1. */
 static int
 next_same(struct request *r, struct journal *j, const struct thing *t, uint32_t *i, struct op_resource **found, struct buf *b, struct entry *e)
@@ -237,7 +244,7 @@ next_same(struct request *r, struct journal *j, const struct thing *t, uint32_t 
 			continue;
 		if (read_line(r, j, res->added, b, e) < 0)
 			return -1;
-		if (t->kind == RESOURCE_PROCESS ? e->pid_start != t->start || e->pid_ns != t->place.pid_ns || e->time_ns != t->place.time_ns || !says(e->boot_id, t->place.boot) :
+		if (t->kind == RESOURCE_PROCESS ? !is_process(e, t) :
 		    !says(t->kind == RESOURCE_PATH ? e->path : e->command, t->what.p))
 			continue;
 		*found = res;

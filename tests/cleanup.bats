@@ -183,11 +183,11 @@ killed() {
 }
 
 @test "-n: a contained crash: what would go is what was its call's; where nothing was, the death is to be recorded" {
-	local sweep options before
+	local sweep option before
 	dpl-temp make >mine
 	for sweep in '' --sweep; do
-		for options in --no-fail-on-crash '--fallback nothing' '--fallback-command true'; do
-			supervised dpl-call $options -- sh -c 'dpl-temp make >made; : >ready; exec sleep 60'
+		for option in --no-fail-on-crash --fallback=nothing --fallback-command=true; do
+			supervised dpl-call "$option" -- sh -c 'dpl-temp make >made; : >ready; exec sleep 60'
 			wait_for '[ -e ready ]'
 			killed "$pid"
 			before=$(cksum <"$(journal "$op")")
@@ -269,8 +269,8 @@ killed() {
 }
 
 @test "what a dpl-complete that was killed had still to remove is named by who removes it" {
-	local options
-	for options in -v '--sweep -v' '-v --json'; do
+	local option
+	for option in '' --sweep --json; do
 		op=$(dpl-create)
 		export DPL_OPERATION=$op
 		dpl-temp make >made
@@ -279,8 +279,8 @@ killed() {
 		wait_for '[ -e running ]'
 		killed "$pid"
 		: >free
-		expect 0 dpl-cleanup $options
-		if [ "$options" = '-v --json' ]; then
+		expect 0 dpl-cleanup -v ${option:+"$option"}
+		if [ "$option" = --json ]; then
 			holds '.state == "completed" and .done and .archived and (.resources | map(.kind + " " + .decision)) == ["command removed", "path removed"]'
 		else
 			has "$output" "$op completed" "  removed   : >running" "  removed   $(<made)"
@@ -783,7 +783,8 @@ info --on-failure: done: failure its process $kept has ended without leaving"
 	has "$(jq -r '.error.message // empty' <<<"$output")" "$op/journal.jsonl"
 	expect 3 dpl-cleanup --json "$good" nowhere "$op"
 	is "$stderr" ''
-	is "$(jq -r '[.ok, .operationId // "none", .error.code // .state] | join(" ")' <<<"$output")" "true $good running"$'\n'"false none operation-not-found"$'\n'"false $op damaged-journal"
+	is "$(jq -r '[.ok, .operationId // "none", .error.code // .state] | join(" ")' <<<"$output")" \
+		"true $good running"$'\n'"false none operation-not-found"$'\n'"false $op damaged-journal"
 }
 
 @test "--prune: what is beyond, failed ones longer" {

@@ -196,7 +196,7 @@ sole() {
 	in_background dpl-cleanup -q --prune --keep 0 -t 60s
 	pruner=$pid
 	wait_for 'gone "$pruner" || grep -q -- "-> FLOCK .* $pruner " /proc/locks'
-	kill -CONT "$(pgrep -P "$creator")"
+	wait_for 'kill -CONT "$(pgrep -P "$creator")" 2>/dev/null; gone "$creator"'
 	ended "$creator"
 	is "$status" 0
 	ended "$pruner"

@@ -615,15 +615,19 @@ removers() {
 	expect 0 dpl-temp add --key c "$here/c"
 	expect 0 dpl-temp add --key d "$here/folder/d"
 	expect 0 dpl-temp add --key p --process "$pid"
-	answers_again() {
-		local key
-		for key in "a $here/a" "b $here/b" "c $here/c" "d $here/folder/d" "p --process $pid"; do
-			expect 0 dpl-temp add -o "$op" --json --key $key
-			holds '.replayed and .resourceId == $n' --argjson n "$1"
-			set -- $(($1 + 1))
-		done
+	# again NUMBER KEY THING ...: it is answered by that number.
+	again() {
+		expect 0 dpl-temp add -o "$op" --json --key "$2" "${@:3}"
+		holds '.replayed and .resourceId == $n' --argjson n "$1"
 	}
-	answers_again 1
+	all_again() {
+		again 1 a "$here/a"
+		again 2 b "$here/b"
+		again 3 c "$here/c"
+		again 4 d "$here/folder/d"
+		again 5 p --process "$pid"
+	}
+	all_again
 	dpl-temp remove "$here/a"
 	rm b c
 	mkdir c
@@ -631,7 +635,7 @@ removers() {
 	ln -s moved folder
 	kill "$pid"
 	ended "$pid"
-	answers_again 1
+	all_again
 	# What it has not done is not done now.
 	expect 3 dpl-temp add --key other "$here/a"
 	refused dpl-temp "$here/a" --by-name
@@ -641,7 +645,7 @@ removers() {
 	refused dpl-temp 'key a was used for another request'
 	is "$(entries "$op" | grep -c resource.added)" 5
 	dpl-complete -q
-	answers_again 1
+	all_again
 }
 
 @test "requests: what is only a repetition is answered by its key, and never carried out" {

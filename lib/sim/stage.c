@@ -597,7 +597,8 @@ set_environment(const struct run *r)
 {
 	const struct stage *stage = r->stage;
 	char text[STAGE_FOLDER + 20];
-	static const char *const others[] = {"DPL_OPERATION", "DPL_PARTICIPANT", "DPL_SESSION", "DPL_CALL", "DPL_RESOURCE", "DPL_UNDO", "DPL_WATCHDOG", "DPL_QUIET", "DPL_TIMEOUT"};
+	static const char *const others[] = {"DPL_OPERATION", "DPL_PARTICIPANT", "DPL_SESSION", "DPL_CALL", "DPL_RESOURCE", "DPL_UNDO",
+		"DPL_WATCHDOG", "DPL_QUIET", "DPL_TIMEOUT"};
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
 		unsetenv(others[i]);
 	setenv(PLAY_FOLDER, stage->folder, 1);
