@@ -201,11 +201,6 @@ cli_begin(struct cli *c, int argc, char **argv, const char *usage)
 			c->early_json = true;
 	if (argc < 1)
 		cli_misuse(c, "started without a name");
-	const char *timeout = getenv("DPL_TIMEOUT");
-	if (timeout && *timeout) {
-		c->wait_ms = cli_duration(c, "DPL_TIMEOUT", timeout);
-		c->timed = true;
-	}
 	cli_again(c);
 	opterr = 0;
 }
@@ -218,9 +213,23 @@ print_and_exit(struct cli *c, const char *text)
 	cli_finish(c, EXIT_DONE);
 }
 
+/* What options say otherwise.  Not in cli_begin: the tool has not said yet what its failures end with. */
+static void
+heed_environment(struct cli *c)
+{
+	const char *timeout = getenv("DPL_TIMEOUT");
+	c->heeded = true;
+	if (!timeout || !*timeout)
+		return;
+	c->wait_ms = cli_duration(c, "DPL_TIMEOUT", timeout);
+	c->timed = true;
+}
+
 int
 cli_getopt(struct cli *c, const char *letters, const struct option *options)
 {
+	if (!c->heeded)
+		heed_environment(c);
 	for (;;) {
 		int o = getopt_long(c->argc, c->argv, letters, options, NULL);
 		/* musl leaves optind one too far where a value is missing at the end. */

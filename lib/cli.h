@@ -37,12 +37,13 @@ struct cli {
 	const char *key;         /* --key */
 	int64_t wait_ms;
 	bool timed;              /* wait_ms was given */
+	bool heeded;             /* the environment was asked for it */
 	bool json, quiet, verbose;
 	bool early_json;         /* --json stands on the line, seen before the options are read */
 	bool passes_on;          /* what a wait finds goes to stdout: it is over where nobody reads that any more (a local ledger) */
 	bool defer;              /* flush in client_flush only: for a tool that serves many requests */
 	bool opened;
-	int failure;             /* the status of any failure, where it is not that of err.h; 0 */
+	int failure;             /* the status of any failure, where it is not that of err.h; 0.  Set before the options are read */
 	const char *stands;      /* what was done and stays so where standard output cannot be written, to be said with that; NULL */
 	mode_t umask;            /* what the process was started with, for a command that it runs: … */
 	bool ignore_sigpipe, ignore_sigxfsz;

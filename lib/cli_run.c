@@ -182,21 +182,13 @@ defaults(const struct cli *c)
 		.origin = {.umask = c->umask, .ignore_sigpipe = c->ignore_sigpipe, .ignore_sigxfsz = c->ignore_sigxfsz, .closed = c->closed}};
 }
 
-/* Without -- this is no command to run but a slip of the pen: an ordinary misuse. */
-static void
-set_own_failure(struct cli *c)
-{
-	for (int i = 1; i < c->argc && !c->failure; i++)
-		c->failure = strcmp(c->argv[i], "--") == 0 ? COMMAND_SELF : 0;
-}
-
 void
 cli_run(struct cli *c)
 {
 	struct supervise s = defaults(c);
 	struct supervised end;
 	struct why why;
-	set_own_failure(c);
+	c->failure = COMMAND_SELF;
 	read_options(c, &s);
 	c->notice.say = say_if_read;
 	prepare(c, &s);
@@ -273,7 +265,7 @@ cli_spawn(struct cli *c)
 	struct spawned spawned = {.c = c};
 	struct supervised end;
 	struct why why;
-	set_own_failure(c);
+	c->failure = COMMAND_SELF;
 	read_options(c, &s);
 	int side = detach_begin(&spawned.spawn);
 	if (side < 0) {

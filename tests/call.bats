@@ -323,7 +323,7 @@ setup() {
 	refused dpl-call 'start, end, fail, sync'
 	expect 2 dpl-call begin
 	refused dpl-call "'begin'" 'start, end, fail, sync'
-	expect 2 dpl-call --json begin
+	expect 125 dpl-call --json begin
 	json_error bad-usage
 	holds '.error.next == ["dpl-call", "--help"]'
 	for line in 'start --result x' 'start -a' 'start -m x' 'start x' 'end -d x' 'end -m x' 'end a b' 'end --pid 1' \

@@ -151,7 +151,7 @@ silent_err() {
 	expect 125 dpl-call spawn -o nonesuch -- true
 	expect 125 dpl-call spawn -p nobody -- true
 	has "$stderr" 'has not joined'
-	expect 2 dpl-call spawn true
+	expect 125 dpl-call spawn true
 	expect 125 dpl-call spawn --
 	expect 125 dpl-call spawn --output-max 1k -- true
 	has "$stderr" 'less than 64k'

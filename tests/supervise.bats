@@ -142,21 +142,28 @@ now_ms() {
 	for line in '--no-such -- touch ran' '-x -- touch ran' '--grace 1x -- touch ran' '--timeout 0 -- touch ran' '--watchdog 0s -- touch ran' \
 		'--id ../x -- touch ran' '--parent none -- touch ran' '--session 99 -- touch ran' '--session x -- touch ran' '--key k -- touch ran' '--pid 1 -- touch ran' \
 		'-p stranger -- touch ran' '-o 20010101T000000.000Z-x-12345678 -- touch ran' '-o nothing -- touch ran' "-C $MARK/none -- touch ran" \
-		'run touch ran -- x' '--' 'run --' '-- '; do
+		'run touch ran -- x' '--' 'run --' '-- ' run 'run touch ran' spawn 'spawn touch ran' '--grace 1s touch ran' '-d x' -q; do
 		# shellcheck disable=SC2086
 		expect 125 dpl-call $line
 		refused dpl-call
 	done
 	expect 125 dpl-call -- ''
-	# Without -- it is no command to run, and an ordinary misuse.
-	expect 2 dpl-call --grace 1s touch ran
+	# What is none of its words is no command to run, and an ordinary misuse.
 	expect 2 dpl-call touch ran
-	expect 2 dpl-call run touch ran
 	expect 2 dpl-call touch -- ran
 	expect 125 dpl-call --json -p stranger -- touch ran
 	json_error participant-not-found
 	DPL_OPERATION='' expect 125 dpl-call -- touch ran
-	DPL_SYNC=perhaps expect 125 dpl-call -- touch ran
+	for variable in DPL_SYNC=perhaps DPL_TIMEOUT=soon DPL_SESSION=none DPL_CALL=../x; do
+		for word in '' run spawn; do
+			# shellcheck disable=SC2086
+			expect 125 env "$variable" dpl-call $word -- touch ran
+			refused dpl-call
+		done
+	done
+	DPL_TIMEOUT=soon expect 125 dpl-call --json -- touch ran
+	json_error bad-usage
+	DPL_TIMEOUT=soon expect 2 dpl-call wait x
 	expect 0 dpl-call --id twice -- true
 	expect 125 dpl-call --id twice -- touch ran
 	refused dpl-call twice
