@@ -118,8 +118,11 @@ put_failure(struct cli *c, const char *operation, enum err code, const char *tex
 			json_put(b, "operationId", operation);
 		json_open(b, "error", '{');
 		json_put(b, "code", info->name);
-		json_put(b, "message", text);
-		json_put(b, "hint", *hint ? hint : NULL);
+		json_put_message(b, "message", text);
+		if (*hint)
+			json_put_message(b, "hint", hint);
+		else
+			json_put(b, "hint", NULL);
 		json_put_bool(b, "retryable", info->retryable);
 		put_next(c, code, b);
 		json_close(b, '}');

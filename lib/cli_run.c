@@ -173,6 +173,8 @@ prepare(struct cli *c, struct supervise *s)
 		why_errno(&why, "the working folder");
 		cli_die(c, &why);
 	}
+	if (s->call.folder)
+		(void)cli_text(c, "the working folder", s->call.folder);
 }
 
 static struct supervise

@@ -561,6 +561,18 @@ json_put(struct buf *b, const char *name, const char *s)
 }
 
 void
+json_put_message(struct buf *b, const char *name, const char *s)
+{
+	struct buf shown = {0};
+	size_t n = strlen(s);
+	bool valid = text_valid(s, n);
+	if (!valid)
+		text_show(&shown, s, n);
+	json_put(b, name, valid ? s : shown.p ? shown.p : "?");
+	buf_free(&shown);
+}
+
+void
 json_put_int(struct buf *b, const char *name, int64_t value)
 {
 	begin(b, name);

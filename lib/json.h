@@ -92,6 +92,8 @@ void json_open(struct buf *b, const char *name, char bracket); /* '{' or '[' */
 void json_close(struct buf *b, char bracket);                  /* '}' or ']' */
 void json_put(struct buf *b, const char *name, const char *s); /* a string; NULL writes null */
 void json_put_n(struct buf *b, const char *name, const char *s, size_t n);
+/* A message, which may name what is no UTF-8 or be cut within a character: it is written as people are shown it then (text_show). */
+void json_put_message(struct buf *b, const char *name, const char *s);
 void json_put_int(struct buf *b, const char *name, int64_t value);
 void json_put_bool(struct buf *b, const char *name, bool value);
 void json_put_time(struct buf *b, const char *name, int64_t ms); /* RFC 3339; negative writes null */

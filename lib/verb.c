@@ -52,10 +52,10 @@ verb_failure(const struct why *why, struct buf *reply)
 {
 	buf_clear(reply);
 	json_open(reply, NULL, '{');
-	json_put(reply, "error", why->text);
+	json_put_message(reply, "error", why->text);
 	json_put(reply, "code", err_info(why->code)->name);
 	if (*why->hint)
-		json_put(reply, "hint", why->hint);
+		json_put_message(reply, "hint", why->hint);
 	json_close(reply, '}');
 	return err_info(why->code)->status;
 }

@@ -205,7 +205,7 @@ put_one(struct request *r, const char *id, int64_t now_ms)
 		/* One that is damaged does not hide the others. */
 		json_open(r->reply, NULL, '{');
 		json_put(r->reply, "operationId", id);
-		json_put(r->reply, "error", why.text);
+		json_put_message(r->reply, "error", why.text);
 		json_put(r->reply, "code", err_info(why.code)->name);
 		json_close(r->reply, '}');
 		return 0;

@@ -260,6 +260,40 @@ need_nothing_above() {
 	refused dpl-show 'new\nline'
 }
 
+@test "a ledger path that is not UTF-8 works, and is named where there is no ledger" {
+	local_only 'paths of folders'
+	odd=$'not\xffutf-8'
+	export DPL_LEDGER=$odd
+	for line in dpl-show 'dpl-log x' 'dpl-call list' dpl-beat dpl-cleanup dpl-watch; do
+		# shellcheck disable=SC2086
+		expect 3 $line -o 20261122T143045.123Z-me-a1b2c3d4
+		refused "${line%% *}" 'no ledger at' 'not\xffutf-8'
+	done
+	expect 125 dpl-call -o 20261122T143045.123Z-me-a1b2c3d4 -- touch ran
+	refused dpl-call 'no ledger at' 'not\xffutf-8'
+	expect 3 dpl-show --json
+	json_error ledger-not-found
+	holds '.error.message | contains("not\\xffutf-8")'
+	without '\xff'
+	expect 0 dpl-batch < <(echo '{"path":"/operation/list"}')
+	holds '.status == 404 and (.body.error | contains("not\\xffutf-8"))'
+	without '\xff'
+	[ ! -e ran ]
+	DPL_OPERATION=$(dpl-create)
+	export DPL_OPERATION
+	expect 0 dpl-call -- sh -c 'dpl-log "in $DPL_CALL"'
+	expect 127 dpl-call --json -- $'none\xff'
+	holds '.error.message | contains("none\\xff")'
+	without '\xff'
+	expect 0 dpl-complete
+	# Where a long one is cut there may be half a character.
+	long=$(printf 'é%.0s' {1..100})
+	for pad in '' x; do
+		expect 3 dpl-show -C "$PWD/$pad$long/$long/$long/$long"
+		refused dpl-show 'no ledger at'
+	done
+}
+
 @test "a ledger path of the greatest length, and beyond" {
 	deep=$BATS_TEST_TMPDIR
 	while [ ${#deep} -lt 3000 ]; do

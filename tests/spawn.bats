@@ -296,6 +296,17 @@ status_after() {
 	is "$(dpl-show --json | jq -r .state)" running
 }
 
+@test "--fallback-command in a folder whose name is not UTF-8: that is said, and nothing is run" {
+	mkdir $'f\xff'
+	cd $'f\xff'
+	for word in run spawn; do
+		expect 125 dpl-call $word --fallback-command 'echo x' -- touch ran
+		refused dpl-call 'the working folder is not UTF-8'
+	done
+	[ ! -e ran ]
+	expect 0 dpl-call --fallback x -- true
+}
+
 # lost: what is said of one whose supervisor was killed.
 lost() {
 	by_server && echo 'it beats by a server, and there was no beat' || echo "its supervisor's lock has fallen"
