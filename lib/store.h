@@ -33,7 +33,8 @@ struct store {
 };
 
 /* Open the ledger; with `create` it is made where it is missing, mode 0700.  root goes on as the
- * folder's owner (this thread's file accesses only).  0, or -1 with `why`. */
+ * folder's owner (this thread's file accesses only).  0, or -1 with `why`: ERR_NO_LEDGER where it is missing or no folder,
+ * and not to be made. */
 int store_open(struct store *s, const char *path, bool create, const struct store_options *o, struct why *why);
 void store_close(struct store *s);
 

@@ -33,6 +33,16 @@ act_as(uid_t uid, gid_t gid)
 	(void)setfsuid(uid); /* it has no way to say that it failed; what follows is refused then */
 }
 
+/* There is none, by errno: nothing stands there, or it or what is above it is no folder. */
+static int
+no_ledger(const char *path, struct why *why)
+{
+	bool nothing = errno == ENOENT;
+	why_set(why, ERR_NO_LEDGER, "no ledger at %s%s", path, nothing ? "" : ": Not a directory");
+	why_hint(why, "%sname another with -C or DPL_LEDGER", nothing ? "dpl-create makes it; or " : "");
+	return -1;
+}
+
 int
 store_open(struct store *s, const char *path, bool create, const struct store_options *o, struct why *why)
 {
@@ -42,11 +52,8 @@ store_open(struct store *s, const char *path, bool create, const struct store_op
 	if (create && fsx_mkdir_all(path, o->sync) < 0)
 		return why_errno(why, "make the ledger %s", path);
 	s->dir = fsx_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
-	if (s->dir < 0 && errno == ENOENT) {
-		why_set(why, ERR_NO_LEDGER, "no ledger at %s", path);
-		why_hint(why, "dpl-create makes it; or name another with -C or DPL_LEDGER");
-		return -1;
-	}
+	if (s->dir < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return no_ledger(path, why);
 	s->path = s->dir < 0 ? NULL : strdup(path);
 	if (!s->path || fstat(s->dir, &st) < 0) {
 		why_errno(why, "open the ledger %s", path);

@@ -294,6 +294,25 @@ need_nothing_above() {
 	done
 }
 
+@test "a ledger that is no folder: there is none" {
+	local_only 'paths of folders'
+	touch file
+	export DPL_OPERATION=20261122T143045.123Z-me-a1b2c3d4
+	for path in file file/in/it /dev/null; do
+		for line in dpl-show 'dpl-log x' 'dpl-call list' dpl-beat 'dpl-cleanup --sweep' dpl-watch; do
+			# shellcheck disable=SC2086
+			DPL_LEDGER=$path expect 3 $line
+			refused "${line%% *}" 'no ledger at' "$path: Not a directory" 'name another with -C or DPL_LEDGER'
+		done
+		expect 3 dpl-show --json -C "$path"
+		json_error ledger-not-found
+		expect 125 dpl-call -C "$path" -- touch ran
+		refused dpl-call 'no ledger at'
+	done
+	[ ! -e ran ]
+	[ ! -s file ]
+}
+
 @test "a ledger path of the greatest length, and beyond" {
 	deep=$BATS_TEST_TMPDIR
 	while [ ${#deep} -lt 3000 ]; do
