@@ -61,6 +61,21 @@ size_of(struct cli *c, const char *what, const char *text)
 	cli_misuse(c, "%s: '%.100s' is no size (65536, 64k, 16M, 1G)", what, text);
 }
 
+/* What does not go together. */
+static void
+check_options(struct cli *c, const struct supervise *s)
+{
+	struct why why;
+	if ((s->result.json || s->result.keep) && !s->result.from)
+		cli_misuse(c, "%s goes with --result-from", s->result.json ? "--result-json" : "--keep-result");
+	if (s->call.fallback && s->call.fallback_command)
+		cli_misuse(c, "--fallback and --fallback-command exclude each other");
+	if (s->call.fallback_command && !*s->call.fallback_command)
+		cli_misuse(c, "--fallback-command is empty");
+	if (s->result.json && s->call.fallback && !result_is_json(s->call.fallback, strlen(s->call.fallback), &why))
+		cli_misuse(c, "--fallback: %s", why.text);
+}
+
 static void
 read_options(struct cli *c, struct supervise *s)
 {
@@ -113,12 +128,7 @@ read_options(struct cli *c, struct supervise *s)
 		cli_misuse(c, "'%.100s': -- must stand before the command", c->argv[optind]);
 	if (!*c->argv[optind])
 		cli_misuse(c, "the command is empty");
-	if ((s->result.json || s->result.keep) && !s->result.from)
-		cli_misuse(c, "%s goes with --result-from", s->result.json ? "--result-json" : "--keep-result");
-	if (s->call.fallback && s->call.fallback_command)
-		cli_misuse(c, "--fallback and --fallback-command exclude each other");
-	if (s->call.fallback_command && !*s->call.fallback_command)
-		cli_misuse(c, "--fallback-command is empty");
+	check_options(c, s);
 	if (s->call.slots && !s->call.group)
 		s->call.group = "slots";
 	s->argv = c->argv + optind;

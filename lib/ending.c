@@ -163,14 +163,17 @@ fall_back(struct run *r)
 	struct buf printed = {0};
 	duties_crash(&r->duties, &r->v, r->problem, r->end->status);
 	if (asked->fallback_command && duties_fall_back(&r->duties, &r->v, asked->fallback_command, r->problem, r->end->status, &printed)) {
-		static const struct result_source stdout_of_it = {.from = "stdout"};
+		const struct result_source stdout_of_it = {.from = "stdout", .json = r->s->result.json};
 		struct why why = {.text = ""};
+		char said[160];
 		buf_clear(&r->result);
 		enum result_taken taken = result_take(&stdout_of_it, NULL, &printed, false, &r->result, &why);
 		if (taken == RESULT_TAKEN)
 			instead = r->result.p;
-		else
-			frame_log(&r->frame, "warning", taken == RESULT_TOO_LONG ? "--fallback-command: what it printed is too long for a result" : why.text);
+		else {
+			snprintf(said, sizeof said, "--fallback-command: %.130s", taken == RESULT_TOO_LONG ? "what it printed is too long for a result" : why.text);
+			frame_log(&r->frame, "warning", said);
+		}
 	}
 	buf_free(&printed);
 	if (!instead)

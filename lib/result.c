@@ -77,8 +77,8 @@ read_file(const char *path, struct result_file *file, struct buf *b, struct why 
 	return RESULT_NONE;
 }
 
-static bool
-is_json(const char *text, size_t n, struct why *why)
+bool
+result_is_json(const char *text, size_t n, struct why *why)
 {
 	struct json j;
 	struct why bad;
@@ -133,7 +133,7 @@ result_take(const struct result_source *s, struct result_file *as, const struct 
 	}
 	if (taken == RESULT_TAKEN && !has_room(text->p))
 		taken = RESULT_TOO_LONG;
-	if (taken == RESULT_TAKEN && s->json && !is_json(all->p ? all->p : "", n, why))
+	if (taken == RESULT_TAKEN && s->json && !result_is_json(all->p ? all->p : "", n, why))
 		taken = RESULT_NONE;
 	if (taken == RESULT_TOO_LONG && s->json) {
 		why_set(why, ERR_JSON, "the result is longer than %d bytes", RESULT_MAX);

@@ -28,6 +28,9 @@ struct result_file {
 
 bool result_is_stdout(const struct result_source *s);
 
+/* Whether the `n` bytes are one JSON value; else `why` says so. */
+bool result_is_json(const char *text, size_t n, struct why *why);
+
 /* Look at the file before the command runs. */
 void result_look(const struct result_source *s, struct result_file *before);
 

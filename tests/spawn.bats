@@ -255,6 +255,27 @@ status_after() {
 	has "$stderr" 'longer than'
 }
 
+@test "--result-json: what stands in for the result is JSON, too" {
+	expect 125 dpl-call --result-json --result-from stdout --fallback 'not json' -- touch ran
+	refused dpl-call '--fallback: ' 'no JSON: not json'
+	expect 125 dpl-call spawn --fallback '' --result-json --result-from stdout -- touch ran
+	refused dpl-call 'no JSON'
+	[ ! -e ran ]
+	is "$(count '.event == "call.started"')" 0
+	expect 125 dpl-call -q --id text --result-json --result-from stdout --fallback '{"a":1}' -- echo '{'
+	is "$(dpl-call result text)" '{"a":1}'
+	for word in run spawn; do
+		dpl-call "$word" -q --id "good-$word" --result-json --result-from stdout --fallback-command 'echo "[1]"' -- echo '{' || is $? 125
+		expect 125 dpl-call wait "good-$word"
+		is "$(dpl-call result "good-$word")" '[1]'
+		dpl-call "$word" -q --id "bad-$word" --result-json --result-from stdout --fallback-command 'echo no' -- sh -c 'exit 3' || is $? 3
+		expect 3 dpl-call wait -q "bad-$word"
+		expect 6 dpl-call result "bad-$word"
+		is "$(of "bad-$word" '[.state, .error, has("result")] | @csv')" '"failed","exit status 3",false'
+		is "$(count ".level == \"warning\" and .callId == \"bad-$word\" and .message == \"--fallback-command: the result is no JSON: no\"")" 1
+	done
+}
+
 @test "a result that is too long is not kept, and the file that holds it stays" {
 	call=$(dpl-call spawn --result-from big -- sh -c 'head -c 40000 /dev/zero | tr "\0" x >big')
 	expect 0 dpl-call wait "$call"
