@@ -423,9 +423,10 @@ mounted() {
 		dpl-beat -v >/dev/null || status=$?
 		echo "beat $status"
 		# It cleans up for a tenth of a second; what it did not get done is the next beat's.
-		for i in {1..20}; do
-			[ -e "$DPL_LEDGER/$op" ] || break
+		end=$((SECONDS + 30))
+		while [ -e "$DPL_LEDGER/$op" ] && [ "$SECONDS" -lt "$end" ]; do
 			dpl-beat -q >/dev/null 2>&1 || true
+			sleep 0.05
 		done
 		cat "$DPL_LEDGER"/{,backup/}"$op"/journal.jsonl 2>/dev/null | grep -o 'crash.detected\|operation.failed\|operation.archived' | paste -sd ' '
 	END
