@@ -33,9 +33,11 @@ static struct result_file
 file_at(const char *path)
 {
 	struct stat st;
-	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+	if (lstat(path, &st) < 0)
 		return (struct result_file){0};
-	return (struct result_file){true, st.st_dev, st.st_ino, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
+	if (!S_ISREG(st.st_mode))
+		return (struct result_file){.other = true};
+	return (struct result_file){true, false, st.st_dev, st.st_ino, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
 }
 
 static bool
@@ -62,8 +64,12 @@ read_file(const char *path, struct result_file *file, struct buf *b, struct why 
 	struct result_file now = file_at(path);
 	bool stale = is_as(file, &now);
 	*file = now;
-	int rc = stale ? 0 : fsx_read_file(AT_FDCWD, path, b, RESULT_MAX), e = errno;
+	int rc = stale || now.other ? 0 : fsx_read_file(AT_FDCWD, path, b, RESULT_MAX), e = errno;
 	command_as_before(user);
+	if (now.other) {
+		why_set(why, ERR_IO, "the result in %.300s: it is no ordinary file", path);
+		return RESULT_NONE;
+	}
 	if (stale) {
 		why_set(why, ERR_IO, "the result in %.300s: it was there before, and the command did not write it", path);
 		return RESULT_NONE;
@@ -146,13 +152,11 @@ result_take(const struct result_source *s, struct result_file *as, const struct 
 int
 result_done_with(const struct result_source *s, const struct result_file *read)
 {
-	struct stat st;
 	if (!is_file(s) || s->keep)
 		return 0;
 	struct command_user user = command_as_ourselves();
 	struct result_file now = file_at(s->from);
-	bool ours = is_as(read, &now) && lstat(s->from, &st) == 0 && S_ISREG(st.st_mode);
-	int rc = ours ? unlink(s->from) : 0, e = errno;
+	int rc = is_as(read, &now) ? unlink(s->from) : 0, e = errno;
 	command_as_before(user);
 	errno = e;
 	return rc;

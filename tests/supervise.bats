@@ -1385,12 +1385,21 @@ expect_any() {
 	refused dpl-call 'the result in result' 'No such file'
 	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",0'
 	expect 3 dpl-call --result-from result -- sh -c 'exit 3'
-	expect 125 dpl-call --result-from . -- true
-	refused dpl-call 'Is a directory'
 	mkfifo fifo
-	expect 0 timeout -k 1 10 dpl-call --result-from fifo -- true
-	expect 0 dpl-call --result-from /dev/zero -- true
-	has "$stderr" 'not kept'
+	echo 43 >there
+	ln -s there link
+	ln -s nowhere dangling
+	for file in . fifo link dangling /dev/null /dev/zero; do
+		expect 125 timeout -k 1 10 dpl-call --result-from "$file" -- sh -c 'echo 44 >there'
+		refused dpl-call "the result in $file: it is no ordinary file"
+		is "$(last_entry "$op" '[.event, .exitStatus, .error] | @csv')" "\"call.failed\",0,\"the result in $file: it is no ordinary file\""
+	done
+	is "$(<there)" 44
+	[ -p fifo ] && [ -L link ] && [ -L dangling ]
+	# Where it becomes one, it is: what was there before is no matter.
+	expect 0 dpl-call --result-from link -- sh -c 'rm link; echo 45 >link'
+	is "$(last_entry "$op" .result)" 45
+	[ ! -e link ]
 	expect 0 dpl-call --result-from result -- sh -c 'head -c 32769 /dev/zero >result'
 	has "$stderr" 'not kept'
 	[ -e result ]
