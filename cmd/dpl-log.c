@@ -79,7 +79,9 @@ write_entry(struct cli *c, const char *level, const char *message, size_t n)
 	cli_put_participant(c);
 	json_put(&c->body, "level", level ? level : "info");
 	const char *call = cli_inherited(c, "DPL_CALL");
-	if (call && !id_bad_call(call))
+	if (call && id_bad_call(call))
+		cli_misuse(c, "DPL_CALL: call '%.80s' %s", call, id_bad_call(call));
+	if (call)
 		json_put(&c->body, "callId", call);
 	json_put_n(&c->body, "message", text.n ? text.p : "", text.n);
 	buf_free(&text);

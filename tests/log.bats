@@ -228,10 +228,20 @@ messages() {
 	expect 6 dpl-log --key l hello
 }
 
-@test "DPL_CALL is recorded, where it is a call id" {
+@test "DPL_CALL is recorded; what is no call id is refused, and nothing is written" {
 	DPL_CALL=build-1 expect 0 dpl-log x
 	is "$(last_entry "$op" .callId)" build-1
-	DPL_CALL='no id' expect 0 dpl-log x
+	for bad in 'no id' a/b ../x $'\xff'; do
+		DPL_CALL=$bad expect 2 dpl-log y
+		refused dpl-log 'DPL_CALL: call'
+		DPL_CALL=$bad expect 2 dpl-log - <<<y
+		refused dpl-log 'DPL_CALL: call'
+	done
+	is "$(last_entry "$op" .message)" x
+	# Of another operation it is not meant, and to read it is not needed.
+	DPL_CALL=a/b DPL_OPERATION=$op expect 0 dpl-log -o "$(dpl-create)" y
+	DPL_CALL=a/b expect 0 dpl-log
+	DPL_CALL='' expect 0 dpl-log z
 	is "$(last_entry "$op" 'has("callId")')" false
 }
 
