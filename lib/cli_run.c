@@ -110,7 +110,7 @@ read_options(struct cli *c, struct supervise *s)
 			s->call.parent_must_exist = true;
 			break;
 		case CALL_RESULT_FROM: s->result.from = optarg; break;
-		case CALL_RESULT_JSON: s->result.json = true; break;
+		case CALL_RESULT_JSON: s->result.json = s->call.result_json = true; break;
 		case CALL_SESSION: s->call.session = optarg; break;
 		case CALL_SLOTS: s->call.slots = cli_number(c, "--slots", optarg, 1, INT32_MAX); break;
 		case CALL_TIMEOUT:

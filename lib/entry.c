@@ -231,6 +231,7 @@ static const struct member {
 	MEMBER(FLAG, "spawned", spawned),
 	MEMBER(FLAG, "fallbackPending", fallback_pending),
 	MEMBER(FLAG, "isFallback", is_fallback),
+	MEMBER(FLAG, "resultJson", result_json),
 	MEMBER(FLAG, "orphans", orphans),
 	MEMBER(FLAG, "ttlGiven", ttl_given),
 };

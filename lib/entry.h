@@ -114,6 +114,7 @@ struct entry {
 	bool spawned;       /* false */
 	bool ttl_given;     /* false */
 	bool fallback_pending, is_fallback; /* false: of call.crashed; of what its fallback command became, and of that's removal */
+	bool result_json;   /* false: what that command prints must be JSON */
 	bool orphans;       /* false: of resource.added, for the processes of a call whose supervisor died on another machine */
 };
 

@@ -93,6 +93,8 @@ put_asked(const struct frame_asked *a, struct buf *b)
 	if (a->fallback_command) {
 		json_put(b, "fallbackCommand", a->fallback_command);
 		json_put(b, "folder", a->folder);
+		if (a->result_json)
+			json_put_bool(b, "resultJson", true);
 	}
 	if (a->group)
 		json_put(b, "group", a->group);

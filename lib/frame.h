@@ -15,10 +15,11 @@ struct frame_asked {
 	const char *description; /* NULL: the command line */
 	const char *id, *parent, *session; /* or NULL; session is a number as text */
 	const char *fallback;    /* its result when it crashes, which then is no crash of the operation; or NULL */
-	const char *fallback_command; /* … or what prints that, run by sh in `folder`, an absolute path */
+	const char *fallback_command; /* … or what prints that, run by sh in `folder`, an absolute path; … */
 	const char *folder;
 	const char *group;       /* that it is one of, or NULL … */
 	int64_t slots;           /* … and how many of that may run at a time; 0: any number */
+	bool result_json;        /* … that must be JSON, else it has failed */
 	bool parent_must_exist, fail_on_crash, aborted_ok, watchdog;
 	bool spawned, captures;  /* it runs in the background; what it prints is kept (a local ledger) */
 };

@@ -241,6 +241,8 @@ put_fallback_command(struct journal *j, const char *by, const struct op_call *c,
 	slice_put(b, "command", e->fallback_command);
 	slice_put(b, "folder", e->folder);
 	json_put_bool(b, "isFallback", true);
+	if (e->result_json)
+		json_put_bool(b, "resultJson", true);
 	json_put(b, "callId", c->key.name);
 	if (p)
 		json_put(b, "participantId", p->key.name);

@@ -91,6 +91,7 @@ take_added(struct resource *out, const struct entry *e)
 	text(&out->owner, e->participant_id.n ? e->participant_id : e->by);
 	text(&out->evidence, e->evidence);
 	out->is_fallback = e->is_fallback;
+	out->result_json = e->result_json;
 	out->orphans = e->orphans && out->kind == RESOURCE_PROCESS;
 	out->supervisor = e->supervisor_pid;
 	out->supervisor_start = e->supervisor_start;
@@ -338,9 +339,9 @@ set_variables(void *arg)
 
 /* What a fallback command has printed is the result of its call. */
 static void
-take_result(const struct buf *raw, struct buf *result, char *problem, size_t size)
+take_result(const struct buf *raw, bool json, struct buf *result, char *problem, size_t size)
 {
-	static const struct result_source stdout_of_it = {.from = "stdout"};
+	const struct result_source stdout_of_it = {.from = "stdout", .json = json};
 	struct why why = {.text = ""};
 	enum result_taken taken = result_take(&stdout_of_it, NULL, raw, false, result, &why);
 	if (taken != RESULT_TAKEN)
@@ -373,7 +374,7 @@ undo(const struct resource *r, struct resource_order *o, struct buf *printed, ch
 	int rc = hook_run(&h, &status, &output);
 	hook_describe(rc, errno, status, problem, sizeof problem);
 	if (r->is_fallback && !*problem)
-		take_result(&raw, printed, problem, sizeof problem);
+		take_result(&raw, r->result_json, printed, problem, sizeof problem);
 	buf_free(&raw);
 	/* Its last line says most of what went wrong. */
 	const char *last = output.n ? strrchr(output.p, '\n') : NULL;

@@ -33,7 +33,8 @@ struct resource {
 	bool made, by_name;
 	char seal[SEAL_TEXT];    /* "" for none: whoever may write to the folder of the ledger registered it there */
 	bool orphans;            /* all processes of the call, whose supervisor died on another machine than the ledger's */
-	bool is_fallback;        /* what the command prints is the result of the call, which crashed */
+	bool is_fallback;        /* what the command prints is the result of the call, which crashed … */
+	bool result_json;        /* … and must be JSON, else it has failed */
 	int64_t added_ms;
 	uint32_t tries;
 	char boot[PROC_BOOT_ID], machine[PROC_MACHINE_ID], host[65];

@@ -43,6 +43,7 @@ struct start {
 	const char *description, *fallback, *fallback_command, *folder; /* or NULL; they belong to `text` */
 	struct buf text[4];
 	bool fail_on_crash, unless_aborted, parent_must_exist, spawned;
+	bool result_json;          /* what the fallback command prints must be JSON */
 	bool held;                 /* it comes by a server, and its supervisor promises to beat */
 	char seal[SEAL_TEXT];      /* of the fallback command … */
 	char orphan_seal[SEAL_TEXT]; /* … and of what it leaves, should its supervisor die */
@@ -62,7 +63,7 @@ read_start(struct request *r, struct start *s)
 	    request_call(r, "parentId", false, s->parent) < 0 || request_int(r, "sessionId", 1, JSON_INT_MAX, &s->session) < 0 ||
 	    request_int(r, "participantPid", -1, INT32_MAX, &s->pid) < 0 || request_bool(r, "failOnCrash", &s->fail_on_crash) < 0 ||
 	    request_bool(r, "unlessAborted", &s->unless_aborted) < 0 || request_bool(r, "parentMustExist", &s->parent_must_exist) < 0 ||
-	    request_bool(r, "spawned", &s->spawned) < 0 || request_call(r, "group", false, s->group) < 0 || request_int(r, "slots", 1, INT32_MAX, &s->slots) < 0)
+	    request_bool(r, "spawned", &s->spawned) < 0 || request_bool(r, "resultJson", &s->result_json) < 0 || request_call(r, "group", false, s->group) < 0 || request_int(r, "slots", 1, INT32_MAX, &s->slots) < 0)
 		return -1;
 	if (request_int(r, "pidNs", 0, JSON_INT_MAX, &s->pid_ns) < 0)
 		return -1;
@@ -366,6 +367,8 @@ append_start(struct change *c, struct start *s)
 	if (s->fallback_command) {
 		json_put(b, "fallbackCommand", s->fallback_command);
 		json_put(b, "folder", s->folder);
+		if (s->result_json)
+			json_put_bool(b, "resultJson", true);
 		if (hold || ((!r->v->remote || r->v->owner) && !request_has(r, "machineId")))
 			json_put(b, "machineId", beat_here().machine);
 		if (*s->seal)

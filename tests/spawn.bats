@@ -378,6 +378,13 @@ orphan() {
 	orphan --fallback-command 'head -c 33000 /dev/zero | tr "\\0" x'
 	expect 5 dpl-call sync "$call"
 	has "$(of "$call" .fallbackError)" 'too long for a result'
+	# Where the result must be JSON so must this.
+	orphan --result-from stdout --result-json --fallback-command 'echo no'
+	expect 5 dpl-call sync "$call"
+	is "$(of "$call" '[.state, has("result"), .fallbackError] | @csv')" '"crashed",false,"the result is no JSON: no"'
+	orphan --result-from stdout --result-json --fallback-command 'echo "[1]"'
+	expect 0 dpl-call sync "$call"
+	is "$(dpl-call result "$call")" '[1]'
 	# With nobody there a sweep runs it.
 	orphan --fallback-command 'echo swept'
 	wait_for 'dpl-cleanup -q --sweep; [ "$(dpl-call result "$call" 2>/dev/null)" = swept ]'
