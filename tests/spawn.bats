@@ -101,7 +101,9 @@ silent_err() {
 	expect 125 closed closed
 	is "$stderr" "dpl-call: write standard output: Bad file descriptor; call closed of $op goes on"
 	# A pipe whose reader has gone: a quiet end.
-	exec 6<>pipe 7>pipe 6>&-
+	exec 6<>pipe
+	exec 7>pipe
+	exec 6>&-
 	expect 0 unread unread
 	silent
 	exec 7>&-
