@@ -12,7 +12,7 @@
 #include "json.h"
 
 enum {
-	WINDOW_MS = 9000,        /* where the operation has not said it yet */
+	NO_WINDOW_MS = 9000,     /* where the operation gives nobody time to answer */
 	LEAST_PART = 16,         /* of the window, at least that much */
 };
 
@@ -89,7 +89,7 @@ beat(void *arg)
 static int64_t
 limit(const struct vigil *v, int n)
 {
-	int64_t window = v->window_ms > 0 ? v->window_ms : WINDOW_MS;
+	int64_t window = v->window_ms > 0 ? v->window_ms : NO_WINDOW_MS;
 	if (!v->died_ms)
 		return window;
 	int64_t left = (v->died_ms + window / 8 * 7 - clock_mono_ms()) / n, least = window / LEAST_PART;

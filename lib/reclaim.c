@@ -12,8 +12,6 @@
 #include "reclaim.h"
 #include "userdir.h"
 
-static const char *const lock_file = "removing";
-
 enum { BATCH = 200, BATCH_MS = 1000 }; /* results that are told together */
 
 struct work {
@@ -25,37 +23,6 @@ struct work {
 	struct resource_home home;
 	struct resource_order order;
 };
-
-/* --- the lock --- */
-
-/* A descriptor, -1 with `why`, or -2 where another has it until end_ms, or runs an undo command that this process is part of.  -3: nobody of
- * this user has sealed anything here. */
-static int
-lock(const struct reclaim *r, int64_t end_ms, struct why *why)
-{
-	uint64_t byte = hash_bytes(0, r->operation, strlen(r->operation)) >> 2; /* offsets are signed */
-	int dir = userdir_open(false, why);
-	if (dir < 0)
-		return why->code == ERR_NO_FILE ? -3 : -1;
-	if (r->look)
-		return dir; /* which changes nothing, and may look at what another does just now */
-	int fd = fsx_open(dir, lock_file, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-	int e = errno;
-	close(dir);
-	errno = e;
-	if (fd < 0)
-		return why_errno(why, "open %s in the folder of this user's state", lock_file);
-	while (removal_lock_byte(fd, byte) < 0) {
-		if (errno != EAGAIN || clock_mono_ms() >= end_ms || removal_is_below(r->operation)) {
-			e = errno;
-			close(fd);
-			errno = e;
-			return e == EAGAIN ? -2 : why_errno(why, "lock %s in the folder of this user's state", lock_file);
-		}
-		usleep(5000);
-	}
-	return fd;
-}
 
 /* --- what is asked of the server, and told to it --- */
 
@@ -234,10 +201,11 @@ reclaim(struct client *c, struct reclaim *r, int64_t end_ms, struct why *why)
 	r->found = r->done = 0;
 	w.order = (struct resource_order){.home = &w.home, .limit_ms = r->limit_ms, .look = r->look};
 	why->code = ERR_NONE;
-	int fd = lock(r, end_ms, why);
-	r->busy = fd == -2;
+	/* A look changes nothing, and may look at what another does just now. */
+	int fd = r->look ? userdir_open(false, why) : removal_lock_sealed(r->operation, end_ms, why);
+	r->busy = !r->look && fd == -2;
 	if (fd < 0)
-		return fd == -1 ? -1 : 0;
+		return fd == -1 && why->code != ERR_NO_FILE ? -1 : 0;
 	/* Asked behind the lock: who had it before has told what it did. */
 	int rc = ask_due(&w, &reply, &j, why);
 	if (rc == 0) {

@@ -11,8 +11,10 @@
 
 #include "clock.h"
 #include "fsx.h"
+#include "hash.h"
 #include "json.h"
 #include "removal.h"
+#include "userdir.h"
 
 enum {
 	REMOVER = 0, /* the byte that whoever removes holds */
@@ -20,9 +22,11 @@ enum {
 	BATCH_MS = 1000, /* … unless it takes them long: entries are signs of life */
 };
 
+static const char *const sealed_lock = "removing";
+
 /* --- the locks --- */
 
-/* Lock one byte of `coordinator`: 0, or -1 with EAGAIN where somebody has it. */
+/* Lock one byte: 0, or -1 with EAGAIN where somebody has it. */
 int
 removal_lock_byte(int fd, uint64_t byte)
 {
@@ -56,23 +60,42 @@ removal_is_below(const char *operation)
 	return undone && strcmp(undone, operation) == 0;
 }
 
+/* The descriptor, once its byte is had; else it is closed. */
+static int
+await_byte(int fd, uint64_t byte, const char *operation, int64_t end_ms, struct why *why)
+{
+	while (removal_lock_byte(fd, byte) < 0) {
+		if (errno != EAGAIN || clock_mono_ms() >= end_ms || removal_is_below(operation)) {
+			int e = errno;
+			close(fd);
+			errno = e;
+			return e == EAGAIN ? -2 : why_errno(why, "lock who removes in %s", operation);
+		}
+		usleep(1000);
+	}
+	return fd;
+}
+
 /* The one that removes: a descriptor, -1 with `why`, or -2 where another does. */
 int
 removal_lock(struct journal *j, int64_t end_ms, struct why *why)
 {
 	int fd = removal_open(j, why);
+	return fd < 0 ? -1 : await_byte(fd, REMOVER, j->op.h.id, end_ms, why);
+}
+
+int
+removal_lock_sealed(const char *operation, int64_t end_ms, struct why *why)
+{
+	uint64_t byte = hash_bytes(0, operation, strlen(operation)) >> 2; /* offsets are signed */
+	int dir = userdir_open(false, why);
+	if (dir < 0)
+		return why->code == ERR_NO_FILE ? -3 : -1;
+	int fd = fsx_open(dir, sealed_lock, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return -1;
-	while (removal_lock_byte(fd, REMOVER) < 0) {
-		if (errno != EAGAIN || clock_mono_ms() >= end_ms || removal_is_below(j->op.h.id)) {
-			int e = errno;
-			close(fd);
-			errno = e;
-			return e == EAGAIN ? -2 : why_errno(why, "lock coordinator of %s", j->op.h.id);
-		}
-		usleep(1000);
-	}
-	return fd;
+		(void)why_errno(why, "open %s in the folder of this user's state", sealed_lock);
+	close(dir);
+	return fd < 0 ? -1 : await_byte(fd, byte, operation, end_ms, why);
 }
 
 /* Also where flushes are deferred: what follows must not wait for the next reply, and nobody for us. */
@@ -136,6 +159,7 @@ struct work {
 	bool fenced;
 	bool owed;               /* results that are not flushed yet */
 	bool full;               /* one could not be recorded for want of room */
+	int sealed;              /* the lock for what this user has sealed, -1 */
 	struct buf done;         /* of struct done … */
 	int64_t since_ms;        /* … the first of them */
 	struct resource_order order;
@@ -151,6 +175,24 @@ go_on(void *arg)
 	if (journal_refresh(m->j, &ignored) == 0 && m->j->op.h.epoch != m->epoch)
 		m->fenced = true;
 	return !m->fenced;
+}
+
+/* Whether nobody else on this machine may run this undo command, who does so by a server.  *o: what it is then, NULL where it has been
+ * run meanwhile. */
+static bool
+is_ours_alone(struct work *m, const struct resource *r, const struct op_resource **o)
+{
+	struct why ignored;
+	if (r->kind != RESOURCE_COMMAND || !*r->seal || m->sealed >= 0)
+		return true;
+	if ((m->sealed = removal_lock_sealed(m->j->op.h.id, 0, &ignored)) < 0)
+		return false; /* a seal of ours needs that folder */
+	if (m->order.go_on)
+		(void)go_on(m);
+	else
+		(void)journal_refresh(m->j, &ignored);
+	*o = op_resource(&m->j->op, r->id);
+	return true;
 }
 
 static void
@@ -322,7 +364,8 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 	/* What is newer than an undo command has its entry before that is run. */
 	if (rc == 0 && r.kind != RESOURCE_PATH)
 		rc = settle_done(m, rc, why);
-	if (rc < 0 || m->fenced) {
+	bool alone = rc < 0 || c->look || is_ours_alone(m, &r, &o);
+	if (rc < 0 || m->fenced || !o) {
 		resource_free(&r);
 		return rc;
 	}
@@ -336,6 +379,8 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 			snprintf(reason, sizeof reason, "the disk is full: that it was run could not be recorded");
 		else if (failed_before && !c->retry && !c->look)
 			snprintf(reason, sizeof reason, "%.390s", r.reason.n ? r.reason.p : "");
+		else if (!alone)
+			snprintf(reason, sizeof reason, "another runs the undo commands of this operation that came by a server");
 		else if ((result = resource_remove(&r, &m->order, &entries, &printed, reason, sizeof reason)) == RESOURCE_HERE && !*reason)
 			snprintf(reason, sizeof reason, "the time for it was over");
 		if (failed_before && result == RESOURCE_HERE)
@@ -410,7 +455,7 @@ is_of_dead(const struct removal *c, const struct op_resource *r)
 int
 removal_all(struct journal *j, struct removal *c, bool all, bool *fenced, struct why *why)
 {
-	struct work m = {.j = j, .c = c, .epoch = j->op.h.epoch};
+	struct work m = {.j = j, .c = c, .epoch = j->op.h.epoch, .sealed = -1};
 	struct buf ids = {0};
 	int rc = 0;
 	if (find_home(&m, why) < 0)
@@ -436,7 +481,9 @@ removal_all(struct journal *j, struct removal *c, bool all, bool *fenced, struct
 	*fenced = m.fenced;
 	buf_free(&ids);
 	buf_free(&m.done);
-	return pay(&m, rc, why);
+	rc = pay(&m, rc, why);
+	fsx_close(&m.sealed);
+	return rc;
 }
 
 /* Whether one is due that nobody has tried to remove yet. */
@@ -495,7 +542,7 @@ removal_due(struct journal *j, struct removal *c, int64_t end_ms, struct why *wh
 int
 removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum resource_result *result, char *reason, size_t size, struct why *why)
 {
-	struct work m = {.j = j};
+	struct work m = {.j = j, .sealed = -1};
 	struct resource r = {0};
 	uint64_t entries = 0;
 	struct buf printed = {0};
@@ -524,6 +571,10 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 			*result = RESOURCE_KEPT;
 		else if (!resource_is_here(&r, &m.home, reason, size))
 			rc = why_set(why, ERR_ELSEWHERE, "%.300s: %.200s", r.what.p, reason);
+		else if (!is_ours_alone(&m, &r, &o))
+			rc = why_set(why, ERR_BUSY, "another runs the undo commands of %s that came by a server", j->op.h.id);
+		else if (!o)
+			rc = why_set(why, ERR_NO_RESOURCE, "no temp resource %llu in %s", (unsigned long long)id, j->op.h.id);
 		else
 			*result = resource_remove(&r, &m.order, &entries, &printed, reason, size);
 		if (r.kind == RESOURCE_PATH && (*result == RESOURCE_REMOVED || *result == RESOURCE_GONE) && j->o.sync)
@@ -534,6 +585,7 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 	}
 	buf_free(&printed);
 	resource_free(&r);
+	fsx_close(&m.sealed);
 	close(fd);
 	return rc;
 }
@@ -541,7 +593,7 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 int
 removal_report(struct journal *j, const char *by, uint64_t id, const struct removal_report *report, bool *recorded, struct why *why)
 {
-	struct work m = {.j = j, .epoch = j->op.h.epoch};
+	struct work m = {.j = j, .epoch = j->op.h.epoch, .sealed = -1};
 	struct resource r = {0};
 	const struct op_resource *o = op_resource(&j->op, id);
 	*recorded = o != NULL;

@@ -81,6 +81,11 @@ int removal_open(struct journal *j, struct why *why);
 int removal_lock_byte(int fd, uint64_t byte);
 bool removal_is_locked(int fd, uint64_t byte);
 
+/* Hold the lock of who does away, on this machine, with what this user has sealed for an operation: there are two who may, on the ledger's
+ * folder and by a server.  A descriptor, -1 with `why`, or -2 where another has it until end_ms, or runs an undo command that this process is part
+ * of.  -3: nobody of this user has sealed anything here. */
+int removal_lock_sealed(const char *operation, int64_t end_ms, struct why *why);
+
 /* Hold the lock of who removes: a descriptor, -1 with `why`, or -2 where another has it until end_ms, or runs an undo command that
  * this process is part of. */
 int removal_lock(struct journal *j, int64_t end_ms, struct why *why);

@@ -348,12 +348,19 @@ take_result(const struct buf *raw, bool json, struct buf *result, char *problem,
 		snprintf(problem, size, "%.100s", taken == RESULT_TOO_LONG ? "what it printed is too long for a result" : why.text);
 }
 
-/* What one had started when who ran it was killed: two of them at once might undo each other's work.  Whoever removes is alone with that. */
+/* What an earlier run of it had started, perhaps when who ran it was killed: two of them at once might undo each other's work.  What other undo
+ * commands have left running may be what they are for. */
 static void
-end_earlier_run(const struct resource_home *home)
+end_earlier_run(const struct resource *r, struct resource_order *o)
 {
+	const struct resource_home *home = o->home;
 	struct tree t = {.operation = home->operation, .undoing = true, .supervisor = -1, .root = -1, .root_start = -1, .group = -1, .session = -1, .uid = home->uid};
 	int64_t end = clock_mono_ms() + RESOURCE_GRACE_MS;
+	if (o->alone || tree_signal(&t, 0, -1, NULL) == 0) {
+		o->alone = true;
+		return;
+	}
+	t.resource = r->id;
 	while (tree_signal(&t, SIGKILL, -1, NULL) > 0 && clock_mono_ms() < end)
 		usleep(ORPHANS_LOOK_MS * 1000);
 }
@@ -367,9 +374,7 @@ undo(const struct resource *r, struct resource_order *o, struct buf *printed, ch
 	int status = 0;
 	if (o->look)
 		return RESOURCE_REMOVED;
-	if (!o->alone)
-		end_earlier_run(o->home);
-	o->alone = true;
+	end_earlier_run(r, o);
 	struct hook h = {.command = r->what.p, .folder = r->folder.n ? r->folder.p : NULL, .limit_ms = RESOURCE_COMMAND_MS, .uid = o->home->uid, .gid = o->home->gid, .prepare = set_variables, .arg = &u, .apart = r->is_fallback ? &raw : NULL};
 	int rc = hook_run(&h, &status, &output);
 	hook_describe(rc, errno, status, problem, sizeof problem);

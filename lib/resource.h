@@ -71,7 +71,7 @@ struct resource_order {
 	const struct resource_home *home;
 	int64_t limit_ms;        /* for the whole of it */
 	bool look;               /* only say what would become of it */
-	bool alone;              /* what undo commands that were cut short had started is ended: that is done before the first of them */
+	bool alone;              /* nothing is there that an undo command has started: what is found out before the first of them */
 	bool (*go_on)(void *arg);
 	void *arg;
 };

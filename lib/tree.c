@@ -155,9 +155,11 @@ mark_pid(void *arg, int64_t pid)
 static void
 mark(const struct tree *t, struct all *a)
 {
-	char call[100], operation[260];
+	char call[100], operation[260], undo[260], resource[40];
 	bool group = group_is_ours(t, a);
 	const struct one *self = find(a, getpid());
+	snprintf(undo, sizeof undo, "DPL_UNDO=%s", t->operation ? t->operation : "");
+	snprintf(resource, sizeof resource, t->resource ? "DPL_RESOURCE=%llu" : "DPL_RESOURCE=", (unsigned long long)t->resource);
 	snprintf(call, sizeof call, "DPL_CALL=%s", t->call ? t->call : "");
 	snprintf(operation, sizeof operation, "DPL_OPERATION=%s", t->operation ? t->operation : "");
 	for (size_t i = 0; i < a->n; i++) {
@@ -171,7 +173,7 @@ mark(const struct tree *t, struct all *a)
 			(t->call && o->p.start >= t->root_start && proc_has_variable(o->p.pid, call) && proc_has_variable(o->p.pid, operation) &&
 				/* An undo command is told whose resource it does away with; another, who looks at this moment, shall not end it. */
 				!proc_has_variable(o->p.pid, "DPL_RESOURCE=")) ||
-			(t->undoing && proc_has_variable(o->p.pid, "DPL_RESOURCE=") && proc_has_variable(o->p.pid, operation) && !(self && descends(a, self, o->p.pid)));
+			(t->undoing && proc_has_variable(o->p.pid, undo) && proc_has_variable(o->p.pid, resource) && !(self && descends(a, self, o->p.pid)));
 	}
 	if (t->cgroup)
 		(void)cgroup_each(t->cgroup, mark_pid, a);

@@ -22,7 +22,8 @@ struct tree_kept {
 /* What tells the processes of a call from others.  -1 where there is no such mark. */
 struct tree {
 	const char *operation, *call; /* what they carry in their environment; NULL: not looked at */
-	bool undoing;            /* not of a call: what the undo commands of the operation have started */
+	bool undoing;            /* not of a call: what the undo commands of the operation have started … */
+	uint64_t resource;       /* … or that of this resource alone; 0: all of them */
 	int64_t supervisor;      /* descendants of this one, which is alive; itself not included */
 	int64_t apart[2];        /* children of the supervisor that work for it; neither they nor what is below them are members; 0: none */
 	int64_t root;            /* the process that was started, and its start time; it is a member too … */

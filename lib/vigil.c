@@ -15,6 +15,7 @@ enum {
 	AGAIN_MS = 250,   /* … and to look again while that goes on */
 	HURRY_MS = 3000,  /* for a beat by a server */
 	BUSY_MS = 100,    /* to ask again after the lock was not had */
+	WINDOW_MS = 9000, /* as long as the operation has not said it */
 };
 
 int
@@ -25,6 +26,8 @@ vigil_begin(struct vigil *v, const sigset_t *signals)
 	v->signals = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	v->client->verbs.stays = v->client->stays = true;
 	v->awake_ms = 0;
+	if (!v->window_ms)
+		v->window_ms = WINDOW_MS;
 	v->next_ms = clock_mono_ms();
 	return v->signals < 0 ? -1 : 0;
 }

@@ -37,7 +37,7 @@ struct vigil {
 	int64_t beat_ms, jitter_ms; /* the operation's, once it was asked; `own_pace`: the caller's */
 	bool own_pace, own_jitter;
 	int64_t stale_ms;        /* the operation's: silent for longer hangs */
-	int64_t window_ms;       /* … and how long the held ones have to answer, when somebody has died */
+	int64_t window_ms;       /* … and how long the held ones have to answer, when somebody has died; 9 s as long as it was not asked */
 	int64_t died_ms;         /* when it heard of that first, monotonic; 0: nobody has */
 	bool whole;              /* ask for the whole result, which stays in `reply` */
 	int64_t next_ms;         /* when to ask next, monotonic */

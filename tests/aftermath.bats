@@ -67,6 +67,44 @@ result() {
 	is "$(wc -l <ran)" 3
 }
 
+@test "what an undo command has left running stays, also while others run" {
+	dpl-temp add -q --command 'echo last'
+	dpl-temp add -q --command 'sleep 1000 >/dev/null 2>&1 & echo $! >daemon'
+	expect 0 dpl-temp remove 2
+	daemon=$(<daemon)
+	expect 0 dpl-temp remove 1
+	kill -0 "$daemon"
+	inner=$(dpl-create -p inner)
+	dpl-temp add -q --command "export DPL_OPERATION=$inner DPL_PARTICIPANT=inner; dpl-temp add -q --command true; { dpl-complete; echo behind it; } | tee said"
+	expect 0 dpl-complete
+	has "$(<said)" 'behind it'
+	kill -0 "$daemon"
+	kill "$daemon"
+}
+
+@test "an undo command of what came by a server is run once, whoever of this machine removes" {
+	need_built dpl-serve dpl-remote-http
+	in_background dpl-serve -C "$ledger" -P 0 >url
+	server=$pid
+	wait_for '[ -s url ]'
+	DPL_LEDGER=$(<url)
+	# The server, behind the end of the call, on its folder; and by the server whoever asks it for something.
+	in_background dpl-call -- dpl-temp add -q --command 'echo begun >>ran; until [ -e go ]; do sleep 0.02; done; echo done >>ran'
+	wait_for 'grep -q begun ran'
+	caller=$pid
+	in_background dpl-log -q hello
+	wait_for '! kill -0 "$pid" 2>/dev/null || [ "$(grep -c begun ran)" -gt 1 ]'
+	: >go
+	ended "$pid"
+	ended "$caller"
+	is "$status" 0
+	wait_for 'grep -q done ran'
+	dpl-complete -q
+	is "$(paste -sd ' ' ran)" 'begun done'
+	kill "$server"
+	is "$(result 1)" removed
+}
+
 @test "SIGKILL to who runs an undo command ends that too, and the next runs it again" {
 	dpl-temp add -q --command 'echo begun >>ran; sleep 1; echo done >>ran'
 	in_background dpl-complete
