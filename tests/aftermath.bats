@@ -73,12 +73,12 @@ result() {
 	expect 0 dpl-temp remove 2
 	daemon=$(<daemon)
 	expect 0 dpl-temp remove 1
-	kill -0 "$daemon"
+	! gone "$daemon" || return
 	inner=$(dpl-create -p inner)
 	dpl-temp add -q --command "export DPL_OPERATION=$inner DPL_PARTICIPANT=inner; dpl-temp add -q --command true; { dpl-complete; echo behind it; } | tee said"
 	expect 0 dpl-complete
 	has "$(<said)" 'behind it'
-	kill -0 "$daemon"
+	! gone "$daemon" || return
 	kill "$daemon"
 }
 
