@@ -29,6 +29,7 @@ enum {
 	CASE_REMOVES = 128, /* it removes temp resources: what cannot be is reported, its own change is made */
 	CASE_PROCESS = 64, /* it registers the idle process */
 	CASE_RUNS = 256,   /* it runs a command, and has the exit statuses of that */
+	CASE_DETACHES = 512, /* a process of its own goes on with that, once it has told the first one that it is begun */
 };
 
 /* 0: not tried in that state.  1 + the exit status that it has there without a fault. */

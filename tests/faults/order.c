@@ -14,6 +14,7 @@ enum { DIRTY = 64 };
 
 static char dirty[DIRTY][PATH_MAX]; /* written, and not flushed yet; "" free */
 static char found[PATH_MAX + 300], root[PATH_MAX];
+static bool detaches, told; /* the first process waits for another, and has heard of it: what that does now is not acknowledged by the first */
 
 static void
 read_memory(pid_t pid, uint64_t address, char *text, size_t n)
@@ -143,6 +144,12 @@ before(const struct seen *s)
 	char path[PATH_MAX], what[PATH_MAX + 40];
 	if (s->process == 0 && ((is(s, "write") && s->args[0] == 1) || (is(s, "exit_group") && s->args[0] == 0)))
 		must_be_clean(is(s, "write") ? "it was acknowledged on stdout" : "it exited with 0");
+	if (detaches && !told && s->process != 0 && is(s, "write")) {
+		path_of_fd(s->pid, (int)s->args[0], path);
+		told = strncmp(path, "pipe:", 5) == 0;
+		if (told)
+			must_be_clean("it was told that it is begun");
+	}
 	bool makes = (is(s, "openat") && s->args[2] & O_CREAT) || is(s, "mkdirat");
 	if (!makes)
 		return;
@@ -177,7 +184,7 @@ static void
 after(const struct seen *s)
 {
 	char path[PATH_MAX], *text;
-	if (s->result < 0)
+	if (s->result < 0 || (told && s->process != 0))
 		return;
 	if (is(s, "write") || is(s, "pwrite64")) {
 		path_of_fd(s->pid, (int)s->args[0], path);
@@ -229,6 +236,8 @@ order_check(const struct test *t)
 	struct watcher w = {see, NULL};
 	memset(dirty, 0, sizeof dirty);
 	*found = '\0';
+	detaches = t->flags & CASE_DETACHES;
+	told = false;
 	char here[PATH_MAX - 8];
 	if (!getcwd(here, sizeof here))
 		world_die("no working folder");
