@@ -58,6 +58,13 @@ held_calls(struct journal *j, const struct cleanup *c)
 	return n;
 }
 
+/* Whether its keeper, if it has one, has still to answer: it does so also for one that is dead. */
+static bool
+owes_answer(const struct op *op, const struct op_person *p)
+{
+	return !p->key.gone && (p->sessions || p->death.len) && (op->h.state != OP_CLEANUP || p->answered != op->h.epoch);
+}
+
 static int
 held_ones(struct journal *j, const struct cleanup *c)
 {
@@ -66,7 +73,7 @@ held_ones(struct journal *j, const struct cleanup *c)
 	int n = held_calls(j, c);
 	for (uint32_t i = 0; i < j->op.people.n; i++) {
 		const struct op_person *p = table_at(&j->op.people, i);
-		if (p->key.gone || (!p->sessions && !p->death.len) || (j->op.h.state == OP_CLEANUP && p->answered == j->op.h.epoch) || (c->own_name && strcmp(p->key.name, c->own_name) == 0))
+		if (!owes_answer(&j->op, p) || (c->own_name && strcmp(p->key.name, c->own_name) == 0))
 			continue;
 		beat_person_file(p->key.name, file);
 		n += beat_look(j->dir, file, &b) == 0 && b.locked && b.id.mode == BEAT_HELD;
@@ -398,22 +405,21 @@ follow_crash(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *w
 	return 0;
 }
 
-/* Whether a keeper has still to answer for this one; it does so also where that one is dead. */
 static bool
-owes_answer(struct op *op, const char *participant)
+is_asked(struct journal *j, const char *participant)
 {
-	const struct op_person *p = op_person(op, participant);
-	return op->h.state == OP_CLEANUP && p && (p->sessions || p->death.len) && p->answered != op->h.epoch;
+	const struct op_person *p = op_person(&j->op, participant);
+	return j->op.h.state == OP_CLEANUP && p && owes_answer(&j->op, p);
 }
 
 static int
 answer(struct journal *j, const char *participant, struct why *why)
 {
-	if (!owes_answer(&j->op, participant))
+	if (!is_asked(j, participant))
 		return 0;
 	if (journal_lock(j, why) < 0)
 		return -1;
-	if (!owes_answer(&j->op, participant)) {
+	if (!is_asked(j, participant)) {
 		journal_unlock(j);
 		return 0;
 	}
@@ -456,4 +462,3 @@ cleanup_run(struct journal *j, struct cleanup *c, struct why *why)
 		return rc < 0 ? -1 : 0;
 	}
 }
-

@@ -96,14 +96,25 @@ limit(const struct vigil *v, int n)
 	return left < least ? least : left;
 }
 
-/* With `result`, what it prints to stdout goes there, and is not logged; `behind` more commands follow it.  Whether it succeeded. */
+/* Whether somebody has died meanwhile; and, where the command was over before that was asked, how often to beat and how long the window is. */
+static void
+catch_up(struct vigil *v)
+{
+	(void)vigil_ask(v);
+}
+
 static bool
-run(const struct duty *o, struct vigil *v, const char *name, const char *command, struct buf *result, int behind)
+fails(const struct vigil *v)
+{
+	return v->died_ms || v->end == VIGIL_FAILED;
+}
+
+/* The next of `n` commands.  With `result`, what it prints to stdout goes there, and is not logged.  Whether it succeeded. */
+static bool
+run(const struct duty *o, struct vigil *v, const char *name, const char *command, struct buf *result, int n)
 {
 	struct duty with = *o;
-	if (!v->stale_ms)
-		(void)vigil_ask(v); /* the command was over before it was asked how often to beat, and how long the window is */
-	struct hook h = {.command = command, .limit_ms = limit(v, 1 + behind), .prepare = set_variables, .meanwhile = beat, .arg = &with, .apart = result};
+	struct hook h = {.command = command, .limit_ms = limit(v, n), .prepare = set_variables, .meanwhile = beat, .arg = &with, .apart = result};
 	struct buf output = {0}, text = {0};
 	char problem[120];
 	int status = 0;
@@ -121,37 +132,46 @@ void
 duties_complete(struct duties *d, struct vigil *v, const char *result)
 {
 	struct duty o = {.d = d, .v = v, .result = result};
-	if (d->on_completion)
-		(void)run(&o, v, "--on-completion", d->on_completion, NULL, 0);
+	if (!d->on_completion)
+		return;
+	catch_up(v);
+	(void)run(&o, v, "--on-completion", d->on_completion, NULL, 1);
 }
 
 void
 duties_crash(struct duties *d, struct vigil *v, const char *reason, int exit)
 {
 	struct duty o = {.d = d, .v = v, .reason = reason, .exit = exit};
-	if (d->on_crash)
-		(void)run(&o, v, "--on-crash", d->on_crash, NULL, 0);
+	if (!d->on_crash)
+		return;
+	catch_up(v);
+	(void)run(&o, v, "--on-crash", d->on_crash, NULL, 1);
 }
 
 bool
 duties_fall_back(struct duties *d, struct vigil *v, const char *command, const char *reason, int exit, struct buf *result)
 {
 	struct duty o = {.d = d, .v = v, .reason = reason, .exit = exit};
-	return run(&o, v, "--fallback-command", command, result, 0);
+	catch_up(v);
+	return run(&o, v, "--fallback-command", command, result, 1);
 }
 
 void
-duties_do(struct duties *d, struct vigil *v, bool fails, const char *reason, int exit)
+duties_do(struct duties *d, struct vigil *v, const char *reason, int exit)
 {
 	char why[sizeof v->reason];
 	snprintf(why, sizeof why, "%s", reason); /* which may be the vigil's, and changes with each beat */
 	struct duty o = {.d = d, .v = v, .reason = why, .exit = exit};
-	if (d->on_cleanup && !d->cleaned) {
+	bool cleans = d->on_cleanup && !d->cleaned, may_fail = d->on_failure && !d->failed;
+	if (cleans) {
+		catch_up(v);
 		d->cleaned = true;
-		(void)run(&o, v, "--on-cleanup", d->on_cleanup, NULL, d->on_failure && fails && !d->failed);
+		(void)run(&o, v, "--on-cleanup", d->on_cleanup, NULL, may_fail && fails(v) ? 2 : 1);
 	}
-	if (d->on_failure && fails && !d->failed) {
+	if (may_fail)
+		catch_up(v);
+	if (may_fail && fails(v)) {
 		d->failed = true;
-		(void)run(&o, v, "--on-failure", d->on_failure, NULL, 0);
+		(void)run(&o, v, "--on-failure", d->on_failure, NULL, 1);
 	}
 }

@@ -29,8 +29,8 @@ void duties_crash(struct duties *d, struct vigil *v, const char *reason, int exi
  * DPL_EXIT. */
 bool duties_fall_back(struct duties *d, struct vigil *v, const char *command, const char *reason, int exit, struct buf *result);
 
-/* Run what is due: on_cleanup, and where the operation fails on_failure.  `reason` is why; `exit` the status of what was run, -1 for
- * none.  DPL_REASON, DPL_EXIT. */
-void duties_do(struct duties *d, struct vigil *v, bool fails, const char *reason, int exit);
+/* Run what is due: on_cleanup, and where the operation fails, by what `v` has heard, on_failure.  `reason` is why; `exit` the status of what
+ * was run, -1 for none.  DPL_REASON, DPL_EXIT. */
+void duties_do(struct duties *d, struct vigil *v, const char *reason, int exit);
 
 #endif

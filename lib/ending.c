@@ -203,7 +203,7 @@ ending_conclude(struct run *r)
 	else if (!stopped)
 		fall_back(r);
 	if (end->status)
-		duties_do(&r->duties, &r->v, r->v.died_ms || r->v.end == VIGIL_FAILED, r->stop ? r->stop_reason : "the command failed", end->status);
+		duties_do(&r->duties, &r->v, r->stop ? r->stop_reason : "the command failed", end->status);
 	end->signal = !r->stop && !r->exec_errno && WIFSIGNALED(r->how.wait_status) ? WTERMSIG(r->how.wait_status) : 0;
 	end->duration_ms = clock_mono_ms() - r->begun_ms;
 	r->how.status = end->status;

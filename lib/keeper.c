@@ -335,7 +335,7 @@ heed(struct watchman *w, enum keeper_end *end)
 	run_hook(w);
 	if (v->crashed && v->end == VIGIL_GOES_ON) {
 		if (keeps)
-			duties_do(&w->k->duties, v, true, v->reason, -1);
+			duties_do(&w->k->duties, v, v->reason, -1);
 		if (vigil_clean(v, keeps, keeps ? 0 : AGAIN_MS) == 1)
 			(void)vigil_ask(v); /* it says how it ended */
 	}
@@ -374,7 +374,7 @@ process_ended(struct watchman *w)
 	if (w->kill_ms) {
 		end_rest(w);
 		if (has_name) {
-			duties_do(&w->k->duties, &w->v, false, w->v.reason, -1);
+			duties_do(&w->k->duties, &w->v, w->v.reason, -1);
 			leave(w);
 		}
 	}
@@ -382,7 +382,7 @@ process_ended(struct watchman *w)
 		return KEEPER_LEFT;
 	snprintf(evidence, sizeof evidence, "its process %lld has ended without leaving", (long long)w->k->pid);
 	(void)vigil_bury(&w->v, evidence); /* else the lock falls, and tells of it */
-	duties_do(&w->k->duties, &w->v, true, evidence, -1);
+	duties_do(&w->k->duties, &w->v, evidence, -1);
 	(void)vigil_clean(&w->v, true, w->v.window_ms + CLEAN_EXTRA_MS);
 	return KEEPER_DEAD;
 }

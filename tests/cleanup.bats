@@ -693,6 +693,26 @@ info --on-failure: done: failure its process $kept has ended without leaving"
 	has "$(jq -r 'select(.event == "log") | .message' <(journal_text "$op"))" '--on-cleanup: it took too long and was killed: out' '--on-failure: done: failure'
 }
 
+@test "somebody dies while a hook runs: the hooks behind it are through in time, with that of --on-failure" {
+	op=$(dpl-create --window 24s)
+	DPL_OPERATION=$op
+	supervised dpl-call --id two -- sleep 60
+	two=$pid
+	in_background dpl-call --id one --on-crash ': >begun; until [ -e go ]; do sleep 0.02; done' --on-cleanup 'echo out; sleep 60' --on-failure 'echo failure' -- sh -c 'exit 3'
+	one=$pid
+	wait_for '[ -e begun ]'
+	killed "$two"
+	in_background dpl-cleanup
+	wait_for '[ "$(count ".event == \"cleanup.started\"")" = 1 ]'
+	: >go
+	ended "$pid"
+	is "$status" 0
+	ended "$one"
+	is "$status" 3
+	is "$(count '.event == "crash.detected"')" 1
+	has "$(jq -r 'select(.event == "log") | .message' <(journal_text "$op"))" '--on-cleanup: it took too long and was killed: out' '--on-failure: done: failure'
+}
+
 @test "a call whose own participant died: its hooks run, and what they say is kept" {
 	in_background sleep 60
 	kept=$pid
