@@ -160,8 +160,8 @@ archive_is_deleting(const struct store *s, const char *id)
 }
 
 /* Delete one, and with it the key that made it.  First it goes out of sight, so that nobody finds half of it, under a name by which its
- * journal tells the key until that is dropped; under the lock of the keys, so that who creates with its key finds both or neither.  0; 1 where another does; 2 with `why` where
- * it cannot be deleted; -1 with `why` where the lock cannot be had. */
+ * journal tells the key until that is dropped; under the lock of the keys, so that who creates with its key
+ * finds both or neither.  0; 1 where another does; 2 with `why` where it cannot be deleted; -1 with `why` where the lock cannot be had. */
 static int
 delete_one(struct store *s, int backup, const char *id, int64_t wait_ms, struct why *why)
 {
@@ -245,7 +245,7 @@ archive_prune(struct store *s, int keep, const char *just, char ***list, struct 
 	int backup = n > keep ? fsx_open(s->dir, "backup", O_RDONLY | O_DIRECTORY, 0) : -1;
 	int64_t longer = 0;
 	int rc = n < 0 ? -1 : 0;
-	bool all = true;
+	bool refused = false;
 	put_in_order(ids, backup >= 0 ? n : 0, just);
 	for (ssize_t i = n - 1; rc == 0 && backup >= 0 && i >= 0; i--) {
 		bool kept = n - i <= keep;
@@ -256,13 +256,13 @@ archive_prune(struct store *s, int keep, const char *just, char ***list, struct 
 		int deleted = delete_one(s, backup, ids[i], just ? short_wait(s) : s->o.wait_ms, why);
 		if (deleted < 0)
 			rc = -1;
-		all &= deleted != 2;
+		refused |= deleted == 2;
 		if (deleted == 0)
 			ids[n - ++gone] = ids[i]; /* in the room that those behind it have left: they were looked at */
 	}
 	if (backup >= 0)
 		close(backup);
-	if (!all && !just)
+	if (refused && !just)
 		rc = -1;
 	if (rc < 0 && n >= 0)
 		free(ids);

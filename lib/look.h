@@ -46,9 +46,8 @@ void look_finish(struct journal *j);
 /* Whether nobody has looked over the operation for a beat interval; if so, the turn is the caller's now. */
 bool look_is_due(struct journal *j);
 
-/* Record the death of a participant that is known by other means (its keeper saw the end of its process, and has yet to answer: the beat
- * file stays).  0 also where it
- * has left, or died, or the operation ended; *done tells whether an entry was made. */
+/* Record the death of a participant that is known by other means: its keeper saw the end of its process, and has yet to answer, so that the
+ * beat file stays.  0 also where it has left, or died, or the operation ended; *done tells whether an entry was made. */
 int look_bury(struct journal *j, const char *by, const char *participant, const char *evidence, bool *done, struct why *why);
 
 #endif

@@ -53,8 +53,8 @@ bool proc_is_of(int64_t pid, uid_t uid);
 /* Send a signal to it.  0 or -1 with errno. */
 int proc_signal(int pidfd, int sig);
 
-/* Wait for the next child of the caller that has ended, if one has: its pid, with how it ended (wait(2)) and what it has used, each where it is not NULL; 0: none has;
- * -1 with errno: there is no child. */
+/* Wait for the next child of the caller that has ended, if one has: its pid, with how it ended (wait(2)) and what it has used, each where
+ * it is not NULL; 0: none has; -1 with errno: there is no child. */
 pid_t proc_reap(int *status, struct rusage *usage);
 
 /* Whether its environment, as it was when its program started, has this NAME=VALUE; or, for NAME=, any of that name. */

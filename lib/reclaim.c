@@ -1,13 +1,8 @@
 /* reclaim: doing away with what an operation whose ledger is behind a server has left on this machine. */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
-#include "fsx.h"
-#include "hash.h"
 #include "json.h"
 #include "reclaim.h"
 #include "userdir.h"
@@ -203,9 +198,11 @@ reclaim(struct client *c, struct reclaim *r, int64_t end_ms, struct why *why)
 	why->code = ERR_NONE;
 	/* A look changes nothing, and may look at what another does just now. */
 	int fd = r->look ? userdir_open(false, why) : removal_lock_sealed(r->operation, end_ms, why);
-	r->busy = !r->look && fd == -2;
+	if (r->look && fd < 0 && why->code == ERR_NO_FILE)
+		return 0;
+	r->busy = fd == -2;
 	if (fd < 0)
-		return fd == -1 && why->code != ERR_NO_FILE ? -1 : 0;
+		return fd == -1 ? -1 : 0;
 	/* Asked behind the lock: who had it before has told what it did. */
 	int rc = ask_due(&w, &reply, &j, why);
 	if (rc == 0) {

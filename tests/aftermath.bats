@@ -72,6 +72,7 @@ result() {
 	dpl-temp add -q --command 'sleep 1000 >/dev/null 2>&1 & echo $! >daemon'
 	expect 0 dpl-temp remove 2
 	daemon=$(<daemon)
+	background+=("$daemon")
 	expect 0 dpl-temp remove 1
 	! gone "$daemon" || return
 	inner=$(dpl-create -p inner)
