@@ -178,11 +178,13 @@ jitter(int64_t most)
 	return most > 0 ? random % (most + 1) : 0;
 }
 
-/* When to ask next: what was no beat does not put the next one off. */
+/* When to ask next: what was no beat does not put the next one off, but may have told that beats come sooner. */
 static void
 plan(struct vigil *v, bool beat)
 {
 	int64_t now = clock_mono_ms(), wait = beat ? v->beat_ms + jitter(v->jitter_ms) : v->next_ms - now, again = v->owes ? SOON_MS : AGAIN_MS;
+	if (wait > v->beat_ms && !beat)
+		wait = v->beat_ms;
 	if (!v->pushed && !v->client->remote && wait > WATCH_LOOK_MS)
 		wait = WATCH_LOOK_MS;
 	if ((v->ending || v->crashed) && wait > again)

@@ -394,11 +394,11 @@ holds_last() {
 	expect 124 dpl-call --timeout 100ms -- sleep 60
 	is "$(last_entry "$op" '[.event, .signal, .error] | @csv')" '"call.failed",15,"timeout: not done after 0.100 s"'
 	start=$(now_ms)
-	expect 124 dpl-call --timeout 100ms --grace 200ms -- sh -c "$stubborn"
-	[ $(($(now_ms) - start)) -ge 300 ]
+	expect 124 dpl-call --timeout 1s --grace 200ms -- sh -c "$stubborn"
+	[ $(($(now_ms) - start)) -ge 1200 ]
 	is "$(last_entry "$op" .signal)" 9
 	# What it does to its status then is its own affair.
-	expect 124 dpl-call --timeout 100ms -- sh -c 'trap "exit 0" TERM; while :; do sleep 0.01; done'
+	expect 124 dpl-call --timeout 1s -- sh -c 'trap "exit 0" TERM; while :; do sleep 0.01; done'
 	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",0'
 	expect 0 dpl-call --timeout 60s -- true
 	expect 0 dpl-call --timeout 3650d -- sleep 0.02
@@ -411,7 +411,7 @@ holds_last() {
 
 @test "--timeout stops what supervisors below it run as well, and none of them has crashed" {
 	# One that heeds SIGTERM, one that does not, and one left behind by a parent that has ended.
-	expect 124 dpl-call --timeout 1s --grace 300ms -- sh -c '
+	expect 124 dpl-call --timeout 4s --grace 300ms -- sh -c '
 		dpl-call --id a -- sleep 60 &
 		dpl-call --id b -- dpl-call --id c -- sh -c "trap \"\" TERM; while :; do sleep 60; done" &
 		sh -c "setsid dpl-call --id d -- sleep 61 &"
@@ -438,11 +438,12 @@ holds_last() {
 }
 
 @test "a suspended command has time: neither --timeout nor --watchdog counts" {
-	supervised dpl-call --timeout 400ms --watchdog 400ms -- sleep 0.3
-	kill -TSTP "$pid"
+	# It suspends its supervisor, and so itself, as soon as it runs, for longer than it has in all.
+	supervised dpl-call --timeout 2s --watchdog 2s -- sh -c 'kill -TSTP $PPID; until [ -e go ]; do sleep 0.01; done'
 	wait_for '[ "$(state $pid)$(state $child)" = TT ]'
 	is "$(liveness)" suspended
-	sleep 0.5
+	sleep 2.2
+	touch go
 	kill -CONT "$pid"
 	ended "$pid"
 	is "$status" 0
@@ -763,7 +764,8 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 		dpl-abort --clear
 	done
 	rm -f ready
-	expect 124 dpl-call --grace 300ms --timeout 500ms -- dpl-call -- sh -c "$stubborn"
+	expect 124 dpl-call --grace 300ms --timeout 3s -- dpl-call -- sh -c "$stubborn"
+	[ -e ready ]
 	expect 0 dpl-beat
 	is "$output" running
 	expect 0 dpl-call list -aj
@@ -780,9 +782,10 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 		(setsid sh -c "sleep 61 & exit" &)
 		nohup sleep 62 >/dev/null 2>&1 &
 		(env -i setsid sleep "$1" &)
-		sh -c "trap \"\" TERM; while :; do sleep 64; done" &
+		sh -c "trap \"\" TERM; touch heedless; while :; do sleep 64; done" &
 		(setsid sh -c "trap \"\" TERM HUP INT; kill -STOP \$\$; sleep 65" &)
-		sleep 0.1; exit 3' sh "$unseen"
+		until [ -e heedless ]; do sleep 0.01; done
+		exit 3' sh "$unseen"
 	nobody_left
 	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",3'
 	# The environment of one is not seen by this test.
@@ -821,7 +824,7 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 }
 
 @test "--leave-orphans: they are named, and live" {
-	expect 3 dpl-call --leave-orphans -- sh -c 'sleep 60 & setsid sleep 61 & sleep 0.2; exit 3'
+	expect 3 dpl-call --leave-orphans -- sh -c 'sleep 60 & setsid sleep 61 & until [ "$(pgrep -cxP $$ sleep)" = 2 ]; do sleep 0.01; done; exit 3'
 	has "$stderr" 'dpl-call: left running: ' "$(marked '^sleep 60') (sleep 60)" "$(marked '^sleep 61') (sleep 61)"
 	entry '.event == "log" and .level == "warning" and (.message | startswith("left running: "))'
 	is "$(marked '^sleep' | wc -l)" 2
@@ -884,7 +887,7 @@ stubborn='trap "" TERM; touch ready; while :; do sleep 60; done'
 	dpl-join -qp worker
 	in_background sleep 60
 	kept=$pid
-	expect 0 dpl-call -- sh -c "dpl-beat --keep --pid $kept -p worker >keeper; dpl-beat --every 1s -q & dpl-call --id inner -- sleep 61 & sleep 0.2"
+	expect 0 dpl-call -- sh -c "dpl-beat --keep --pid $kept -p worker >keeper; dpl-beat --every 1s -q & dpl-call --id inner -- sleep 61 & until dpl-call list -q | grep -qx inner; do sleep 0.05; done"
 	keeper=$(<keeper)
 	is "$(marked '^dpl-(call|beat)' | wc -l)" 2
 	run ! gone "$keeper"
@@ -983,6 +986,22 @@ witness() {
 	expect 5 dpl-beat -v
 	entry '.event == "crash.detected" and .callId == "one"'
 	nobody_left
+}
+
+@test "a supervisor within another beats as often as the operation says, from its start on" {
+	op=$(dpl-create --beat 200ms --jitter 20ms --stale "$(silence)")
+	DPL_OPERATION=$op
+	supervised dpl-call --id outer -- dpl-call --id inner -- sleep 60
+	wait_for '[ "$(dpl-call list -q | wc -l)" = 2 ]'
+	# For longer than the interval of who does not know the operation's: it was hung on a folder, and dead by a server.
+	local end=$((SECONDS + 6))
+	while [ $SECONDS -lt $end ]; do
+		is "$(dpl-show --json | jq -c '.calls | map([.callId, .liveness])')" '[["outer","alive"],["inner","alive"]]'
+		sleep 0.2
+	done
+	dpl-abort
+	ended "$pid"
+	is "$status" 122
 }
 
 @test "hooks that take longer than a silence that counts as a death: who runs them beats" {
@@ -1278,7 +1297,7 @@ expect_any() {
 	exec 4<>fifo
 	for noise in 'while :; do echo a; echo b >&2; done' 'yes & yes >&2'; do
 		start=$(now_ms)
-		supervised dpl-call --timeout 300ms --grace 300ms --result-from stdout -- sh -c "$noise" >fifo 2>&1 4>&-
+		supervised dpl-call --timeout 1s --grace 300ms --result-from stdout -- sh -c "$noise" >fifo 2>&1 4>&-
 		ended "$pid"
 		is "$status" 124
 		[ $(($(now_ms) - start)) -lt 5000 ]
