@@ -605,7 +605,7 @@ setup() {
 
 @test "what undoes something is started while it is failing, and after the window no more" {
 	local_only 'who is stopped is dead by a server, and holds nothing up'
-	quick_operation --window 1200ms
+	quick_operation --window 4s
 	dpl-join -qp w --ttl 20s
 	hold_up
 	over w

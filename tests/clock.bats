@@ -270,8 +270,8 @@ took() {
 	operation
 	for offset in $few; do
 		begun=$(milliseconds)
-		expect 124 dpl-call --timeout 300ms --grace 300ms -- bash -c 'trap "" TERM; ./step "$1"; while :; do sleep 0.05; done' x "$offset"
-		took 550 3000
+		expect 124 dpl-call --timeout 1s --grace 300ms -- bash -c 'trap "" TERM; ./step "$1"; while :; do sleep 0.05; done' x "$offset"
+		took 1250 4000
 		begun=$(milliseconds)
 		expect 124 dpl-call --watchdog 300ms -- sh -c './step 0; exec sleep 1000'
 		took 250 3000

@@ -174,7 +174,7 @@ teardown() {
 }
 
 @test "on-error: an abort" {
-	in_background dpl-beat --every 60ms -q --on-success 'echo ok >>said' --on-error 'echo "$DPL_BEAT_ERROR|$DPL_BEAT_MESSAGE|$DPL_BEAT_ABORTED|$DPL_BEAT_STATE" >>said'
+	in_background dpl-beat --every 500ms -q --on-success 'echo ok >>said' --on-error 'echo "$DPL_BEAT_ERROR|$DPL_BEAT_MESSAGE|$DPL_BEAT_ABORTED|$DPL_BEAT_STATE" >>said'
 	wait_for '[ -s said ]'
 	dpl-abort -m 'wrong branch'
 	ended "$pid"
@@ -206,7 +206,7 @@ teardown() {
 
 @test "on-error: the participant was declared dead, or somebody else" {
 	dpl-join -qp w --ttl 20s
-	in_background dpl-beat --every 60ms -q --on-error 'echo "$DPL_BEAT_ERROR|$DPL_BEAT_MESSAGE" >>said'
+	in_background dpl-beat --every 500ms -q --on-error 'echo "$DPL_BEAT_ERROR|$DPL_BEAT_MESSAGE" >>said'
 	dpl-join -qp v
 	over w
 	ended "$pid"
@@ -215,7 +215,7 @@ teardown() {
 }
 
 @test "on-error: the ledger is gone" {
-	in_background dpl-beat --every 60ms -q --on-success 'touch ok' --on-error 'echo "$DPL_BEAT_ERROR|$DPL_BEAT_MESSAGE" >>said'
+	in_background dpl-beat --every 500ms -q --on-success 'touch ok' --on-error 'echo "$DPL_BEAT_ERROR|$DPL_BEAT_MESSAGE" >>said'
 	wait_for '[ -e ok ]'
 	rm -r "$ledger"
 	ended "$pid"
@@ -297,7 +297,7 @@ teardown() {
 }
 
 @test "what the operation ended as is told to the command" {
-	in_background dpl-beat --every 60ms -q --on-success 'echo "$DPL_BEAT_STATE" >>said' --on-error 'echo "$DPL_BEAT_ERROR" >>wrong'
+	in_background dpl-beat --every 500ms -q --on-success 'echo "$DPL_BEAT_STATE" >>said' --on-error 'echo "$DPL_BEAT_ERROR" >>wrong'
 	wait_for '[ -s said ]'
 	dpl-complete -q
 	ended "$pid"

@@ -556,7 +556,7 @@ kept() {
 @test "SIGKILL after the grace for one that does not heed it" {
 	cat >script <<-'END'
 		trap 'echo term >>said' TERM
-		dpl-join -qp w --keep=$$ --grace 300ms
+		dpl-join -qp w --keep=$$ --grace 1s
 		echo ready >>said
 		while :; do sleep 0.05; done
 	END
@@ -566,7 +566,7 @@ kept() {
 	dpl-abort
 	ended "$pid"
 	is "$status" 137
-	[ $(($(date +%s%3N) - t)) -ge 290 ]
+	[ $(($(date +%s%3N) - t)) -ge 990 ]
 	grep -q term said
 	wait_for '[ "$(last_entry "$op" .event)" = participant.left ]'
 	is "$(deaths)" 0
@@ -747,9 +747,10 @@ kept() {
 # --- dpl-create and dpl-join with --keep ---
 
 @test "create --export --keep in a script: kept by the line that begins it" {
+	export stale
 	cat >script <<-'END'
 		set -eu
-		eval "$(dpl-create --export --keep=$$ -p builder --beat 100ms --jitter 20ms --stale 500ms)"
+		eval "$(dpl-create --export --keep=$$ -p builder --beat 100ms --jitter 20ms --stale "${stale}ms")"
 		echo "$DPL_OPERATION" >op
 		dpl-show --json >show
 		touch ready
@@ -789,7 +790,7 @@ kept() {
 	expect 0 dpl-join -p w --keep="$pid" --json
 	is "$(wc -l <out)" 1
 	holds '.ok and .sessionId == 2 and .participantId == "w"'
-	expect 0 dpl-create --keep="$pid" --json --beat 100ms --jitter 1ms --stale 500ms
+	expect 0 dpl-create --keep="$pid" --json --beat 100ms --jitter 1ms --stale "${stale}ms"
 	is "$(wc -l <out)" 1
 	holds '.ok and .isInitiator'
 }
@@ -818,9 +819,9 @@ kept() {
 
 @test "the same key again: what is there is not undone" {
 	idler
-	expect 0 dpl-create --key k --keep="$pid" --beat 100ms --jitter 1ms --stale 500ms
+	expect 0 dpl-create --key k --keep="$pid" --beat 100ms --jitter 1ms --stale "${stale}ms"
 	made=$output
-	expect 0 dpl-create --key k --keep="$pid" --beat 100ms --jitter 1ms --stale 500ms
+	expect 0 dpl-create --key k --keep="$pid" --beat 100ms --jitter 1ms --stale "${stale}ms"
 	is "$output" "$made"
 	[ -d "$ledger/$made" ]
 	expect 0 dpl-join -o "$made" -p w --key j --keep="$pid"
