@@ -208,6 +208,7 @@ suspend(struct run *r, int pass)
 	r->paused_ms += r->resumed_ms - from;
 	frame_log(&r->frame, "info", "resumed");
 	(void)vigil_ask(&r->v);
+	stopping_reap(r); /* what has ended by itself meanwhile is not stopped any more */
 	stopping_heed(r);
 }
 

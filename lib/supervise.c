@@ -125,6 +125,7 @@ keep_time(struct run *r)
 		vigil_watch(&r->v);
 		/* What was rung before the watch was there. */
 		(void)vigil_ask_outer(&r->v);
+		stopping_reap(r); /* what has ended by itself meanwhile is not stopped any more */
 		stopping_heed(r);
 	}
 	if (s->timeout_ms && now >= r->begun_ms + s->timeout_ms + r->paused_ms)

@@ -334,3 +334,30 @@ setup() {
 	expect 124 dpl-call --aborted-ok --watchdog 2s -- sh -c 'for i in 1 2 3 4 5; do dpl-beat -q; sleep 0.5; done; touch silent; exec sleep 60'
 	[ -e silent ]
 }
+
+@test "a command that ends while it is asked how the operation stands has ended by itself" {
+	op=$(dpl-create)
+	export DPL_OPERATION=$op
+	# The first beat of a supervisor takes until its command is no more, and finds the operation aborted.
+	helper slow <<-'END'
+		while read -r line; do
+			case $line in
+			*/operation/heartbeat*)
+				: >asked
+				until [ -e over ]; do sleep 0.01; done
+				;;
+			esac
+			printf '%s\n' "$line"
+		done | dpl-batch -C "${1#slow://}"
+	END
+	in_background env DPL_LEDGER="slow://$ledger" dpl-call -- sh -c 'echo $$ >begun; until [ -e go ]; do sleep 0.01; done; exit 3'
+	wait_for '[ -s begun ]'
+	wait_for '[ -e asked ]'
+	touch go
+	wait_for 'grep -q "^State:.Z" "/proc/$(<begun)/status"'
+	dpl-abort
+	touch over
+	ended "$pid"
+	is "$status" 3
+	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",3'
+}

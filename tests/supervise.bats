@@ -439,11 +439,13 @@ holds_last() {
 
 @test "a suspended command has time: neither --timeout nor --watchdog counts" {
 	# It suspends its supervisor, and so itself, as soon as it runs, for longer than it has in all.
-	supervised dpl-call --timeout 2s --watchdog 2s -- sh -c 'kill -TSTP $PPID; until [ -e go ]; do sleep 0.01; done'
+	mkfifo go
+	exec 4<>go
+	supervised dpl-call --timeout 2s --watchdog 2s -- sh -c 'kill -TSTP $PPID; read -r word <go' 4>&-
 	wait_for '[ "$(state $pid)$(state $child)" = TT ]'
 	is "$(liveness)" suspended
 	sleep 2.2
-	touch go
+	echo go >&4
 	kill -CONT "$pid"
 	ended "$pid"
 	is "$status" 0
