@@ -125,11 +125,19 @@ stopping_heed(struct run *r)
 		r->drive_ms = now + DRIVE_MS;
 }
 
+/* Whether a command that ended so may have been stopped by somebody who is told of aborts and deaths as we are: it got SIGTERM, or is a
+ * supervisor itself, or ends with what one said. */
+static bool
+was_told(int status)
+{
+	return WIFSIGNALED(status) ? WTERMSIG(status) == SIGTERM :
+		WIFEXITED(status) && (WEXITSTATUS(status) == SUPERVISE_ABORTED || WEXITSTATUS(status) == SUPERVISE_FAILED);
+}
+
 void
 stopping_explain(struct run *r)
 {
-	int status = r->how.wait_status;
-	if (r->stop || !WIFSIGNALED(status) || WTERMSIG(status) != SIGTERM || vigil_ask_outer(&r->v) < 0)
+	if (r->stop || !was_told(r->how.wait_status) || vigil_ask_outer(&r->v) < 0)
 		return;
 	r->explains = true;
 	stopping_heed(r);

@@ -11,7 +11,8 @@ void stopping_begin(struct run *r, enum stop why, const char *fmt, ...) __attrib
 void stopping_heed(struct run *r);
 
 /* The command has ended.  Where somebody's SIGTERM ended it, who sent it may have heard first that the operation is aborted or somebody died, as a
- * supervisor around this one does: that, and no signal, is then why it ended. */
+ * supervisor around this one does; where it ended as stopped supervisors do, it is one, which heard first itself: that, and no signal or status,
+ * is then why it ended. */
 void stopping_explain(struct run *r);
 
 /* SIGKILL to all of it, again and again where the command is a supervisor itself: that is not killed, what it runs is. */

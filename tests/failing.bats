@@ -57,6 +57,24 @@ now_ms() {
 	done
 }
 
+@test "a supervisor within another that hears of the death first: that stopped both" {
+	victim
+	supervised dpl-call --id outer -- dpl-call --id inner -- sh -c ': >ready; exec sleep 60'
+	outer=$pid
+	wait_for '[ -e ready ]'
+	inner=$(jq 'select(.callId == "outer" and .event == "call.started").pid' <(journal_text "$op"))
+	kill -STOP "$outer"
+	kill -KILL "$victim"
+	wait_for "gone $inner"
+	kill -CONT "$outer"
+	ended "$outer"
+	is "$status" 123
+	settled
+	for call in outer inner; do
+		is "$(count ".event == \"call.cancelled\" and .callId == \"$call\" and (.reason | startswith(\"somebody died\"))")" 1
+	done
+}
+
 @test "a signal that comes before the word of an abort is not what ended the command" {
 	unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances' 2>/dev/null || skip 'no namespace to take the instances away in'
 	# Nothing is pushed to it: it hears of the abort when it looks, every two seconds.

@@ -706,6 +706,25 @@ alike() {
 	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",3'
 }
 
+@test "a supervisor within another that hears of the abort first: both were stopped by it" {
+	supervised dpl-call --id outer -- dpl-call --id inner -- sleep 60
+	wait_for '[ "$(dpl-call list -q | wc -l)" = 2 ]'
+	inner=$(grep '"callId":"outer"' "$(journal "$op")" | jq .pid)
+	kill -STOP "$pid"
+	dpl-abort -m enough
+	wait_for "gone $inner"
+	kill -CONT "$pid"
+	ended "$pid"
+	is "$status" 122
+	for call in outer inner; do
+		entry ".event == \"call.cancelled\" and .callId == \"$call\" and .reason == \"aborted: enough\""
+	done
+	dpl-abort --clear
+	# 122 for a reason of its own.
+	expect 122 dpl-call -- sh -c 'exit 122'
+	is "$(last_entry "$op" '[.event, .exitStatus] | @csv')" '"call.failed",122'
+}
+
 @test "--on-abort runs instead of SIGTERM, to its end, at most for the grace" {
 	supervised dpl-call --on-abort 'env >hook; kill -USR1 $DPL_CALL_PID; sleep 0.3; echo cleaned' -- \
 		sh -c 'trap "echo term; exit 1" TERM; trap "echo usr1; exit 0" USR1; touch ready; while :; do sleep 0.02; done' >output
