@@ -754,7 +754,7 @@ kept() {
 		echo "$DPL_OPERATION" >op
 		dpl-show --json >show
 		touch ready
-		sleep 1000
+		exec sleep 1000
 	END
 	unset DPL_OPERATION
 	in_background bash script
