@@ -184,15 +184,17 @@ put_number(struct cli *c)
 
 /* --- make --- */
 
-/* What was registered cannot be made. */
+/* What was registered is not there: it could not be made, or was made too late and is away again.  Also of an operation that has ended meanwhile,
+ * where whoever removes may wait for us, or have given us up. */
 static void
 forget(struct cli *c, int64_t resource, struct why *why)
 {
 	struct why second;
 	begin(c);
+	put_place(c);
 	json_put_int(&c->body, "resourceId", resource);
-	json_put_bool(&c->body, "keep", true);
-	if (cli_ask(c, "/temp/remove", &second) && second.code != ERR_NO_RESOURCE)
+	json_put(&c->body, "result", resource_result_name(RESOURCE_GONE));
+	if (cli_ask(c, "/temp/removed", &second) && second.code != ERR_NO_OPERATION)
 		why_hint(why, "it stays registered as resource %lld", (long long)resource);
 }
 
@@ -236,8 +238,10 @@ try_name(struct cli *c, struct temp *t, const char *call, bool folder)
 	put_identity(c, &t->made);
 	if (cli_ask(c, "/temp/made", &why) == ERR_NONE)
 		return true;
-	temp_undo(t);
-	forget(c, resource, &why);
+	if (temp_undo(t) == 0)
+		forget(c, resource, &why);
+	else
+		why_hint(&why, "%.200s is still there", t->path.p);
 	cli_die(c, &why);
 }
 

@@ -266,7 +266,7 @@ cancel_calls(struct journal *j, const char *by)
 
 /* The last entries.  0, or -1 with `why`. */
 static int
-finish(struct journal *j, const struct cleanup *c, struct why *why)
+finish(struct journal *j, struct cleanup *c, struct why *why)
 {
 	struct buf reason = {0};
 	cleanup_reason(j, &reason);
@@ -280,6 +280,8 @@ finish(struct journal *j, const struct cleanup *c, struct why *why)
 		return 0;
 	}
 	cancel_calls(j, c->removal.by);
+	if (!op_resources(&j->op))
+		c->removal.left_over = 0; /* another has told meanwhile that it is gone */
 	struct buf *b = journal_entry(j, c->removal.by, EVENT_CLEANUP_DONE);
 	json_put_int(b, "epoch", (int64_t)j->epoch);
 	json_put_int(b, "removed", (int64_t)j->op.h.removed);

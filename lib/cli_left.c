@@ -5,22 +5,27 @@
 #include "clock.h"
 #include "text.h"
 
-/* Whether the answer names that resource. */
-static bool
-is_named(const struct cli *c, uint64_t number)
+/* What the answer says of that resource, in `text`; NULL where it does not name it. */
+static const char *
+decision(const struct cli *c, uint64_t number, struct buf *text)
 {
 	int list = json_get(&c->answer, 0, "resources");
 	for (int i = json_first(&c->answer, list); i >= 0; i = json_next(&c->answer, list, i))
 		if (cli_answer_int(c, i, "resourceId") == (int64_t)number)
-			return true;
-	return false;
+			return cli_answer(c, i, "decision", text);
+	return NULL;
 }
 
 static void
 take(void *arg, const struct removal_told *t)
 {
 	struct cli_left *told = arg;
-	if (told->asked && !is_named(told->asked, t->resource->id))
+	struct buf text = {0};
+	const char *said = decision(told->cli, t->resource->id, &text);
+	/* What is not for this user to remove may be for the server, which has tried it and says why it stays. */
+	bool left_out = said ? strcmp(t->decision, "elsewhere") == 0 && strcmp(said, "elsewhere") != 0 : told->named;
+	buf_free(&text);
+	if (left_out)
 		return;
 	removal_put(&told->objects, t);
 	buf_add(&told->numbers, &t->resource->id, sizeof t->resource->id);
@@ -91,7 +96,7 @@ int
 cli_reclaim(struct cli *c, struct reclaim *r, struct cli_left *left)
 {
 	struct why why;
-	*left = (struct cli_left){.asked = r->look ? c : NULL};
+	*left = (struct cli_left){.cli = c, .named = r->look};
 	if (!c->client.remote)
 		return 0;
 	r->operation = c->id;

@@ -11,7 +11,8 @@ enum { CLI_PATIENCE_MS = 40000 }; /* without -t, with one who removes already: t
 struct cli_left {
 	struct buf objects, numbers;
 	int gone;                /* since the answer that these are put into */
-	const struct cli *asked; /* of a look: what its answer does not name would not go, and is left out; NULL */
+	const struct cli *cli;   /* whose answer that is */
+	bool named;              /* of a look: what the answer does not name would not go, and is left out */
 };
 
 /* Where the ledger is behind a server, do away with what c->id has left on this machine: `r` says how (by, limit_ms, retry, look, all).  What cannot

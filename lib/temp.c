@@ -155,10 +155,11 @@ temp_make(struct temp *t, bool folder)
 	return -1;
 }
 
-void
+int
 temp_undo(struct temp *t)
 {
 	struct remove_identity now;
-	if (t->made.known && remove_identify(t->path.p, &now) == 0 && now.inode == t->made.inode && now.device == t->made.device)
-		(void)unlinkat(t->dir, t->path.p + t->name, t->folder ? AT_REMOVEDIR : 0);
+	if (!t->made.known || remove_identify(t->path.p, &now) < 0 || now.inode != t->made.inode || now.device != t->made.device)
+		return 0;
+	return unlinkat(t->dir, t->path.p + t->name, t->folder ? AT_REMOVEDIR : 0) < 0 && errno != ENOENT ? -1 : 0;
 }

@@ -39,7 +39,7 @@ bool temp_is_there(const struct temp *t);
  * something is there; ESTALE where it is another thing's already, or its folder is no longer what it was. */
 int temp_make(struct temp *t, bool folder);
 
-/* Delete what temp_make made, if it is still that, and empty. */
-void temp_undo(struct temp *t);
+/* Delete what temp_make made, if it is still that, and empty.  0 where it is not there any more, else -1 with errno. */
+int temp_undo(struct temp *t);
 
 #endif

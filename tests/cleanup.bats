@@ -961,12 +961,14 @@ info --on-failure: done: failure its process $kept has ended without leaving"
 @test "what is just being made when all is removed does not stay" {
 	strace -qq -o /dev/null true 2>/dev/null || skip 'no strace here'
 	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
-	in_background strace -qq -o /dev/null -e trace=mkdirat,mkdir -e inject=mkdirat,mkdir:delay_enter=700000 dpl-temp make -d
+	in_background strace -qq -o /dev/null -e trace=mkdirat,mkdir -e inject=mkdirat,mkdir:delay_enter=700000 dpl-temp make -d 2>late
 	wait_for "[ \"\$(count '.event == \"resource.added\"')\" = 1 ]"
 	expect 0 dpl-complete
 	is "$(find tmp -mindepth 1)" ''
 	ended "$pid"
 	is "$(find tmp -mindepth 1)" ''
+	has "$(<late)" ' has ended (completed)'
+	lacks "$(<late)" registered
 	archived
 	# Killed in that moment, too.
 	op=$(dpl-create)
@@ -976,6 +978,27 @@ info --on-failure: done: failure its process $kept has ended without leaving"
 	pkill -KILL -P "$pid"
 	expect 0 dpl-complete
 	is "$(find tmp -mindepth 1)" ''
+}
+
+@test "what is made when nobody waits for it any more, after a crash, does not stay, nor does its registration" {
+	strace -qq -o /dev/null true 2>/dev/null || skip 'no strace here'
+	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
+	dpl-join -qp worker
+	supervised dpl-call -p worker -- sleep 60
+	victim=$pid
+	in_background strace -qq -o /dev/null -e trace=mkdirat,mkdir -e inject=mkdirat,mkdir:delay_enter=5000000 dpl-temp make -d 2>late
+	maker=$pid
+	wait_for "[ \"\$(count '.event == \"resource.added\" and .path')\" = 1 ]"
+	killed "$victim"
+	expect 1 dpl-cleanup
+	has "$output" 'is just making it'
+	[ -e "$ledger/$op" ]
+	ended "$maker"
+	is "$status" 5
+	lacks "$(<late)" registered
+	is "$(find tmp -mindepth 1)" ''
+	archived
+	is "$(jq -r 'select(.event == "resource.removed" and .path) | .result' <(journal_text "$op"))" gone
 }
 
 @test "a removal that was asked for is not cut short where another becomes the coordinator" {

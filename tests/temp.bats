@@ -193,7 +193,7 @@ removers() {
 	expect 0 strace -qq -o trace -e trace=mkdirat -e inject=mkdirat:error=EEXIST:when=1..2 dpl-temp make -d xXXX
 	is "$(grep -c INJECTED trace)" 2
 	is "$(events)" 'resource.added resource.removed resource.added resource.removed resource.added resource.made'
-	is "$(dpl-temp list --all --json | jq -c '[.resources[] | .result]')" '["kept","kept",null]'
+	is "$(dpl-temp list --all --json | jq -c '[.resources[] | .result]')" '["gone","gone",null]'
 	made=$output
 	is "$(registered)" "$made"
 	[ -d "$made" ]
@@ -220,7 +220,26 @@ removers() {
 	expect 8 strace -qq -o trace -e trace=mkdirat -e inject=mkdirat:error=EROFS dpl-temp make -d xXXX
 	is "$(registered)" ''
 	is "$(find . -name 'x*')" ''
-	is "$(dpl-temp list --all --json | jq -c '[.resources[] | .result]')" '["kept","kept","kept","kept"]'
+	is "$(dpl-temp list --all --json | jq -c '[.resources[] | .result]')" '["gone","gone","gone","gone"]'
+}
+
+@test "make: what is made when its operation has ended, and nobody waits for it any more, does not stay, nor does its registration" {
+	need_strace
+	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
+	dpl-temp remove -q "$(dpl-temp make)" # what it makes for itself, it makes once
+	in_background strace -qq -o /dev/null -e trace=mkdirat -e inject=mkdirat:delay_enter=5000000 dpl-temp make -d xXXX 2>late
+	wait_for '[ "$(registered)" ]'
+	expect 0 dpl-complete
+	has "$stderr" 'is just making it'
+	[ -e "$ledger/$op" ]
+	ended "$pid"
+	is "$status" 6
+	has "$(<late)" ' has ended (completed)'
+	lacks "$(<late)" registered
+	is "$(find . -name 'x*')" ''
+	[ ! -e "$ledger/$op" ]
+	is "$(last_entry "$op" .event)" operation.archived
+	is "$(jq -r 'select(.event == "resource.removed" and .resourceId == 2) | .result' <(journal_text "$op"))" gone
 }
 
 @test "make: what cannot be recorded is taken away again" {
@@ -1160,7 +1179,7 @@ teardown() {
 	expect 9 dpl-temp make --tmpdir disk
 	refused dpl-temp "make $here/disk/tmp." 'No space left'
 	is "$(registered)" ''
-	is "$(entry .result)" kept
+	is "$(entry .result)" gone
 	mount -o remount,ro disk
 	expect 8 dpl-temp make --tmpdir disk
 	refused dpl-temp 'Read-only'
