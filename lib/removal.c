@@ -512,14 +512,11 @@ archive(struct journal *j, const struct removal *c, struct why *why)
 	return removal_commit(j, why);
 }
 
-/* Whether it has ended and nothing of it is left: what we could not remove may have been told as gone by another meanwhile. */
+/* Whether it has ended and nothing of it is left. */
 static bool
-is_rid(const struct journal *j, struct removal *c)
+is_rid(const struct op *op)
 {
-	bool rid = j->op.h.state >= OP_COMPLETED && !j->op.h.archived && !op_resources(&j->op);
-	if (rid)
-		c->left_over = 0;
-	return rid;
+	return op->h.state >= OP_COMPLETED && !op->h.archived && !op_resources(op);
 }
 
 /* What is due while the operation runs, or after it has ended.  1: another does it. */
@@ -541,10 +538,12 @@ removal_due(struct journal *j, struct removal *c, int64_t end_ms, struct why *wh
 		if (rc == 0)
 			rc = removal_all(j, c, false, &fenced, why);
 		/* Where it ended in the midst of that, what was not due before is still there. */
-		if (rc == 0 && !fenced && is_rid(j, c))
+		if (rc == 0 && !fenced && is_rid(&j->op)) {
+			c->left_over = 0; /* another may have told meanwhile that it is gone */
 			rc = archive(j, c, why);
+		}
 		close(fd);
-		again = rc == 0 && !fenced && !j->op.h.archived && journal_refresh(j, why) == 0 && (is_rid(j, c) || (!c->left_over && removal_is_fresh(&j->op)));
+		again = rc == 0 && !fenced && !j->op.h.archived && journal_refresh(j, why) == 0 && (is_rid(&j->op) || (!c->left_over && removal_is_fresh(&j->op)));
 	}
 	return rc;
 }
