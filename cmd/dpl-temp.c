@@ -238,10 +238,14 @@ try_name(struct cli *c, struct temp *t, const char *call, bool folder)
 	put_identity(c, &t->made);
 	if (cli_ask(c, "/temp/made", &why) == ERR_NONE)
 		return true;
-	if (temp_undo(t) == 0)
+	if (temp_undo(t) == 0) {
+		/* Nobody looks for what is recorded as gone: it must not come back after a power cut. */
+		if (c->client.o.sync)
+			remove_flush(t->path.p);
 		forget(c, resource, &why);
-	else
+	} else {
 		why_hint(&why, "%.200s is still there", t->path.p);
+	}
 	cli_die(c, &why);
 }
 

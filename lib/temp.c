@@ -159,7 +159,9 @@ int
 temp_undo(struct temp *t)
 {
 	struct remove_identity now;
-	if (!t->made.known || remove_identify(t->path.p, &now) < 0 || now.inode != t->made.inode || now.device != t->made.device)
+	if (t->made.known && remove_identify(t->path.p, &now) < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (!t->made.known || now.inode != t->made.inode || now.device != t->made.device)
 		return 0;
 	return unlinkat(t->dir, t->path.p + t->name, t->folder ? AT_REMOVEDIR : 0) < 0 && errno != ENOENT ? -1 : 0;
 }
