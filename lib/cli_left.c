@@ -7,7 +7,7 @@
 
 /* What the answer says of that resource, in `text`; NULL where it does not name it. */
 static const char *
-decision(const struct cli *c, uint64_t number, struct buf *text)
+decision_on(const struct cli *c, uint64_t number, struct buf *text)
 {
 	int list = json_get(&c->answer, 0, "resources");
 	for (int i = json_first(&c->answer, list); i >= 0; i = json_next(&c->answer, list, i))
@@ -21,9 +21,9 @@ take(void *arg, const struct removal_told *t)
 {
 	struct cli_left *told = arg;
 	struct buf text = {0};
-	const char *said = decision(told->cli, t->resource->id, &text);
+	const char *said = decision_on(told->cli, t->resource->id, &text);
 	/* What is not for this user to remove may be for the server, which has tried it and says why it stays. */
-	bool left_out = said ? strcmp(t->decision, "elsewhere") == 0 && strcmp(said, "elsewhere") != 0 : told->named;
+	bool left_out = said ? strcmp(t->decision, "elsewhere") == 0 && strcmp(said, "elsewhere") != 0 : told->only_named;
 	buf_free(&text);
 	if (left_out)
 		return;
@@ -96,7 +96,7 @@ int
 cli_reclaim(struct cli *c, struct reclaim *r, struct cli_left *left)
 {
 	struct why why;
-	*left = (struct cli_left){.cli = c, .named = r->look};
+	*left = (struct cli_left){.cli = c, .only_named = r->look};
 	if (!c->client.remote)
 		return 0;
 	r->operation = c->id;

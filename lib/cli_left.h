@@ -12,7 +12,7 @@ struct cli_left {
 	struct buf objects, numbers;
 	int gone;                /* since the answer that these are put into */
 	const struct cli *cli;   /* whose answer that is */
-	bool named;              /* of a look: what the answer does not name would not go, and is left out */
+	bool only_named;         /* of a look: what the answer does not name would not go, and is left out */
 };
 
 /* Where the ledger is behind a server, do away with what c->id has left on this machine: `r` says how (by, limit_ms, retry, look, all).  What cannot
