@@ -265,6 +265,14 @@ let_go(struct run *r)
 	buf_free(&variables);
 }
 
+/* Its own frame is closed; what somebody who died left is still to be cleaned up. */
+static void
+see_to_cleanup(struct run *r)
+{
+	if (r->v.crashed && r->v.end == VIGIL_GOES_ON)
+		(void)vigil_clean(&r->v, false, r->v.window_ms + CLEAN_EXTRA_MS); /* else the next who looks does it */
+}
+
 /* The frame is there: let the command run, and see it to its end. */
 static int
 attend(struct run *r)
@@ -290,8 +298,7 @@ attend(struct run *r)
 	struct supervised *end = r->end;
 	ending_conclude(r);
 	int rc = ending_close(r);
-	if (r->v.crashed && r->v.end == VIGIL_GOES_ON)
-		(void)vigil_clean(&r->v, false, r->v.window_ms + CLEAN_EXTRA_MS); /* else the next who looks does it */
+	see_to_cleanup(r);
 	ending_deliver(r);
 	if (rc < 0 && end->status == 0)
 		end->status = COMMAND_SELF;
@@ -365,6 +372,8 @@ give_up(struct run *r)
 		rc = 0;
 	if (rc < 0)
 		return -1;
+	r->v.held = -1; /* it goes on where nobody does, and does not wait for who does */
+	see_to_cleanup(r);
 	why_set(r->why, r->end->status == SUPERVISE_FAILED ? ERR_FAILED : ERR_ABORTED, "%.500s; the command never ran", r->stop_reason);
 	return 1;
 }

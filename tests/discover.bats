@@ -87,8 +87,8 @@ while True:
 	has "$output" 'http://127.0.0.1:19880  tom_dist_ledger  ' '  up '
 	is "$(wc -l <<<"$output")" 1
 	mkdir -p run/dpl
-	in_background ip netns exec "${spaces[0]}" dpl-serve -q -C "$ledger" --unix "$PWD/run/dpl/a.sock"
-	wait_for '[ -S run/dpl/a.sock ]'
+	in_background ip netns exec "${spaces[0]}" dpl-serve -C "$ledger" --unix "$PWD/run/dpl/a.sock" >there
+	wait_for '[ -s there ]'
 	expect 0 on 0 env XDG_RUNTIME_DIR="$PWD/run" dpl-discover -q
 	is "$output" "unix:$PWD/run/dpl/a.sock"
 	expect 0 on 0 env XDG_RUNTIME_DIR="$PWD/run" DPL_SERVER=http://localhost:19880 dpl-discover -q
@@ -113,17 +113,18 @@ while True:
 	export DPL_TOKEN_FILE=$PWD/token
 	expect 7 on 0 dpl-discover
 	start=${EPOCHREALTIME/[!0-9]/}
-	expect 0 on 0 dpl-discover --scan -aqv
+	expect 0 on 0 dpl-discover --scan -aqv -t 2s
 	took=$(((${EPOCHREALTIME/[!0-9]/} - start) / 1000))
 	is "$output" $'http://10.77.9.11:19880\nhttp://10.77.9.15:19880'
 	has "$stderr" '10.77.9.12:19880: ' '10.77.9.13:19880: it answers with more than 65536 bytes' '10.77.9.14:19880: it answers 302' '10.77.9.200:19880: '
-	[ "$took" -lt 3000 ]
+	# The silent ones at once, not one after the other.
+	[ "$took" -lt 10000 ]
 	is "$(cat asked.* | grep -c '^GET /status ')" 4
 	run ! grep -iq 'authorization\|aaaaaaaa' asked.2 asked.3 asked.4 asked.5
-	expect 0 on 0 dpl-discover --scan -j
+	expect 0 on 0 dpl-discover --scan -j -t 2s
 	holds '.url == "http://10.77.9.11:19880"'
 	# It has no age where it tells none.
-	expect 0 on 0 dpl-discover -j http://10.77.9.15:19880
+	expect 0 on 0 dpl-discover -t 2s -j http://10.77.9.15:19880
 	holds '.version == "9" and (has("ageMs") | not)'
 }
 
@@ -136,8 +137,11 @@ while True:
 	is "$(dpl-show -C _ai/operation_ledger -j | jq -r '.operations[].initiatorId')" folder
 	in_background ip netns exec "${spaces[1]}" dpl-serve -C "$ledger" -l 10.77.9.11 --insecure >said
 	wait_for '[ -s said ]'
-	expect 0 on 0 env DPL_LEDGER=auto:scan dpl-create -q -p found
-	is "$(dpl-show -C "$ledger" -j | jq -r '.operations[].initiatorId')" found
+	# Again where it does not answer within the half second that it has.
+	found() {
+		on 0 env DPL_LEDGER=auto:scan dpl-create -q -p found && [ "$(dpl-show -C "$ledger" -j | jq -r '.operations[].initiatorId')" = found ]
+	}
+	wait_for found
 	# auto alone asks nobody on the network.
 	expect 0 on 0 env DPL_LEDGER=auto dpl-create -q -p near
 	is "$(dpl-show -C "$ledger" -j | jq '.operations | length')" 1

@@ -39,6 +39,7 @@ fresh_ledger() {
 # With BACKEND=http the same tests go through dpl-serve and dpl-remote-http; $ledger is the folder behind them.  With BACKEND=far the server is
 # another user's, as it were: it removes nothing that is ours.
 serve_ledger() {
+	: >"$BATS_TEST_TMPDIR/server.url"
 	if [ "$BACKEND" = far ]; then
 		XDG_STATE_HOME="$BATS_TEST_TMPDIR/its" dpl-serve -C "$ledger" -P 0 >"$BATS_TEST_TMPDIR/server.url" <&0 3>&- &
 		server_behind=$!
@@ -47,10 +48,11 @@ serve_ledger() {
 		export DPL_LEDGER
 		return
 	fi
-	dpl-serve -q -C "$ledger" --unix "$BATS_TEST_TMPDIR/socket" <&0 3>&- &
+	# The socket is there a moment before somebody listens on it; what it says comes behind that.
+	dpl-serve -C "$ledger" --unix "$BATS_TEST_TMPDIR/socket" >"$BATS_TEST_TMPDIR/server.url" <&0 3>&- &
 	server_behind=$!
 	export DPL_LEDGER=unix:$BATS_TEST_TMPDIR/socket
-	wait_for '[ -S "$BATS_TEST_TMPDIR/socket" ]'
+	wait_for '[ -s "$BATS_TEST_TMPDIR/server.url" ]'
 }
 
 # serve_again: another server instead of the one that there is, which is killed.

@@ -174,13 +174,18 @@ kept() {
 	for fd in 0 1 2; do
 		is "$(readlink "/proc/$keeper/fd/$fd")" /dev/null
 	done
-	for link in /proc/"$keeper"/fd/*; do
-		case $(readlink "$link") in
-		pipe:*) by_server ;; # its helpers are behind them
-		/dev/null | anon_inode:* | "$ledger" | "$ops" | "$ops/journal.jsonl" | "$ops/beats/p-w") ;;
-		*) ls -l "/proc/$keeper/fd" && false ;;
-		esac
-	done
+	# What it opens to read and closes again is its own: what it was given stays.
+	only_its_own() {
+		local link
+		for link in /proc/"$keeper"/fd/*; do
+			case $(readlink "$link") in
+			pipe:*) by_server || return ;; # its helpers are behind them
+			/dev/null | anon_inode:* | "$ledger" | "$ops" | "$ops/journal.jsonl" | "$ops/beats/p-w") ;;
+			*) return 1 ;;
+			esac
+		done
+	}
+	wait_for only_its_own 5 || { ls -l "/proc/$keeper/fd" && false; }
 	[ -n "${SANITIZED:-}" ] || [ "$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$keeper/status")" -le 1024 ]
 }
 

@@ -576,6 +576,9 @@ alike() {
 }
 
 @test "--aborted-ok: not stopped by an abort, nor by somebody's crash" {
+	# shellcheck disable=SC2046 # words
+	DPL_OPERATION=$(dpl-create $(mortal) --window 60s)
+	op=$DPL_OPERATION
 	supervised dpl-call --aborted-ok -- sh -c 'until [ -e end ]; do sleep 0.01; done'
 	undo=$pid
 	dpl-abort
@@ -606,7 +609,8 @@ alike() {
 
 @test "the operation ends just as the command does: the status is the command's" {
 	local i
-	supervised dpl-call -- sh -c 'until [ -e end ]; do sleep 0.01; done; exit 3' 2>err
+	supervised dpl-call -- sh -c ': >begun; until [ -e end ]; do sleep 0.01; done; exit 3' 2>err
+	wait_for '[ -e begun ]'
 	kill -STOP "$pid"
 	touch end
 	wait_for 'gone $child'

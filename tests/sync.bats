@@ -320,6 +320,27 @@ supervisor_of() {
 	is "$(dpl-show --json "$op" | jq -r .state)" failed
 }
 
+@test "the operation fails while one is queued, and another removes just then: it sees to the rest" {
+	one=$(dpl-call spawn --slots 1 -- sleep 60)
+	dpl-call spawn -q --slots 1 -- true
+	# Who removes holds the first byte of this file; for longer here than a command waits that cleans up by the way.
+	in_background python3 -c '
+import fcntl, os, struct, sys, time
+f = open(sys.argv[1], "ab")
+fcntl.fcntl(f, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)) # F_OFD_SETLK
+open("holds", "x")
+while not os.path.exists("enough"):
+    time.sleep(0.01)
+' "$ledger/$op/coordinator"
+	wait_for '[ -e holds ]'
+	kill -KILL "$(supervisor_of "$one")"
+	wait_for 'grep -q call.cancelled "$ledger/$op/journal.jsonl"'
+	sleep 0.5
+	touch enough
+	wait_for "[ -e '$ledger/backup/$op' ]"
+	wait_for '[ -z "$(marked)" ]'
+}
+
 @test "many at once, spawned by many: each runs once, no more than the slots" {
 	for i in 1 2 3 4; do
 		in_background bash -c 'for k in 1 2 3 4 5 6 7 8 9 10; do dpl-call spawn -q --slots 3 -- sh -c "echo x >>ran"; done'

@@ -18,6 +18,11 @@ watching() {
 	watcher=$pid
 }
 
+# heard: what it said, but for whom it waits for, which it says when it has waited for a second.
+heard() {
+	grep -v '^dpl-watch: waiting for ' said || true
+}
+
 # finished STATUS: wait for the watcher.
 finished() {
 	ended "$watcher"
@@ -378,7 +383,7 @@ becomes() {
 	dpl-call end "$one"
 	dpl-call fail "$two" -m why
 	finished 0
-	is "$(cat said)" ''
+	is "$(heard)" ''
 	dpl-call start -q
 	becomes 0 idle dpl-complete -q --cancel
 	expect 0 dpl-watch --until idle
@@ -391,7 +396,7 @@ becomes() {
 	silent
 	call=$(dpl-call start)
 	becomes 5 "call=$call" dpl-call fail "$call" -m why
-	is "$(cat said)" "dpl-watch: call $call failed"
+	is "$(heard)" "dpl-watch: call $call failed"
 	expect 5 dpl-watch -q --until "call=$call"
 	silent
 	call=$(dpl-call start)
@@ -405,7 +410,7 @@ becomes() {
 	becomes 0 call=later later
 	call=$(dpl-call start)
 	becomes 4 "call=$call" dpl-complete -q --cancel
-	is "$(cat said)" "dpl-watch: call $call was cancelled"
+	is "$(heard)" "dpl-watch: call $call was cancelled"
 	expect 4 dpl-watch -q --until "call=$call"
 	expect 0 dpl-watch -q --until call=later
 }
@@ -413,7 +418,7 @@ becomes() {
 @test "--until call=ID: none such" {
 	expect 124 dpl-watch --until call=nope -t 50ms
 	becomes 3 call=nope dpl-complete -q
-	is "$(cat said)" "dpl-watch: no call 'nope' in $op, which has ended"
+	is "$(heard)" "dpl-watch: no call 'nope' in $op, which has ended"
 	expect 3 dpl-watch --until call=nope
 	refused dpl-watch nope "$op"
 	expect 3 dpl-watch --until call=nope --json
@@ -451,7 +456,7 @@ becomes() {
 		op=$(dpl-create)
 		dpl-call start -q -o "$op" --id work
 		becomes 5 "$condition" crash "$op" 'wor\u001bker'
-		is "$(cat said)" 'dpl-watch: wor\x1bker crashed: its lock has fallen'
+		is "$(heard)" 'dpl-watch: wor\x1bker crashed: its lock has fallen'
 	done
 	for condition in aborted failed; do
 		op=$(dpl-create)
