@@ -214,6 +214,8 @@ killed() {
 	first=$pid
 	in_background dpl-call --slots 1 --group one -- sleep 60
 	wait_for "[ \"\$(count '.event == \"call.queued\"')\" = 1 ]"
+	# The command that was to run has its lock, too, for as long as it is there.
+	wait_for '[ -z "$(</proc/$pid/task/$pid/children)" ]'
 	# It would record the death at once.
 	kill -STOP "$first"
 	killed "$pid"

@@ -1340,7 +1340,7 @@ expect_any() {
 	# Where it is not stopped it waits for the reader, until it is told not to.
 	supervised dpl-call --result-from stdout -- sh -c 'echo all; head -c 30000 /dev/zero' >fifo 4>&-
 	wait_for 'grep -q call.ended "$(journal "$op")"'
-	is "$(names "$ledger/$op/beats")" p-me
+	wait_for '[ "$(names "$ledger/$op/beats")" = p-me ]' # its file goes behind the entry
 	kill -0 "$pid"
 	kill -TERM "$pid"
 	ended "$pid"
