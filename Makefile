@@ -2,6 +2,7 @@
 # make demo       install what is missing, build, and show several processes doing one operation
 # make check      install what the tests need, and run them
 # make asan       the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
+# make delays     the same tests with commands of which some calls, at random, take longer: DELAYS (8) in a thousand
 # make browser    the page of dpl-serve in Chromium; make pictures: those of docs/, made anew
 # make lint       warnings as errors in gcc and clang, manual pages, scripts, layers
 # make faults     every system call of every changing command goes wrong, one in FAULTS_ONE_IN of them
@@ -198,7 +199,7 @@ $(BUILD)/cmd/stepped.o: tests/tools/stepped.c
 	@mkdir -p $(@D)
 	$(CMD_CC) $(STD) $(CPPFLAGS) $(CMD_CFLAGS) -c -o $@ $<
 
-TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(filter-out %/stepped.c,$(wildcard tests/tools/*.c))) $(STEPPED)
+TEST_TOOLS = $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(filter-out %/delays.c %/stepped.c,$(wildcard tests/tools/*.c))) $(STEPPED)
 
 units: $(UNITS)
 test-tools: $(TEST_TOOLS)
@@ -225,6 +226,18 @@ asan:
 	scripts/need check
 	@$(MAKE) --no-print-directory BUILD=build-asan CMD_CC="$(CC)" CMD_CFLAGS="$(SAN)" CMD_LDFLAGS= CMD_HEAP= NET_LDFLAGS= CFLAGS="$(SAN)" $(AT_ONCE) all units test-tools
 	BUILD=build-asan SANITIZED=1 tests/run
+
+DELAYS ?= 8
+DELAYED = close connect fcntl fdatasync flock fork fsync ftruncate kill linkat mkdirat open openat pipe2 poll pread read recv renameat send setpgid \
+	unlinkat wait4 waitid waitpid write
+delays:
+	scripts/need check
+	@mkdir -p build-delays
+	$(CMD_CC) $(STD) $(CPPFLAGS) $(CMD_CFLAGS) -c -o build-delays/command.o tests/tools/delays.c
+	$(CC) $(STD) $(CPPFLAGS) $(CFLAGS) -c -o build-delays/net.o tests/tools/delays.c
+	@$(MAKE) --no-print-directory BUILD=build-delays CMD_LDFLAGS="$(CMD_LDFLAGS) $(DELAYED:%=-Wl,--wrap=%) build-delays/command.o" \
+		NET_LDFLAGS="$(NET_LDFLAGS) $(DELAYED:%=-Wl,--wrap=%) build-delays/net.o" $(AT_ONCE) all units test-tools
+	BUILD=build-delays DELAYS=$(DELAYS) tests/run
 
 browser:
 	scripts/need browser
@@ -336,7 +349,7 @@ dist:
 clean:
 	rm -rf build build-*
 
-.PHONY: all asan bench bench-page bench-serve browser check clean demo dist faults fuzz install lint net-left-out pictures planted power soak test-tools uninstall units
+.PHONY: all asan bench bench-page bench-serve browser check clean delays demo dist faults fuzz install lint net-left-out pictures planted power soak test-tools uninstall units
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -451,7 +451,8 @@ holds_last() {
 	is "$status" 0
 	is "$(jq -r 'select(.event == "log").message' <(journal_text "$op"))" $'suspended\nresumed'
 	# An abort meets it when it wakes.
-	supervised dpl-call -- sleep 60
+	supervised dpl-call -- sh -c ': >runs; exec sleep 60'
+	wait_for '[ -e runs ]'
 	kill -TSTP "$pid"
 	wait_for '[ "$(state $pid)$(state $child)" = TT ]'
 	dpl-abort
