@@ -472,7 +472,10 @@ start(struct run *r, const char *path)
 			/* One that is cancelled while it is queued may hear of it here first. */
 			r->end->status = was_queued && r->why->code == ERR_CALL_ENDED ? SUPERVISE_ABORTED : refused_status(r->why->code);
 			snprintf(r->stop_reason, sizeof r->stop_reason, "%.600s", r->why->text);
-			return was_queued ? give_up(r) : -1;
+			if (!was_queued)
+				return -1;
+			(void)vigil_ask(&r->v); /* whether somebody died, which it then hears of here first, too */
+			return give_up(r);
 		}
 		if (await_slot(r) < 0)
 			return give_up(r);

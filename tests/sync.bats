@@ -320,10 +320,8 @@ supervisor_of() {
 	is "$(dpl-show --json "$op" | jq -r .state)" failed
 }
 
-@test "the operation fails while one is queued, and another removes just then: it sees to the rest" {
-	one=$(dpl-call spawn --slots 1 -- sleep 60)
-	dpl-call spawn -q --slots 1 -- true
-	# Who removes holds the first byte of this file; for longer here than a command waits that cleans up by the way.
+# removing: somebody removes, until there is a file `enough`: who does holds the first byte of this one.
+removing() {
 	in_background python3 -c '
 import fcntl, os, struct, sys, time
 f = open(sys.argv[1], "ab")
@@ -333,12 +331,43 @@ while not os.path.exists("enough"):
     time.sleep(0.01)
 ' "$ledger/$op/coordinator"
 	wait_for '[ -e holds ]'
+}
+
+@test "the operation fails while one is queued, and another removes just then: it sees to the rest" {
+	one=$(dpl-call spawn --slots 1 -- sleep 60)
+	dpl-call spawn -q --slots 1 -- true
+	# For longer than a command waits that cleans up by the way.
+	removing
 	kill -KILL "$(supervisor_of "$one")"
 	wait_for 'grep -q call.cancelled "$ledger/$op/journal.jsonl"'
 	sleep 0.5
 	touch enough
 	wait_for "[ -e '$ledger/backup/$op' ]"
 	wait_for '[ -z "$(marked)" ]'
+}
+
+@test "somebody dies just as it is the turn of one that was queued: it sees to the rest" {
+	local_only 'of system calls on a folder'
+	strace -qq -o /dev/null true 2>/dev/null || skip 'no strace here'
+	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
+	mkfifo gate
+	one=$(dpl-call spawn --slots 1 -- cat gate)
+	dies=$(dpl-call spawn -- sleep 60)
+	# It is stopped as it forks its command for the second time, behind its look at how things stand.
+	in_background strace -qq -o trace -e trace=clone,fork,vfork -e inject=clone,fork,vfork:signal=STOP:when=2 dpl-call --slots 1 --id two -- true
+	tracer=$pid
+	wait_for '[ "$(state_of two)" = queued ]'
+	: >gate
+	wait_for 'grep -q "stopped by SIGSTOP" trace'
+	removing
+	kill -KILL "$(supervisor_of "$dies")"
+	wait_for 'dpl-beat -q; grep -q crash.detected "$ledger/$op/journal.jsonl"'
+	kill -CONT "$(supervisor_of two)"
+	wait_for 'grep -q call.cancelled "$ledger/$op/journal.jsonl"'
+	sleep 0.5
+	touch enough
+	ended "$tracer"
+	wait_for "[ -e '$ledger/backup/$op' ]"
 }
 
 @test "many at once, spawned by many: each runs once, no more than the slots" {
