@@ -174,6 +174,8 @@ kept() {
 	for fd in 0 1 2; do
 		is "$(readlink "/proc/$keeper/fd/$fd")" /dev/null
 	done
+	lacks "$(readlink "/proc/$keeper"/fd/*)" "$PWD/seven"
+	lacks "$(readlink "/proc/$keeper"/fd/*)" "$PWD/script"
 	# What it opens to read and closes again is its own: what it was given stays.
 	only_its_own() {
 		local link

@@ -1113,15 +1113,22 @@ crowd() {
 	exec {many}</proc/sys/fs/inotify/max_user_instances && flock "$many"
 }
 
-@test "eighty supervisors at once: one abort ends them all" {
-	local i n=80
+@test "a hundred supervisors at once: one abort ends them all" {
+	local i n=100 user=()
 	[ -z "${SANITIZED:-}" ] && ! by_server || n=30
 	crowd
+	if [ "$n" -eq 100 ] && as_other test -x "$BUILD/bin/dpl-show" -a -x "${BATS_RUN_TMPDIR%/*}"; then
+		# As a user of whom nothing else runs: with those of the other tests they may be more than there are instances.
+		public_folder
+		user=(setpriv --reuid 54323 --regid 54323 --clear-groups)
+		export DPL_LEDGER=$public/ledger
+		ledger=$DPL_LEDGER
+	fi
 	# With the usual time before silence is death: none is to die here, however busy the machine is.
-	op=$(dpl-create)
+	op=$("${user[@]}" dpl-create)
 	DPL_OPERATION=$op
 	for ((i = 0; i < n; i++)); do
-		in_background dpl-call --id "c$i" -- sleep 60
+		in_background "${user[@]}" dpl-call --id "c$i" -- sleep 60
 	done
 	wait_for '[ "$(marked "^sleep" | wc -l)" -eq '$n' ]' 30
 	start=$(now_ms)
