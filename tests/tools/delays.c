@@ -1,7 +1,7 @@
 /* delays - what may take longer takes longer, at random
  *
- * No program, but linked into the commands by `make delays` (with --wrap): of the calls below DELAYS in a thousand take up to 100 ms longer, before
- * or behind what they do; of those that come by the thousand, as in a look at all processes, an eighth of that.  So orders of events come that a
+ * No program, but linked into the commands by `make delays` (with --wrap): of the calls below DELAYS in a thousand begin up to 100 ms late, and as many
+ * end late; of those that come by the thousand, as in a look at all processes, an eighth of that.  So orders of events come that a
  * machine shows once in hundreds of runs.  Without DELAYS in the environment nothing is delayed. */
 #include <errno.h>
 #include <fcntl.h>
