@@ -167,6 +167,8 @@ result() {
 
 @test "a command of --on-cleanup that cleans up does not wait for its own supervisor" {
 	local begun watched
+	op=$(dpl-create --window 20s)
+	DPL_OPERATION=$op
 	dpl-join -qp dies
 	in_background dpl-call --on-cleanup 'dpl-cleanup >>said; echo $? >>ran' -- sleep 60
 	watched=$pid
@@ -178,7 +180,7 @@ result() {
 	ended "$pid"
 	ended "$watched"
 	is "$status" 123
-	within 1500
+	within 10000
 	is "$(cat ran)" 1
 	has "$(cat said)" 'another cleans up'
 	wait_for '[ -e "$ledger/backup/$op" ]'
@@ -187,6 +189,8 @@ result() {
 
 @test "a command of --on-cleanup of a keeper that cleans up does not wait for that keeper" {
 	local begun
+	op=$(dpl-create --window 20s)
+	DPL_OPERATION=$op
 	dpl-join -qp dies
 	in_background sleep 60
 	dpl-beat --keep --pid "$pid" --on-cleanup 'dpl-cleanup >>said; echo $? >>ran' >keeper
@@ -196,7 +200,7 @@ result() {
 	kill -KILL "$pid"
 	ended "$pid"
 	wait_for '[ -e "$ledger/backup/$op" ]'
-	within 1500
+	within 10000
 	is "$(cat ran)" 1
 }
 

@@ -7,7 +7,8 @@ load helper
 
 setup() {
 	fresh_ledger
-	op=$(dpl-create --window 4s)
+	# Who does not answer in time would be waited for so long.
+	op=$(dpl-create --window 20s)
 	export DPL_OPERATION=$op
 	mkdir tmp
 	export TMPDIR=$BATS_TEST_TMPDIR/tmp
@@ -48,7 +49,7 @@ now_ms() {
 	ended "$outer"
 	is "$status" 123
 	# None of them waited for another until the window was over, and none was killed for it.
-	[ $(($(now_ms) - start)) -lt 3000 ]
+	[ $(($(now_ms) - start)) -lt 15000 ]
 	settled
 	[ ! -e "$(<made)" ]
 	is "$(count '.event == "crash.detected"')" 1
@@ -111,7 +112,7 @@ now_ms() {
 	kill -KILL "$outer"
 	start=$(now_ms)
 	wait_for settled
-	[ $(($(now_ms) - start)) -lt 3500 ]
+	[ $(($(now_ms) - start)) -lt 15000 ]
 	is "$(count '.event == "crash.detected" and .callId == "outer"')" 1
 	is "$(count '.event == "call.cancelled" and .callId == "inner"')" 1
 }
@@ -121,7 +122,7 @@ now_ms() {
 	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
 	for late in poll inotify_init1; do
 		rm -f ready
-		op=$(dpl-create --window 4s)
+		op=$(dpl-create --window 20s)
 		DPL_OPERATION=$op
 		supervised dpl-call --id outer -- strace -D -qq -o /dev/null -e trace="$late" -e inject="$late:delay_enter=1000000:when=1" dpl-call --id inner -- sh -c ': >ready; exec sleep 60'
 		wait_for '[ -e ready ]'
@@ -210,7 +211,8 @@ now_ms() {
 }
 
 @test "--aborted-ok: after half of the window it is stopped, and its supervisor lives to say so" {
-	op=$(dpl-create --window 2s)
+	# Who heeds no SIGTERM is killed at seven eighths.
+	op=$(dpl-create --window 6s)
 	DPL_OPERATION=$op
 	victim
 	supervised dpl-call --id undo --aborted-ok -- sh -c 'trap "exit 3" TERM; : >ready; while :; do sleep 0.02; done'
@@ -222,7 +224,7 @@ now_ms() {
 	kill -KILL "$victim"
 	ended "$undo"
 	is "$status" 123
-	[ $(($(now_ms) - start)) -ge 900 ]
+	[ $(($(now_ms) - start)) -ge 2900 ]
 	ended "$deaf"
 	is "$status" 123
 	settled
@@ -233,7 +235,7 @@ now_ms() {
 # --- suspended ---
 
 @test "a supervisor that is suspended by Ctrl-Z is waited for until the window is over, then what it runs is ended" {
-	op=$(dpl-create --window 1s)
+	op=$(dpl-create --window 3s)
 	DPL_OPERATION=$op
 	victim
 	dpl-join -qp idle
@@ -248,7 +250,7 @@ now_ms() {
 	start=$(now_ms)
 	ended "$witness"
 	is "$status" 123
-	[ $(($(now_ms) - start)) -ge 900 ]
+	[ $(($(now_ms) - start)) -ge 2900 ]
 	settled
 	[ ! -e "$(<made)" ]
 	wait_for 'gone "$(<running.pid)"'

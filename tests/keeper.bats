@@ -54,7 +54,7 @@ stop_at_rest() {
 	holds '.participants[1] | .mode == $mode and (.evidence == "its lock is held" or .evidence == "it beats by a server") and .beatAgeMs < 5000' --arg mode "$(mode_of_keepers)"
 	# It beats: more than its hanging takes goes by.
 	t=$(date +%s%3N)
-	wait_for '[ "$(date +%s%3N)" -gt $((t + 800)) ]'
+	wait_for '[ "$(date +%s%3N)" -gt $((t + stale + 300)) ]'
 	is "$(life w)" alive
 	idler
 	dpl-join -qp v --pid "$pid"

@@ -281,7 +281,7 @@ mounted() {
 	dpl-join -qp w --pid "$pid"
 	keeper=$(unshare -T --monotonic 100000 --boottime 100000 dpl-beat --keep --pid "$pid" -p w)
 	t=$(date +%s%3N)
-	wait_for '[ "$(date +%s%3N)" -gt $((t + 700)) ]'
+	wait_for '[ "$(date +%s%3N)" -gt $((t + stale + 200)) ]'
 	is "$(life w)" alive
 	expect 0 dpl-beat -v
 	kill -9 "$keeper"

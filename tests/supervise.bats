@@ -1531,7 +1531,7 @@ running() {
 	terminal 'PS1="% " exec bash --norc --noprofile -i'
 	type 'dpl-call --timeout 60s -- sleep 60\n'
 	running '^sleep 60'
-	is "$(liveness)" alive
+	wait_for '[ "$(liveness)" = alive ]' # a machine that is busy may keep its beats back
 	type '\032'
 	wait_for '[ "$(state $pid)$(state $child)" = TT ]'
 	is "$(liveness)" suspended

@@ -247,6 +247,7 @@ crash() {
 			dpl-call start -q
 			# shellcheck disable=SC2086 # words
 			in_background env --default-signal=INT dpl-watch $how
+			wait_for '[ "$(cat "/proc/$pid/comm")" = dpl-watch ]' # until then it ignores SIGINT
 			waits "$pid"
 			kill -"$signal" "$pid"
 			ended "$pid"

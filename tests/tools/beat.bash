@@ -4,11 +4,11 @@
 
 PATH=$PATH:$BUILD/tools # behind: one of them is called rm
 
-# quick_operation [OPTION ...]: an operation of this shell that beats every 100 ms, whose held ones hang after $stale, 500; those who beat by a
+# quick_operation [OPTION ...]: an operation of this shell that beats every 100 ms, whose held ones hang after $stale, 1000; those who beat by a
 # server are dead then, and have more time.
 quick_operation() {
 	local shell=$BASHPID
-	stale=500
+	stale=1000
 	! by_server || stale=$([ -n "${SANITIZED:-}" ] && echo 6000 || echo 2000)
 	op=$(dpl-create --beat 100ms --jitter 20ms --stale "${stale}ms" --pid "$shell" "$@") || return
 	export DPL_OPERATION=$op
