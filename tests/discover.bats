@@ -83,22 +83,22 @@ while True:
 	has "$stderr" 'http://127.0.0.1:19880: ' 'http://10.77.9.1:19880: '
 	in_background ip netns exec "${spaces[0]}" dpl-serve -C "$ledger" >said
 	wait_for '[ -s said ]'
-	expect 0 on 0 dpl-discover
+	expect 0 on 0 dpl-discover -t 5s
 	has "$output" 'http://127.0.0.1:19880  tom_dist_ledger  ' '  up '
 	is "$(wc -l <<<"$output")" 1
 	mkdir -p run/dpl
 	in_background ip netns exec "${spaces[0]}" dpl-serve -C "$ledger" --unix "$PWD/run/dpl/a.sock" >there
 	wait_for '[ -s there ]'
-	expect 0 on 0 env XDG_RUNTIME_DIR="$PWD/run" dpl-discover -q
+	expect 0 on 0 env XDG_RUNTIME_DIR="$PWD/run" dpl-discover -q -t 5s
 	is "$output" "unix:$PWD/run/dpl/a.sock"
-	expect 0 on 0 env XDG_RUNTIME_DIR="$PWD/run" DPL_SERVER=http://localhost:19880 dpl-discover -q
+	expect 0 on 0 env XDG_RUNTIME_DIR="$PWD/run" DPL_SERVER=http://localhost:19880 dpl-discover -q -t 5s
 	is "$output" http://localhost:19880
-	expect 0 on 0 env XDG_RUNTIME_DIR="$PWD/run" dpl-discover -aq
+	expect 0 on 0 env XDG_RUNTIME_DIR="$PWD/run" dpl-discover -aq -t 5s
 	is "$(sort <<<"$output")" "$(printf '%s\n' http://127.0.0.1:19880 http://localhost:19880 "unix:$PWD/run/dpl/a.sock")"
-	expect 0 on 0 dpl-discover --json http://127.0.0.1:19880
+	expect 0 on 0 dpl-discover --json -t 5s http://127.0.0.1:19880
 	holds '.ok and .url == "http://127.0.0.1:19880" and .service == "tom_dist_ledger" and (.version | length) > 2 and .ageMs >= 0 and .tookMs >= 0'
 	# What is found is what the others take.
-	expect 0 on 0 env DPL_LEDGER="$(on 0 dpl-discover -q)" dpl-create -q
+	expect 0 on 0 env DPL_LEDGER="$(on 0 dpl-discover -q -t 5s)" dpl-create -q
 	# A port of its own, and one on which nobody is.
 	expect 7 on 0 dpl-discover -P 1
 }
