@@ -60,6 +60,7 @@ result() {
 	ended "$pid"
 	in_background dpl-cleanup
 	wait_for '[ "$(grep -c begun ran)" = 2 ]'
+	gone "$(sed -n '1s/begun //p' ran)"
 	: >go
 	ended "$pid"
 	is "$status" 0

@@ -245,4 +245,11 @@ setup() {
 	is "$(jq -r .state "$ledger/backup/$op/operation.json")" completed
 	[ -s "$ledger/backup/$op/operation.log" ]
 	is "$(find "$ledger/backup/$op" -name '.*')" ''
+	# Nor where who made them was killed before they had their name: by whoever goes on.
+	op=$(dpl-create)
+	expect 137 strace -qq -o trace -e trace=open,openat,renameat2 -e inject="$name:error=EOPNOTSUPP:when=$at" -e inject=renameat2:signal=KILL:when=1 dpl-complete -q -o "$op"
+	has "$(ls -A "$ledger/$op")" .operation.json.
+	expect 0 dpl-show -o "$op"
+	whole "$op"
+	is "$(find "$ledger/backup/$op" -name '.*')" ''
 }
