@@ -225,6 +225,14 @@ kill_group(const struct tree *t, const struct all *a)
 		(void)kill((pid_t)-t->group, SIGKILL);
 }
 
+/* An undo command, or what it started.  Its runner puts SIGTERM off until it is done (removal_shield); ended without that one it would be
+ * recorded as failed, and run again though it may have done its work.  SIGKILL ends both. */
+static bool
+undoes(const struct proc *p)
+{
+	return proc_has_variable(p->pid, "DPL_RESOURCE=");
+}
+
 int
 tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who)
 {
@@ -241,7 +249,8 @@ tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who)
 			/* It counts even if it is gone by now: it may have a child that was born behind the look at it. */
 			n++;
 			/* A supervisor ends as soon as what it runs has; killed it would have crashed. */
-			if (hit(&o->p, sig == SIGKILL && is_supervisor(&o->p) ? 0 : sig) && who)
+			bool spared = sig == SIGKILL ? is_supervisor(&o->p) : sig == SIGTERM && !t->undoing && undoes(&o->p);
+			if (hit(&o->p, spared ? 0 : sig) && who)
 				tell(who, &o->p);
 		}
 	} else {
@@ -366,8 +375,10 @@ int
 tree_signal_kept(const struct tree_kept *k, int sig)
 {
 	int n = 0;
+	/* Who is kept in an undo command has the variable of that. */
+	bool spare = sig == SIGTERM && k->n && !undoes(&k->p[0]);
 	for (size_t i = 0; i < k->n; i++)
-		n += hit(&k->p[i], sig);
+		n += hit(&k->p[i], spare && undoes(&k->p[i]) ? 0 : sig);
 	return n;
 }
 

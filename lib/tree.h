@@ -37,8 +37,9 @@ struct tree {
 };
 
 /* Send `sig` (0: only count) to every process of the call but `skip` (-1: none); the number found, also of those that ended
- * meanwhile, or -1 with errno where they cannot be looked for (no descriptor left).  SIGTERM is followed by SIGCONT.  With `who` the pids and commands of those that are there are added, ", " between
- * them. */
+ * meanwhile, or -1 with errno where they cannot be looked for (no descriptor left).  SIGTERM is followed by SIGCONT, and
+ * goes to no undo command, whose runner sees to its end.  With `who` the pids and commands of those that are there are added, ", "
+ * between them. */
 int tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who);
 
 /* Add the children of a process. */
@@ -58,7 +59,7 @@ bool tree_is_supervisor(int64_t pid);
  * out.  They are found before the first of them is signalled: a parent that dies leaves children that are nobody's.
  * Adds those that are there now and not in `k` yet. */
 void tree_find_kept(struct tree_kept *k, int64_t pid, int64_t start);
-/* Send `sig` (0: only count; SIGTERM is followed by SIGCONT) to them, the kept one first; how many are still there. */
+/* Send `sig` (0: only count; SIGTERM as in tree_signal) to them, the kept one first; how many are still there. */
 int tree_signal_kept(const struct tree_kept *k, int sig);
 void tree_free_kept(struct tree_kept *k);
 

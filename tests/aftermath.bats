@@ -118,6 +118,38 @@ result() {
 	is "$(paste -sd ' ' ran)" 'begun begun done'
 }
 
+# Somebody is told to stop by the end of what it takes part in, while it has an undo command of another operation run.  A blocked SIGTERM says so.
+lets_it_end() {
+	wait_for 'grep -qs begun ran'
+	dpl-abort -q
+	# shellcheck disable=SC2034 # conditions of wait_for
+	runner=$(pgrep -x -f "dpl-complete -q -o $other -p in")
+	wait_for 'grep -q "^ShdPnd:.*[4567c-f]...$" "/proc/$runner/status"'
+	: >go
+	ended "$pid"
+	wait_for 'gone "$runner"'
+	dpl-cleanup -q -o "$other"
+	is "$(paste -sd ' ' ran)" 'begun done'
+	is "$(jq -r 'select(.event == "resource.removed").result' "$ledger/backup/$other/journal.jsonl")" removed
+}
+
+@test "a call that is stopped lets an undo command of another operation that runs in it end, and it is run once" {
+	other=$(dpl-create -p in)
+	dpl-temp add -q -o "$other" -p in --command 'echo begun >>ran; until [ -e go ]; do sleep 0.02; done; echo done >>ran'
+	in_background dpl-call --grace 60s -- dpl-complete -q -o "$other" -p in
+	lets_it_end
+	is "$status" 122
+}
+
+@test "a keeper that stops whom it keeps lets an undo command of another operation end, too" {
+	other=$(dpl-create -p in)
+	dpl-temp add -q -o "$other" -p in --command 'echo begun >>ran; until [ -e go ]; do sleep 0.02; done; echo done >>ran'
+	in_background sh -c "until [ -e kept ]; do sleep 0.02; done; dpl-complete -q -o $other -p in; :"
+	dpl-join -qp k --keep="$pid" --grace 60s
+	: >kept
+	lets_it_end
+}
+
 @test "an undo command finds nothing of the session of who runs it" {
 	dpl-join -qp other
 	dpl-temp add -q --command 'dpl-call -- true && env | grep -c DPL_SESSION >>ran; :'
