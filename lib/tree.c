@@ -225,12 +225,20 @@ kill_group(const struct tree *t, const struct all *a)
 		(void)kill((pid_t)-t->group, SIGKILL);
 }
 
-/* An undo command, or what it started.  Its runner puts SIGTERM off until it is done (removal_shield); ended without that one it would be
- * recorded as failed, and run again though it may have done its work.  SIGKILL ends both. */
+/* Whether it is of an undo command that runs, of another than `self`.  Its runner puts SIGTERM off until it is done (removal_shield); ended
+ * without that one it would be recorded as failed, and run again though it may have done its work.  SIGKILL ends both.  What an undo
+ * command has left running has no runner any more. */
 static bool
-undoes(const struct proc *p)
+undoes(const struct proc *p, int64_t self)
 {
-	return proc_has_variable(p->pid, "DPL_RESOURCE=");
+	static const char variable[] = "DPL_RESOURCE=";
+	struct proc up = *p;
+	if (!proc_has_variable(p->pid, variable))
+		return false;
+	for (int i = 0; i < 4096 && up.parent > 1 && up.parent != self && proc_look(up.parent, &up) == 0; i++)
+		if (!proc_has_variable(up.pid, variable))
+			return strncmp(up.name, "dpl-", 4) == 0;
+	return false;
 }
 
 int
@@ -249,7 +257,7 @@ tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who)
 			/* It counts even if it is gone by now: it may have a child that was born behind the look at it. */
 			n++;
 			/* A supervisor ends as soon as what it runs has; killed it would have crashed. */
-			bool spared = sig == SIGKILL ? is_supervisor(&o->p) : sig == SIGTERM && !t->undoing && undoes(&o->p);
+			bool spared = sig == SIGKILL ? is_supervisor(&o->p) : sig == SIGTERM && !t->undoing && undoes(&o->p, t->supervisor);
 			if (hit(&o->p, spared ? 0 : sig) && who)
 				tell(who, &o->p);
 		}
@@ -376,9 +384,9 @@ tree_signal_kept(const struct tree_kept *k, int sig)
 {
 	int n = 0;
 	/* Who is kept in an undo command has the variable of that. */
-	bool spare = sig == SIGTERM && k->n && !undoes(&k->p[0]);
+	bool spare = sig == SIGTERM && k->n && !undoes(&k->p[0], -1);
 	for (size_t i = 0; i < k->n; i++)
-		n += hit(&k->p[i], spare && undoes(&k->p[i]) ? 0 : sig);
+		n += hit(&k->p[i], spare && undoes(&k->p[i], -1) ? 0 : sig);
 	return n;
 }
 

@@ -38,7 +38,7 @@ struct tree {
 
 /* Send `sig` (0: only count) to every process of the call but `skip` (-1: none); the number found, also of those that ended
  * meanwhile, or -1 with errno where they cannot be looked for (no descriptor left).  SIGTERM is followed by SIGCONT, and
- * goes to no undo command, whose runner sees to its end.  With `who` the pids and commands of those that are there are added, ", "
+ * goes to no undo command whose runner is there, which sees to its end.  With `who` the pids and commands of those that are there are added, ", "
  * between them. */
 int tree_signal(const struct tree *t, int sig, int64_t skip, struct buf *who);
 

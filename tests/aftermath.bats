@@ -150,6 +150,18 @@ lets_it_end() {
 	lets_it_end
 }
 
+@test "what an undo command has left running gets SIGTERM as all else of a call that is stopped" {
+	other=$(dpl-create -p in)
+	dpl-temp add -q -o "$other" -p in --command 'sh -c "trap \"echo told >told; exit\" TERM; echo >daemon; while :; do sleep 0.05; done" >/dev/null 2>&1 &
+		until [ -s daemon ]; do sleep 0.02; done'
+	in_background dpl-call --grace 60s -- sh -c "dpl-complete -q -o $other -p in; : >done; exec sleep 1000"
+	wait_for '[ -e done ]'
+	dpl-abort -q
+	ended "$pid"
+	is "$status" 122
+	is "$(cat told)" told
+}
+
 @test "an undo command finds nothing of the session of who runs it" {
 	dpl-join -qp other
 	dpl-temp add -q --command 'dpl-call -- true && env | grep -c DPL_SESSION >>ran; :'
