@@ -179,11 +179,7 @@ is_driven(struct journal *j)
 {
 	if (j->op.h.state != OP_CLEANUP || is_coordinator(j))
 		return false;
-	int fd = fsx_open(j->dir, "coordinator", O_RDWR | O_NOFOLLOW, 0);
-	bool driven = fd >= 0 && removal_is_locked(fd, j->op.h.epoch) && !is_stalled(j);
-	if (fd >= 0)
-		close(fd);
-	return driven;
+	return removal_is_held(j, j->op.h.epoch) && !is_stalled(j);
 }
 
 void
@@ -320,6 +316,16 @@ may_be_undoing(const struct op *op)
 	return false;
 }
 
+/* Whether a coordinator would only wait now.  Who goes again soon leaves that to others then, and to the next: all are told of a takeover
+ * and come by in their turn, and each of them would take over. */
+static bool
+is_held_up(struct journal *j, const struct cleanup *c)
+{
+	if (j->op.h.state != OP_CLEANUP || c->patience_ms > CLEANUP_BRIEF_MS)
+		return false;
+	return c->ending || removal_is_busy(j);
+}
+
 /* What is nobody's by itself goes in any case, whoever coordinates.  `rc`, or -1. */
 static int
 remove_fresh(struct journal *j, struct cleanup *c, int rc, struct why *why)
@@ -371,6 +377,8 @@ follow_crash(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *w
 			return 1;
 		if (c->waiting || is_inner(j, c)) /* another becomes it */
 			return 0;
+		if (is_held_up(j, c))
+			return 1;
 		if ((rc = take_over(j, c, why)) <= 0)
 			return rc < 0 ? -1 : 1;
 		c->removal.busy = false;

@@ -174,6 +174,23 @@ load_checkpoint(struct journal *j)
 	j->checkpoint = j->flushed = h->offset;
 }
 
+/* Whether a folder without its journal is just being deleted, file by file: that is no damage.  It is waited for, shortly, where it has changed
+ * shortly before. */
+static bool
+is_being_deleted(const struct journal *j, int parent, const char *folder)
+{
+	enum { RECENT_MS = 1000, LOOKS = 20, PAUSE_US = 5000 };
+	struct stat st;
+	if (fstat(j->dir, &st) < 0 || clock_wall_ms() - ((int64_t)st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000) > RECENT_MS)
+		return false;
+	for (int i = 0; i < LOOKS; i++) {
+		if (fstatat(parent, folder, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+			return true;
+		usleep(PAUSE_US);
+	}
+	return false;
+}
+
 int
 journal_open(struct journal *j, int parent, const char *folder, const char *shown, const struct journal_options *o, struct why *why)
 {
@@ -198,7 +215,10 @@ journal_open(struct journal *j, int parent, const char *folder, const char *show
 			j->fd = fsx_open(j->dir, "journal.jsonl", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	}
 	if (j->fd < 0) {
-		if (j->dir < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+		int missing = errno;
+		bool deleted = j->dir >= 0 && missing == ENOENT && is_being_deleted(j, parent, folder);
+		errno = missing;
+		if (deleted || (j->dir < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)))
 			why_set(why, ERR_NO_OPERATION, "no operation '%s'", folder);
 		else if (j->dir >= 0 && (errno == ENOENT || errno == EISDIR || errno == ELOOP || errno == ENXIO))
 			damaged(j, errno == ENOENT ? "the file is missing" : "not a regular file", why);

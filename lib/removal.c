@@ -44,6 +44,22 @@ removal_is_locked(int fd, uint64_t byte)
 	return fcntl(fd, F_OFD_GETLK, &l) < 0 || l.l_type != F_UNLCK;
 }
 
+bool
+removal_is_held(const struct journal *j, uint64_t byte)
+{
+	int fd = fsx_open(j->dir, "coordinator", O_RDWR | O_NOFOLLOW, 0);
+	bool held = fd >= 0 && removal_is_locked(fd, byte);
+	if (fd >= 0)
+		close(fd);
+	return held;
+}
+
+bool
+removal_is_busy(const struct journal *j)
+{
+	return removal_is_held(j, REMOVER);
+}
+
 int
 removal_open(struct journal *j, struct why *why)
 {

@@ -81,6 +81,10 @@ int removal_open(struct journal *j, struct why *why);
 int removal_lock_byte(int fd, uint64_t byte);
 bool removal_is_locked(int fd, uint64_t byte);
 
+/* The same without a descriptor, where the file may not be there yet; and of the byte that removal_lock locks. */
+bool removal_is_held(const struct journal *j, uint64_t byte);
+bool removal_is_busy(const struct journal *j);
+
 /* Hold the lock of who does away, on this machine, with what this user has sealed for an operation: there are two who may, on the ledger's
  * folder and by a server.  A descriptor, -1 with `why`, or -2 where another has it until end_ms, or runs an undo command that this process is part
  * of.  -3: nobody of this user has sealed anything here. */

@@ -576,6 +576,26 @@ bad_names() {
 	[ "$status" -eq 3 ] || [ "$status" -eq 124 ]
 }
 
+@test "an operation that is just being deleted, and has lost its journal first, is none" {
+	local_only 'by a server it is that which looks'
+	[ -r "/proc/$$/syscall" ] || skip 'the kernel does not tell system calls'
+	for _ in {1..20}; do
+		op=$(dpl-create)
+		rm "$ledger/$op/journal.jsonl"
+		in_background dpl-log -o "$op" x
+		# Seen while it waits for the folder to go.
+		while ! gone "$pid" && ! grep -q '^\(35\|230\|101\|115\) ' "/proc/$pid/syscall" 2>/dev/null; do
+			:
+		done
+		rm -r "${ledger:?}/$op"
+		ended "$pid"
+		[ "$status" -ne 3 ] || return 0
+		is "$status" 9
+	done
+	echo 'never 3'
+	return 1
+}
+
 @test "umask 777 and 000" {
 	for mask in 777 000; do
 		masked() (

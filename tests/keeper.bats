@@ -767,6 +767,26 @@ stop_at_rest() {
 	refused dpl-log 'has failed: v died'
 }
 
+@test "while an undo command of a call runs, a death makes nobody the coordinator again and again" {
+	kept
+	in_background dpl-call -q -- dpl-temp add -q --command 'echo x >>runs; sleep 3; echo x >>done'
+	call=$pid
+	dpl-join -qp v --ttl 20s
+	wait_for '[ -s runs ]'
+	over v
+	expect 5 dpl-beat -v
+	for _ in {1..20}; do
+		[ -e done ] || expect 5 dpl-beat -v
+	done
+	wait_for settled
+	is "$(cat runs done)" $'x\nx'
+	is "$(jq -r 'select(.event == "operation.failed") | .leftResources' <(journal_text "$op"))" null
+	[ "$(count '.event == "cleanup.started"')" -le 3 ]
+	[ "$(count '.event == "cleanup.acknowledged" and .participantId == "w"')" -le 3 ]
+	ended "$call"
+	wait_for 'gone "$keeper"'
+}
+
 # --- dpl-create and dpl-join with --keep ---
 
 @test "create --export --keep in a script: kept by the line that begins it" {

@@ -480,6 +480,14 @@ sweep(struct run *r)
 		r->sweeper = 0;
 }
 
+/* A coordinator that is fast is through before its moment comes. */
+static void
+pass_over(struct run *r)
+{
+	for (int i = 0; i < r->s->failures_n; i++)
+		r->h->put_in[i] |= r->s->failures[i].who == WHO_COORDINATOR && r->due_ms[i] != INT64_MAX && r->coordinator > 0;
+}
+
 static void
 play(struct run *r)
 {
@@ -675,8 +683,10 @@ stage_play(struct stage *stage, struct happened *h, struct why *why)
 	r.hits = calloc(n, sizeof *r.hits);
 	if (rc < 0 || !r.due_ms || !r.over_ms || !r.hits)
 		rc = why_set(why, ERR_IO, "out of memory");
-	else if ((rc = begin(&r, why)) == 0)
+	else if ((rc = begin(&r, why)) == 0) {
 		play(&r);
+		pass_over(&r);
+	}
 	h->took_ms = now_of(&r);
 	for (int i = 0; i < r.actors_n; i++)
 		if (r.actors[i].gone && h->exit[r.actors[i].participant] == HAPPENED_NOT)
