@@ -50,6 +50,8 @@ scenario() {
 	is "$(sed -n 's/^\[SKIP\] \([a-z_]*\) .*/\1/p' there | paste -sd ' ')" 'clock_back clock_forward disk_full partition partition_too_long server_restart'
 	is "$(tail -n 1 there)" "$((all - 6)) passed, 0 failed, 6 skipped"
 	dpl-show -a -q -C "$BATS_TEST_TMPDIR/served" | grep -q .
+	# Whoever comes by is told of a takeover: that must not make them take over in their turn.
+	is "$(grep -c '"event":"cleanup.started"' "$BATS_TEST_TMPDIR"/served/backup/*/journal.jsonl | awk -F: '$2 > 9')" ''
 }
 
 @test "what cannot be played here is passed over, and it is said why" {
