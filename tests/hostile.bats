@@ -754,7 +754,7 @@ bad_names() {
 		wait_for "grep -q 'before $signal' followed"
 		kill -"$signal" "$follower"
 		ended "$follower"
-		is "$status" $((128 + $(kill -l $signal)))
+		is "$status" $((128 + $(kill -l "$signal")))
 	done
 	expect 0 dpl-log x
 	whole "$op"

@@ -769,17 +769,17 @@ stop_at_rest() {
 
 @test "while an undo command of a call runs, a death makes nobody the coordinator again and again" {
 	kept
-	in_background dpl-call -q -- dpl-temp add -q --command 'echo x >>runs; sleep 3; echo x >>done'
+	in_background dpl-call -q -- dpl-temp add -q --command 'echo x >>first; sleep 3; echo x >>last'
 	call=$pid
 	dpl-join -qp v --ttl 20s
-	wait_for '[ -s runs ]'
+	wait_for '[ -s first ]'
 	over v
 	expect 5 dpl-beat -v
 	for _ in {1..20}; do
-		[ -e done ] || expect 5 dpl-beat -v
+		[ -e last ] || expect 5 dpl-beat -v
 	done
 	wait_for settled
-	is "$(cat runs done)" $'x\nx'
+	is "$(cat first last)" $'x\nx'
 	is "$(jq -r 'select(.event == "operation.failed") | .leftResources' <(journal_text "$op"))" null
 	[ "$(count '.event == "cleanup.started"')" -le 3 ]
 	[ "$(count '.event == "cleanup.acknowledged" and .participantId == "w"')" -le 3 ]
