@@ -339,7 +339,7 @@ remove_fresh(struct journal *j, struct cleanup *c, int rc, struct why *why)
 static int
 follow_crash(struct journal *j, struct cleanup *c, int64_t end_ms, struct why *why)
 {
-	struct look l = {.by = c->removal.by, .awake_ms = c->awake_ms};
+	struct look l = {.by = c->removal.by, .awake_ms = c->awake_ms, .since_ms = c->since_ms};
 	bool fenced = false;
 	int rc = 1;
 	/* One looks for all: that costs as much as there are who take part, and each of them comes by here. */
@@ -459,10 +459,13 @@ int
 cleanup_run(struct journal *j, struct cleanup *c, struct why *why)
 {
 	int64_t end = removal_is_below(j->op.h.id) ? 0 : clock_mono_ms() + c->patience_ms;
+	if (!c->since_ms)
+		c->since_ms = clock_mono_ms();
 	for (int pause = 1;; pause *= 2) {
 		int rc = step(j, c, end, why), most = c->waiting && is_coordinator(j) ? PAUSE_HELD_MS : PAUSE_MOST_MS;
 		if (rc > 0 && clock_mono_ms() < end) {
 			pause = pause < most ? pause : most;
+			c->since_ms = clock_mono_ms() + pause;
 			usleep((useconds_t)pause * 1000);
 			continue;
 		}

@@ -23,7 +23,8 @@ struct cleanup {
 	const char *own_call;    /* a call that is not waited for: it is who does this; NULL */
 	const char *own_name;    /* the participant of the keeper that does this, and so answers for it; NULL */
 	const char *outer;       /* a call that who does this is part of: while its supervisor lives, that goes on with it; NULL */
-	int64_t awake_ms;        /* see look.h */
+	int64_t awake_ms;        /* see look.h … */
+	int64_t since_ms;        /* … likewise; 0: it begins with this */
 	int64_t look_ms;         /* when the coordinator looks at all again */
 	int64_t patience_ms;     /* how long to wait for others to answer and for processes to end */
 	bool yields;             /* … but leave it to another who coordinates already */

@@ -21,6 +21,7 @@
 
 enum {
 	LOCK_YIELDS = 4, LOCK_LOOKS = 100, LOCK_LOOK_US = 50, /* for a lock to fall after the event that told of it */
+	SLEPT_MS = 100, /* from the beginning of a look to a judgement: less is work */
 };
 
 /* --- evidence --- */
@@ -526,20 +527,32 @@ judge_person(struct journal *j, const char *name, int64_t awake_ms, struct beat 
 
 static const struct kind call_kind = {judge_call, bury_call}, person_kind = {judge_person, bury_person};
 
+/* Who looks may have been stopped since it began, and all the others with it: for that long nobody was silent.  It cannot be told from work
+ * that took long, which only puts off what the next look finds. */
+static struct verdict
+judge(struct journal *j, const struct kind *kind, const char *name, const struct look *l, struct beat *b)
+{
+	struct verdict v = kind->judge(j, name, l->awake_ms, b);
+	int64_t now_ms = clock_mono_ms(), slept_ms = l->since_ms ? now_ms - l->since_ms : 0;
+	if (v.life != LIFE_STALE || slept_ms < SLEPT_MS)
+		return v;
+	return kind->judge(j, name, v.age_ms > slept_ms ? now_ms - (v.age_ms - slept_ms) : now_ms, b);
+}
+
 /* Judge one and record its death; under the lock it is judged again. */
 static int
 look_at_one(struct journal *j, const struct kind *kind, const char *name, struct look *l, struct why *why)
 {
 	char evidence[320];
 	struct beat b;
-	struct verdict v = kind->judge(j, name, l->awake_ms, &b);
+	struct verdict v = judge(j, kind, name, l, &b);
 	l->unseen += v.unseen;
 	if (!life_is_over(v.life))
 		return 0;
 	int rc = lock_live(j, why);
 	if (rc <= 0)
 		return rc;
-	v = kind->judge(j, name, l->awake_ms, &b);
+	v = judge(j, kind, name, l, &b);
 	if (!life_is_over(v.life)) {
 		journal_unlock(j);
 		return 0;

@@ -100,6 +100,7 @@ struct request {
 	const struct json *json; /* what the request's object is a part of … */
 	int body;                /* … and which value it is */
 	const char *path;
+	int64_t begun_ms;        /* when it was begun, monotonic */
 	const char *key;         /* NULL: none; … */
 	const char *const *found; /* … members that say how things were when it was sent, and do not make it another request; ends in NULL; NULL: none */
 	struct buf *reply;

@@ -43,7 +43,7 @@ settle_and_tell(struct request *r, struct journal *j, const char *by)
 void
 settle_briefly(struct request *r, struct journal *j, const char *by)
 {
-	struct cleanup c = {.removal = {.by = by, .limit_ms = REMOVAL_QUICK_MS}, .patience_ms = CLEANUP_BRIEF_MS};
+	struct cleanup c = {.removal = {.by = by, .limit_ms = REMOVAL_QUICK_MS}, .since_ms = r->begun_ms, .patience_ms = CLEANUP_BRIEF_MS};
 	struct why why;
 	if (run(r, j, &c, &why) < 0)
 		notice(r->v->o.notice, "%s", why.text);

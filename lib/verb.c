@@ -1,6 +1,7 @@
 /* verb: carry out one request on a ledger. */
 #include <string.h>
 
+#include "clock.h"
 #include "handlers.h"
 #include "id.h"
 #include "verb.h"
@@ -76,7 +77,7 @@ verb_failed_as(const struct buf *reply, enum err code)
 int
 verb_do(struct verbs *v, const char *path, const struct json *json, int body, const char *key, struct buf *reply)
 {
-	struct request r = {.v = v, .path = path, .key = key, .json = json, .body = body, .reply = reply};
+	struct request r = {.v = v, .path = path, .begun_ms = clock_mono_ms(), .key = key, .json = json, .body = body, .reply = reply};
 	int (*verb)(struct request *) = NULL;
 	size_t length = strlen(path);
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs && !verb; i++)

@@ -444,7 +444,7 @@ by_state(struct request *r, struct journal *j, struct heartbeat *h, const struct
 		rc = why_errno(&r->why, "beat of %s in %s", h->by, h->id);
 	}
 	if (rc == 0 && (d->due || *h->look_at)) {
-		h->look = (struct look){.by = h->by, .awake_ms = h->awake_ms};
+		h->look = (struct look){.by = h->by, .awake_ms = h->awake_ms, .since_ms = r->begun_ms};
 		/* The beat itself was done; what could not be recorded is found by the next who looks. */
 		if ((*h->look_at && look_at(j, h->look_at, &h->look, &why) < 0) || (d->due && look_over(j, &h->look, &why) < 0)) {
 			notice(r->v->o.notice, "%s", why.text);
@@ -491,7 +491,7 @@ int
 verb_look(struct request *r)
 {
 	char id[ID_OPERATION_MAX + 1], by[ID_NAME_MAX + 1];
-	struct look l = {0};
+	struct look l = {.since_ms = r->begun_ms};
 	bool in_turn = false, settles = true;
 	if (request_operation(r, id) < 0 || request_bool(r, "settle", &settles) < 0 || request_participant(r, false, by) < 0 || request_int(r, "awakeMs", 0, JSON_INT_MAX, &l.awake_ms) < 0 ||
 	    request_bool(r, "inTurn", &in_turn) < 0)

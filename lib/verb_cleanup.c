@@ -136,6 +136,7 @@ look_until_ended(struct journal *j, struct look *l, int64_t patience_ms, struct 
 	int64_t end = clock_mono_ms() + (patience_ms < most_ms ? patience_ms : most_ms);
 	int rc = look_over(j, l, why);
 	for (int pause = 5; rc == 0 && is_ending(j, l) && clock_mono_ms() < end; pause = pause * 2 < PAUSE_MOST_MS ? pause * 2 : PAUSE_MOST_MS) {
+		l->since_ms = clock_mono_ms() + pause;
 		usleep((useconds_t)pause * 1000);
 		l->ending = l->unseen = 0;
 		rc = look_over(j, l, why);
@@ -159,10 +160,11 @@ verb_cleanup(struct request *r)
 	struct cleanup c = {.removal = {.by = a.by, .limit_ms = REMOVAL_LIMIT_MS, .retry = a.retry, .forget = a.forget, .look = a.dry},
 		.own_call = *a.call ? a.call : NULL, .own_name = a.answer ? a.by : NULL, .outer = *a.outer ? a.outer : NULL, .awake_ms = a.awake_ms, .patience_ms = a.patience_ms, .drive = a.drive, .yields = a.yields};
 	int rc = a.drive ? refuse_foreign(r) : 0;
-	struct look l = {.by = a.by, .awake_ms = a.awake_ms};
+	struct look l = {.by = a.by, .awake_ms = a.awake_ms, .since_ms = r->begun_ms};
 	struct deaths deaths = {0};
 	if (rc == 0 && a.look && !a.dry && !op_has_ended(&j->op))
 		rc = look_until_ended(j, &l, a.patience_ms, &r->why);
+	c.since_ms = l.since_ms;
 	request_common(r, j, j->op.h.seq);
 	if (rc == 0 && a.dry) {
 		judge(r, j, &a, &deaths);

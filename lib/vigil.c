@@ -14,6 +14,7 @@ enum {
 	SOON_MS = 20,     /* to begin to end the processes of a dead supervisor */
 	AGAIN_MS = 250,   /* … and to look again while that goes on */
 	HURRY_MS = 3000,  /* for a beat by a server */
+	GAP_MS = 500,     /* what asking, and what follows from it, may take beside a beat */
 	BUSY_MS = 100,    /* to ask again after the lock was not had */
 	WINDOW_MS = 9000, /* as long as the operation has not said it */
 };
@@ -28,7 +29,7 @@ vigil_begin(struct vigil *v, const sigset_t *signals)
 	v->awake_ms = 0;
 	if (!v->window_ms)
 		v->window_ms = WINDOW_MS;
-	v->next_ms = clock_mono_ms();
+	v->next_ms = v->seen_ms = clock_mono_ms();
 	return v->signals < 0 ? -1 : 0;
 }
 
@@ -194,6 +195,24 @@ plan(struct vigil *v, bool beat)
 	v->next_ms = now + wait;
 }
 
+/* What it does between two looks at the clock is short, but for waiting: it was stopped meanwhile where it was not. */
+static int64_t
+look_at_clock(struct vigil *v)
+{
+	int64_t now = clock_mono_ms();
+	if (now - v->seen_ms > v->beat_ms + GAP_MS)
+		v->awake_ms = now;
+	return v->seen_ms = now;
+}
+
+/* The last member of a request: what comes behind is measured by who carries it out. */
+static void
+put_awake(struct vigil *v, struct buf *body)
+{
+	(void)look_at_clock(v);
+	json_put_int(body, "awakeMs", v->awake_ms);
+}
+
 /* `beat`: it is one; else it only asks, which is quicker. */
 static int
 ask(struct vigil *v, bool beat, const char *member, const char *value)
@@ -226,7 +245,7 @@ ask(struct vigil *v, bool beat, const char *member, const char *value)
 	json_put_bool(&body, "settle", false);
 	if (v->whole)
 		json_put_bool(&body, "whole", true);
-	json_put_int(&body, "awakeMs", v->awake_ms);
+	put_awake(v, &body);
 	json_close(&body, '}');
 	/* Meanwhile it does nothing else: what does not come soon is asked for again. */
 	v->client->hurry_ms = HURRY_MS;
@@ -302,7 +321,7 @@ vigil_clean(struct vigil *v, bool answer, int64_t patience_ms)
 	json_put_bool(&body, "yields", v->late);
 	json_put_bool(&body, "retry", false);
 	json_put_int(&body, "patienceMs", patience_ms);
-	json_put_int(&body, "awakeMs", v->awake_ms);
+	put_awake(v, &body);
 	json_close(&body, '}');
 	int status = client_call_text(v->client, "/operation/cleanup", &body, NULL, &v->reply);
 	if (json_parse(&j, v->reply.p ? v->reply.p : "", v->reply.n, &why) == 0) {
@@ -356,14 +375,14 @@ bool
 vigil_wait(struct vigil *v, int64_t until_ms, struct pollfd *fds, int n)
 {
 	struct pollfd all[2 + EXTRA] = {{.fd = v->signals, .events = POLLIN}, {.fd = v->ear >= 0 ? v->ear : v->watch.fd, .events = POLLIN}};
-	int64_t now = clock_mono_ms(), end = until_ms < v->next_ms ? until_ms : v->next_ms;
+	int64_t now = look_at_clock(v), end = until_ms < v->next_ms ? until_ms : v->next_ms;
 	for (int i = 0; i < n; i++)
 		all[2 + i] = fds[i];
 	int64_t wait = end > now ? end - now : 0;
 	int ready = poll(all, (nfds_t)(2 + n), wait < INT32_MAX ? (int)wait : INT32_MAX);
 	for (int i = 0; i < n; i++)
 		fds[i].revents = ready < 0 ? (short)0 : all[2 + i].revents;
-	int64_t then = clock_mono_ms();
+	int64_t then = v->seen_ms = clock_mono_ms();
 	/* It slept much longer than it asked for: stopped, frozen, or starved. */
 	if (then - now > wait + v->beat_ms)
 		v->awake_ms = then;
@@ -400,6 +419,7 @@ look_over(struct vigil *v)
 	json_put(&body, "operationId", v->operation);
 	json_put(&body, "participantId", v->participant);
 	json_put_bool(&body, "settle", false);
+	put_awake(v, &body);
 	json_close(&body, '}');
 	(void)client_call_text(v->client, "/operation/look", &body, NULL, &v->reply); /* else the next one who looks does it */
 	buf_free(&body);

@@ -41,6 +41,7 @@ struct vigil {
 	int64_t died_ms;         /* when it heard of that first, monotonic; 0: nobody has */
 	bool whole;              /* ask for the whole result, which stays in `reply` */
 	int64_t next_ms;         /* when to ask next, monotonic */
+	int64_t seen_ms;         /* when it looked at the clock last, monotonic */
 	int64_t awake_ms;        /* it slept or was stopped until then, and watches without a gap since; 0: it never did */
 	/* what the last heartbeat said: */
 	enum vigil_end end;

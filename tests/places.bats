@@ -339,9 +339,10 @@ mounted() {
 	idler
 	dpl-join -qp v --pid "$pid"
 	keeper=$(dpl-beat --keep --pid "$pid" -p v)
-	in_background dpl-beat --every 50ms -q
+	in_background dpl-beat --every 50ms >observed
 	observer=$pid
-	wait_for '[ "$(life v)" = alive ]'
+	# What has only just come knows of no time before.
+	wait_for '[ -s observed ] && [ "$(life v)" = alive ]'
 	kill -STOP "$beater" "$keeper" "$observer"
 	t=$(date +%s%3N)
 	wait_for '[ "$(date +%s%3N)" -gt $((t + 3000)) ]'
