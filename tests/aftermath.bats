@@ -329,7 +329,7 @@ lets_it_end() {
 	in_background dpl-cleanup
 	stopped=$pid
 	wait_for '[ "$(find "$folder" -maxdepth 1 | wc -l)" -lt 149 ]'
-	kill -STOP "$stopped"
+	stop_unlocked "$stopped"
 	[ -e "$folder" ] || skip 'it was too quick'
 	expect 0 dpl-cleanup -t 20s
 	has "$output" "$op failed"

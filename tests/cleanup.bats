@@ -392,7 +392,7 @@ a_hung_one() {
 	in_background dpl-cleanup -t 20s
 	first=$pid
 	wait_for "[ \"\$(count '.event == \"cleanup.started\"')\" = 1 ]"
-	kill -STOP "$first"
+	stop_unlocked "$first"
 	# As stale as the operation says.
 	wait_for 'dpl-cleanup -q -t 5s' 20
 	archived

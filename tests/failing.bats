@@ -319,6 +319,7 @@ now_ms() {
 	dpl-temp make >made
 	in_background dpl-watch >watched
 	watcher=$pid
+	wait_for 'dpl-log -q tick; [ -s watched ]'
 	dpl-join -qp one --keep=$$
 	dpl-join -qp two --keep=$$
 	victim

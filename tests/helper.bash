@@ -365,6 +365,16 @@ journal_text() {
 	cat "$ledger/$1/journal.jsonl" 2>/dev/null || cat "$ledger/backup/$1/journal.jsonl"
 }
 
+# stop_unlocked PID: stop it, but not while it has the lock on the journal of $op, which nobody else would get then.
+# shellcheck disable=SC2154 # the test sets op
+stop_unlocked() {
+	while kill -STOP "$1"; do
+		wait_for 'grep -q "^State:.T" "/proc/'"$1"'/status"' || return
+		flock -n "$(journal "$op")" true && return
+		kill -CONT "$1"
+	done
+}
+
 # entries OPERATION: the events of its journal, one a line.
 entries() {
 	jq -r .event <(journal_text "$1")

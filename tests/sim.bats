@@ -204,8 +204,13 @@ scenario() {
 	shared=$BATS_TEST_TMPDIR/shared
 	other=$(dpl-create -C "$shared" -p somebody --ttl 5s)
 	wait_for '[ "$(dpl-show -C "$shared" -o "$other" --json | jq -r ".participants[0].liveness")" = stale ]'
-	expect 0 dpl-sim run --scale "$scale" -C "$shared" everybody_dies
-	has "$output" 'a sweep comes by' '[PASS]'
+	# A keeper that is killed last, and late, may be through with all of it before.
+	for _ in {1..5}; do
+		expect 0 dpl-sim run --scale "$scale" -C "$shared" everybody_dies
+		has "$output" '[PASS]'
+		[[ $output != *'a sweep comes by'* ]] || break
+	done
+	has "$output" 'a sweep comes by'
 	expect 0 dpl-show -C "$shared" -o "$other" --json
 	holds '.state == "running" and .participants[0].liveness == "stale"'
 }

@@ -694,7 +694,8 @@ orphan() {
 	call=$(TMPDIR=$PWD/tmp dpl-call spawn --result-from stdout -- dpl-temp make)
 	expect 0 dpl-call wait "$call"
 	[[ $(dpl-call result "$call") == "$PWD/tmp/"* ]]
-	is "$(ls tmp)" ''
+	# They are removed behind its end.
+	wait_for '[ -z "$(ls tmp)" ]'
 }
 
 @test "list: filters, the tree, an exit column" {
