@@ -173,8 +173,9 @@ go_about(struct work *w, const struct json *j, int at, struct why *why)
 	(void)json_integer(j, json_get(j, at, "tries"), 0, UINT32_MAX, &tries);
 	resource.tries = (uint32_t)tries;
 	w->r->found++;
-	if (!resource_is_here(&resource, &w->home, reason, sizeof reason)) {
-		tell(w, &resource, "elsewhere", reason);
+	enum resource_place place = resource_place(&resource, &w->home, reason, sizeof reason);
+	if (place != RESOURCE_IS_HERE) {
+		tell(w, &resource, place == RESOURCE_IS_ELSEWHERE ? "elsewhere" : "waits", reason);
 	} else if (json_true(j, at, "failed") && !w->r->retry) {
 		tell(w, &resource, "waits", json_text(j, at, "reason", &before));
 	} else {
