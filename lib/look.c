@@ -533,7 +533,7 @@ static struct verdict
 judge(struct journal *j, const struct kind *kind, const char *name, const struct look *l, struct beat *b)
 {
 	struct verdict v = kind->judge(j, name, l->awake_ms, b);
-	int64_t now_ms = clock_mono_ms(), slept_ms = l->since_ms ? now_ms - l->since_ms : 0;
+	int64_t now_ms = clock_mono_ms(), slept_ms = now_ms - l->since_ms;
 	if (v.life != LIFE_STALE || slept_ms < SLEPT_MS)
 		return v;
 	return kind->judge(j, name, v.age_ms > slept_ms ? now_ms - (v.age_ms - slept_ms) : now_ms, b);

@@ -22,7 +22,7 @@ struct verdict look_call(struct journal *j, const struct op_call *c, int64_t awa
 struct look {
 	const char *by;      /* who looks: the author of what is appended */
 	int64_t awake_ms;
-	int64_t since_ms;    /* when the look began, or the request that it is a part of, monotonic: a time that it was stopped in is nobody's silence; 0: not known */
+	int64_t since_ms;    /* when the look began, or the request that it is a part of, monotonic: while it was stopped nobody was silent */
 	int crashed;         /* out: how many deaths it has recorded */
 	int unseen;          /* out: of how many nothing could be read */
 	int ending;          /* out: how many processes of dead supervisors are still there */

@@ -174,8 +174,8 @@ go_about(struct work *w, const struct json *j, int at, struct why *why)
 	resource.tries = (uint32_t)tries;
 	w->r->found++;
 	enum resource_place place = resource_place(&resource, &w->home, reason, sizeof reason);
-	if (place != RESOURCE_IS_HERE) {
-		tell(w, &resource, place == RESOURCE_IS_ELSEWHERE ? "elsewhere" : "waits", reason);
+	if (place != PLACE_HERE) {
+		tell(w, &resource, place == PLACE_ELSEWHERE ? "elsewhere" : "waits", reason);
 	} else if (json_true(j, at, "failed") && !w->r->retry) {
 		tell(w, &resource, "waits", json_text(j, at, "reason", &before));
 	} else {

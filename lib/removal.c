@@ -389,8 +389,8 @@ remove_one(struct work *m, const struct op_resource *o, struct why *why)
 	removal_shield(r.kind, &before);
 	enum resource_result result = RESOURCE_HERE;
 	enum resource_place place = resource_place(&r, &m->home, reason, sizeof reason);
-	const char *decision = place == RESOURCE_IS_ELSEWHERE ? "elsewhere" : "waits";
-	if (place == RESOURCE_IS_HERE) {
+	const char *decision = place == PLACE_ELSEWHERE ? "elsewhere" : "waits";
+	if (place == PLACE_HERE) {
 		if (r.kind == RESOURCE_COMMAND && !c->look && (m->full || !journal_has_room(j)))
 			snprintf(reason, sizeof reason, "the disk is full: that it was run could not be recorded");
 		else if (failed_before && !c->retry && !c->look)
@@ -595,8 +595,8 @@ removal_one(struct journal *j, const char *by, uint64_t id, bool keep, enum reso
 		removal_shield(r.kind, &before);
 		if (keep)
 			*result = RESOURCE_KEPT;
-		else if ((place = resource_place(&r, &m.home, reason, size)) != RESOURCE_IS_HERE)
-			rc = why_set(why, place == RESOURCE_IS_ELSEWHERE ? ERR_ELSEWHERE : ERR_IO, "%.300s: %.200s", r.what.p, reason);
+		else if ((place = resource_place(&r, &m.home, reason, size)) != PLACE_HERE)
+			rc = why_set(why, place == PLACE_ELSEWHERE ? ERR_ELSEWHERE : ERR_IO, "%.300s: %.200s", r.what.p, reason);
 		else if (!is_ours_alone(&m, &r, &o))
 			rc = why_set(why, ERR_BUSY, "another runs the undo commands of %s that came by a server", j->op.h.id);
 		else if (!o)

@@ -197,9 +197,9 @@ static enum resource_place
 namespace_place(uint64_t registered, uint64_t ours, const char *kind, char *reason, size_t size)
 {
 	if (!registered || registered == ours)
-		return RESOURCE_IS_HERE;
+		return PLACE_HERE;
 	snprintf(reason, size, ours ? "it is in another %s namespace" : "which %s namespace this process is in cannot be read in /proc/self/ns", kind);
-	return ours ? RESOURCE_IS_ELSEWHERE : RESOURCE_IS_ANYWHERE;
+	return ours ? PLACE_ELSEWHERE : PLACE_UNKNOWN;
 }
 
 /* Whether a path leads to what was registered. */
@@ -214,30 +214,30 @@ enum resource_place
 resource_place(const struct resource *r, const struct resource_home *home, char *reason, size_t size)
 {
 	struct beat_id here = beat_here();
-	enum resource_place place = RESOURCE_IS_HERE;
+	enum resource_place place = PLACE_HERE;
 	/* Images are cloned with their machine id: on a filesystem that several machines share the name counts as well. */
 	bool same = same_boot(r) || (*r->machine && strcmp(r->machine, here.machine) == 0 && (strcmp(r->host, here.host) == 0 || !home->shared));
 	if (!same) {
 		snprintf(reason, size, "it is on another host, %s", *r->host ? r->host : "?");
-		return RESOURCE_IS_ELSEWHERE;
+		return PLACE_ELSEWHERE;
 	}
 	/* A command means the processes and files that it was registered among. */
 	if (r->kind != RESOURCE_PATH && same_boot(r))
 		place = namespace_place(r->pid_ns, here.pid_ns, "PID", reason, size);
-	if (place == RESOURCE_IS_HERE && r->kind == RESOURCE_PROCESS && same_boot(r))
+	if (place == PLACE_HERE && r->kind == RESOURCE_PROCESS && same_boot(r))
 		place = namespace_place(r->time_ns, here.time_ns, "time", reason, size);
-	if (place != RESOURCE_IS_HERE)
+	if (place != PLACE_HERE)
 		return place;
 	if (r->kind != RESOURCE_PROCESS && same_boot(r) && r->mount_ns)
 		place = namespace_place(r->mount_ns, proc_namespace("mnt"), "mount", reason, size);
-	if (place != RESOURCE_IS_HERE && !is_seen_here(r))
+	if (place != PLACE_HERE && !is_seen_here(r))
 		return place;
 	*reason = '\0';
 	if (!is_ours(r, home)) {
 		snprintf(reason, size, *r->seal ? "another user of %s has registered it by a server, or one with another key" : "nobody of %s has registered it: it has no seal", here.host);
-		return RESOURCE_IS_ELSEWHERE;
+		return PLACE_ELSEWHERE;
 	}
-	return RESOURCE_IS_HERE;
+	return PLACE_HERE;
 }
 
 /* --- a process --- */

@@ -64,8 +64,11 @@ struct resource_home {
 /* Of a ledger that is a folder, all but name and ledger; 0, or -1 with errno. */
 int resource_home(const struct journal *j, struct resource_home *home);
 
-/* Whether it can be reached from here, and is to be done away with by this user; else `reason` says where it is, or why that cannot be told. */
-enum resource_place { RESOURCE_IS_HERE, RESOURCE_IS_ELSEWHERE, RESOURCE_IS_ANYWHERE };
+enum resource_place {
+	PLACE_HERE,      /* it can be reached from here, and is to be done away with by this user */
+	PLACE_ELSEWHERE, /* `reason` says where */
+	PLACE_UNKNOWN,   /* … or why it cannot be told */
+};
 enum resource_place resource_place(const struct resource *r, const struct resource_home *home, char *reason, size_t size);
 
 struct resource_order {

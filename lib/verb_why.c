@@ -192,7 +192,7 @@ put_resource(struct inquest *q, struct buf *b, const struct op_resource *r, cons
 	char where[200] = "";
 	bool known = resource_load(q->j, r, &now, &ignored) == 0 && resource_home(q->j, &home) == 0;
 	if (!state)
-		state = known && resource_place(&now, &home, where, sizeof where) == RESOURCE_IS_ELSEWHERE ? "elsewhere" : r->state == RESOURCE_FAILED ? "failed" : "waiting";
+		state = known && resource_place(&now, &home, where, sizeof where) == PLACE_ELSEWHERE ? "elsewhere" : r->state == RESOURCE_FAILED ? "failed" : "waiting";
 	json_open(b, NULL, '{');
 	json_put_int(b, "resourceId", (int64_t)r->id);
 	json_put(b, "kind", resource_kind_name(r->kind));
