@@ -97,6 +97,9 @@ judge_remote(const struct evidence *e, const struct observer *now, struct verdic
 			silent(v, LIFE_STALE, "no server runs that it could beat by, and there was no sign of it", e->ttl_ms, "");
 	if (e->served_ms > 0 && now->mono_ms - e->served_ms >= 0 && v.age_ms > now->mono_ms - e->served_ms)
 		v.age_ms = now->mono_ms - e->served_ms;
+	/* A beat that was sent since then may wait for the server, which is busy, or whose disk hangs. */
+	if (e->heard_ms > 0 && now->mono_ms > e->heard_ms)
+		v.age_ms -= v.age_ms < now->mono_ms - e->heard_ms ? v.age_ms : now->mono_ms - e->heard_ms;
 	/* Whether it still is cannot be seen from here. */
 	if (e->suspended)
 		return v.age_ms <= e->ttl_ms ? say(v, LIFE_SUSPENDED, "it said that it is suspended") :

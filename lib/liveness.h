@@ -29,6 +29,7 @@ struct evidence {
 	bool keeper;             /* held: for another process, which `process` is about */
 	bool remote;             /* it beats by a server … */
 	int64_t served_ms;       /* … that has run since then, monotonic; 0: for ever, -1: none runs */
+	int64_t heard_ms;        /* … and has read all that was sent to it until then, monotonic; 0 or in the future: until now */
 	bool locked;             /* the lock is held now */
 	bool suspended;          /* it said so */
 	bool same_boot;          /* as the observer's */

@@ -119,14 +119,20 @@ process_of_sessions(struct journal *j, const struct op_person *p, const struct b
 	return found;
 }
 
-/* The same where it beats by a server, of which it is asked only where somebody would be dead else. */
+/* The same where it beats by a server, of which it is asked only where somebody would be dead else.  The file is looked at once more behind
+ * that: what a server that listens now has read before is there. */
 static struct verdict
-judge_remote(const struct journal *j, struct evidence *e, const struct observer *now)
+judge_remote(const struct journal *j, const char *file, struct evidence *e, const struct observer *now)
 {
+	struct beat b;
 	struct verdict v = liveness_judge(e, now);
 	if (v.life != LIFE_STALE)
 		return v;
-	e->served_ms = served_since(j->dir);
+	struct served s = served_look(j->dir);
+	e->served_ms = s.since_ms;
+	e->heard_ms = s.heard_ms;
+	if (beat_look(j->dir, file, &b) == 0 && b.mono_ms > e->mono_ms)
+		e->mono_ms = b.mono_ms;
 	return liveness_judge(e, now);
 }
 
@@ -179,7 +185,7 @@ look_person(struct journal *j, const struct op_person *p, int64_t awake_ms, stru
 		leases(j, p, &e);
 	else if (!e.locked)
 		e.process = process_of(&b->id, b->id.watched, b->id.watched_start);
-	struct verdict v = e.remote ? judge_remote(j, &e, &now) : liveness_judge(&e, &now);
+	struct verdict v = e.remote ? judge_remote(j, file, &e, &now) : liveness_judge(&e, &now);
 	/* Looking at processes takes longer than all the rest, and most leases are not over. */
 	if (v.life == LIFE_STALE && !e.held && !e.remote) {
 		e.process = process_of_sessions(j, p, &b->id);
@@ -207,7 +213,7 @@ look_call(struct journal *j, const struct op_call *c, int64_t awake_ms, struct b
 	}
 	struct evidence e = from_beat(j, b);
 	if (e.remote)
-		return judge_remote(j, &e, &now);
+		return judge_remote(j, file, &e, &now);
 	e.held = true;
 	e.keeper = false;
 	if (c->queued && b->locked) /* it sleeps until it is its turn */

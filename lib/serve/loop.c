@@ -58,6 +58,7 @@ struct loop {
 	int64_t now_ms, paused_ms, next_ms;
 	bool paused;             /* nobody is taken in */
 	int served;              /* -1: it takes no beats any more */
+	int64_t heard_ms;        /* what served_heard was told last */
 	struct sweep sweep;
 };
 
@@ -637,6 +638,30 @@ finish(struct loop *l)
 	fsx_close(&l->epoll);
 }
 
+/* What was sent until then has been read, or is in the events of this turn.  Others are told: until the next turn it reads nothing more. */
+static void
+have_heard(struct loop *l, int64_t until_ms)
+{
+	if (l->served >= 0)
+		served_heard(l->served, l->heard_ms, until_ms);
+	l->heard_ms = until_ms;
+}
+
+/* Take the events that are there, else wait for some.  Only where there are none is all read, and it listens. */
+static int
+take_events(struct loop *l, struct epoll_event events[EVENTS], int most)
+{
+	int n = epoll_wait(l->epoll, events, EVENTS, 0);
+	if (n != 0 || most == 0) {
+		have_heard(l, l->now_ms);
+		return n;
+	}
+	have_heard(l, INT64_MAX);
+	n = epoll_wait(l->epoll, events, EVENTS, most);
+	have_heard(l, clock_mono_ms());
+	return n;
+}
+
 /* One turn: wait, take in, carry out.  False where it is to stop at once. */
 static bool
 turn(struct loop *l, int64_t wake_ms)
@@ -644,7 +669,7 @@ turn(struct loop *l, int64_t wake_ms)
 	struct epoll_event events[EVENTS];
 	int64_t begun = clock_mono_ms(), wait = wake_ms - begun;
 	int most = l->queue || wait <= 0 ? 0 : wake_ms == INT64_MAX ? -1 : wait < INT32_MAX ? (int)wait : INT32_MAX;
-	int n = epoll_wait(l->epoll, events, EVENTS, most);
+	int n = take_events(l, events, most);
 	bool goes_on = true, stopped = n < 0 && errno == EINTR; /* all signals are read: it was a SIGCONT */
 	bool slow = l->now_ms && begun - l->now_ms > GAP_MS;
 	l->now_ms = clock_mono_ms();

@@ -477,6 +477,36 @@ the_evidence_says_how_it_is_known(void)
 }
 
 static void
+what_a_busy_server_has_not_read_yet_is_no_silence(void)
+{
+	struct evidence e = silent_for(STALE + 5000);
+	e.remote = true;
+	e.served_ms = MONO - HOUR;
+	CHECK(life_of(e) == LIFE_STALE);
+	e.heard_ms = INT64_MAX;
+	CHECK(life_of(e) == LIFE_STALE);
+	e.heard_ms = MONO - 4999;
+	CHECK(life_of(e) == LIFE_STALE);
+	e.heard_ms = MONO - 5000;
+	CHECK(life_of(e) == LIFE_ALIVE);
+	CHECK(liveness_judge(&e, &now).age_ms == STALE);
+	e.heard_ms = 1; /* since the boot */
+	CHECK(life_of(e) == LIFE_ALIVE);
+	CHECK(liveness_judge(&e, &now).age_ms == 0);
+	/* A server that began meanwhile counts from its beginning at most. */
+	e = silent_for(HOUR);
+	e.remote = true;
+	e.served_ms = MONO - STALE - 2;
+	CHECK(life_of(e) == LIFE_STALE);
+	e.heard_ms = MONO - 2;
+	CHECK(life_of(e) == LIFE_ALIVE);
+	/* Who does not beat by it is not concerned. */
+	e = silent_for(TTL + 1);
+	e.heard_ms = MONO - HOUR;
+	CHECK(life_of(e) == LIFE_STALE);
+}
+
+static void
 one_that_is_suspended_has_the_time_of_a_lease_by_a_server_too(void)
 {
 	struct evidence e = silent_for(STALE + 1);
@@ -517,6 +547,7 @@ main(void)
 	RUN(everything_against_the_rules);
 	RUN(anything_against_the_rules);
 	RUN(no_living_one_is_ever_over);
+	RUN(what_a_busy_server_has_not_read_yet_is_no_silence);
 	RUN(one_that_is_suspended_has_the_time_of_a_lease_by_a_server_too);
 	RUN(the_evidence_says_how_it_is_known);
 	return unit_end();
