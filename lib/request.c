@@ -294,13 +294,13 @@ request_close_own(struct request *r, struct journal *j, struct journal *own)
 }
 
 bool
-verbs_may_take_long(struct verbs *v, const char *operation)
+verbs_may_take_long(struct verbs *v, const char *operation, bool removes)
 {
 	struct request r = {.v = v};
 	if (id_bad_operation(operation))
 		return false;
 	struct journal *j = request_live(&r, operation, true);
-	return j && (op_resources(&j->op) || j->op.h.crashes);
+	return j && (j->op.h.crashes || (removes && op_resources(&j->op)));
 }
 
 int

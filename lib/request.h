@@ -42,6 +42,7 @@ struct verbs {
 	void *flush_arg;
 	int opened;              /* how many of them are in use, the one used last first */
 	struct follow *follow;   /* once a request has waited */
+	bool brief;              /* nobody may be kept waiting: a beat behind which much is to be done is refused (ERR_BUSY), for one who may wait */
 	bool remote;             /* requests come from elsewhere: nobody is judged by the processes of this machine */
 	bool near;               /* … but the one that is carried out comes from this machine … */
 	bool owner;              /* … and from the ledger's own user, for certain: by a unix socket that only that one can open */
@@ -63,8 +64,9 @@ int verbs_flush(struct verbs *v, struct why *why);
 /* Whether it has something to make durable. */
 bool verbs_owes(const struct verbs *v);
 
-/* Whether a change of that operation may take long: it has something to be removed, or somebody has died.  False also where there is none. */
-bool verbs_may_take_long(struct verbs *v, const char *operation);
+/* Whether a change of that operation may take long: somebody has died, or, where it `removes`, there is something to be removed.  False also
+ * where there is no such operation. */
+bool verbs_may_take_long(struct verbs *v, const char *operation, bool removes);
 
 /* After a reply was given: leave checkpoints where they help the next. */
 void verbs_tidy(struct verbs *v);

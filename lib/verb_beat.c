@@ -452,7 +452,7 @@ by_state(struct request *r, struct journal *j, struct heartbeat *h, const struct
 		}
 		if (op_has_ended(&j->op) && !(j = request_live(r, h->id, true)))
 			return -1;
-		if (h->settle && cleanup_is_due(&j->op))
+		if (h->settle && cleanup_is_due(&j->op) && !(r->v->brief && op_resources(&j->op)))
 			settle_briefly(r, j, h->by);
 	}
 	if (rc == 0)
@@ -469,6 +469,9 @@ verb_heartbeat(struct request *r)
 	bool look = false;
 	if (read_heartbeat(r, &h, &p, &look) < 0)
 		return -1;
+	/* Others leave what is removed to the next who comes by, so that no beat of theirs waits for that. */
+	if (r->v->brief && verbs_may_take_long(r->v, h.id, h.settle && !h.nameless))
+		return why_set(&r->why, ERR_BUSY, "what follows a beat in %s may take long", h.id);
 	if (p.wanted && put_progress(r, h.id, h.by, h.call, &p) < 0)
 		return -1;
 	verbs_unlock(r->v, NULL);

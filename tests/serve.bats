@@ -194,6 +194,35 @@ create() {
 	is "$(ask /operation/list '{}' | jq '.operations | length')" 1
 }
 
+@test "who beats does not wait for what is removed in other operations" {
+	serve
+	export DPL_LEDGER=$url
+	# More than all that the server has for such work; each lasts as long as the server.
+	stale=3
+	for ((i = 0; i < 32; i++)); do
+		other=$(dpl-create -C "$ledger" -p me)
+		dpl-temp add -q -C "$ledger" -o "$other" -p me --command ": >undoing.$i; while kill -0 $server; do sleep 0.1; done" >/dev/null
+		others+=("$other")
+	done
+	# One that has a temp resource, and beats by the server, as a call of it.
+	op=$(dpl-create -p me --beat 500ms --jitter 0s --stale ${stale}s)
+	dpl-temp make -C "$ledger" -o "$op" -p me "$BATS_TEST_TMPDIR/made.XXXXXX" >/dev/null
+	dpl-join -q -o "$op" -p worker
+	in_background dpl-call -q -o "$op" -p worker --id part -- sleep 1000
+	part=$pid
+	wait_for '[ "$(count '\''.event == "call.started"'\'')" = 1 ]'
+	for other in "${others[@]}"; do
+		in_background curl -sS -d "{\"operationId\":\"$other\"}" "$url/operation/complete" >>completed
+	done
+	wait_for '[ "$(find . -name "undoing.*" | wc -l)" -ge 6 ]'
+	sleep $((stale + 2))
+	# A client of the old protocol hears at once how things are.
+	is "$(ask /operation/heartbeat "{\"operationId\":\"$op\"}" --max-time 5 | member state)" running
+	expect 0 dpl-cleanup -q -C "$ledger" -o "$op"
+	is "$(count '.event == "crash.detected"') $(count '.event == "call.crashed"')" '0 0'
+	kill -TERM "$part"
+}
+
 @test "one who is stopped in the middle of a change keeps the others waiting for that operation only" {
 	serve
 	create

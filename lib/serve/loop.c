@@ -587,7 +587,7 @@ prepare(struct loop *l, const struct serve_options *o, struct listener *listener
 	s->verbs.open_most = VERBS_MOST;
 	s->verbs.flush_all = flusher_sync;
 	s->verbs.flush_arg = l->flusher;
-	s->verbs.remote = true;
+	s->verbs.remote = s->verbs.brief = true;
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);

@@ -17,7 +17,7 @@
 /* --- which path is what --- */
 
 enum weight {
-	LIGHT,     /* carried out at once */
+	LIGHT,     /* carried out at once; what the verb itself refuses, since it may take long, is a child's (struct verbs, brief) */
 	DEPENDS,   /* … unless the operation has something to remove, or somebody has died: then it may take long */
 	HEAVY,     /* always a child's */
 	WAITS,     /* may wait for what comes */
@@ -42,7 +42,7 @@ static const struct path {
 	{"/operation/complete", DEPENDS, false},
 	{"/operation/create", LIGHT, false},
 	{"/operation/events", WAITS, true},
-	{"/operation/heartbeat", DEPENDS, false},
+	{"/operation/heartbeat", LIGHT, false},
 	{"/operation/join", LIGHT, false},
 	{"/operation/leave", DEPENDS, false},
 	{"/operation/list", HEAVY, true},
@@ -170,11 +170,22 @@ answered_by_child(void *arg, int status, const char *body, size_t n)
 	s->answered(s, c);
 }
 
+/* Whether it is short also where the operation has something to remove: the beats of supervisors and keepers leave that to others. */
+static bool
+is_quick(const struct path *p, const struct json *j)
+{
+	bool settles = true;
+	(void)json_boolean(j, json_get(j, 0, "settle"), &settles);
+	return !settles && strcmp(p->path, "/operation/heartbeat") == 0;
+}
+
 static enum routed
-give_to_child(struct server *s, struct conn *c, const char *path, const char *key, const char *body, size_t n)
+give_to_child(struct server *s, struct conn *c, const struct path *p, const struct json *j, const char *key)
 {
 	struct why why;
-	int64_t number = work_ask(s->work, path, key, c->by_path ? "owner" : c->near ? "here" : "elsewhere", body, n, answered_by_child, c);
+	struct work_request w = {.path = p->path, .key = key, .from = c->by_path ? "owner" : c->near ? "here" : "elsewhere", .quick = is_quick(p, j)};
+	w.body = json_raw(j, 0, &w.n);
+	int64_t number = work_ask(s->work, &w, answered_by_child, c);
 	if (number < 0) {
 		why_set(&why, ERR_BUSY, "too many requests are waiting");
 		return fail(c, &why);
@@ -195,7 +206,7 @@ is_heavy(struct server *s, const struct path *p, const struct json *j)
 		return true;
 	if (json_copy(j, json_get(j, 0, "operationId"), id, sizeof id) < 0)
 		return false;
-	return verbs_may_take_long(&s->verbs, id);
+	return verbs_may_take_long(&s->verbs, id, true);
 }
 
 /* An event stream, from its query; one that was cut off says what it had last. */
@@ -249,16 +260,14 @@ carry_out(struct server *s, struct conn *c, const struct http_head *h, const str
 		snprintf(key, sizeof key, "%.*s", (int)given.n, given.p);
 	if (p->weight == WAITS)
 		return is_get && wants_stream(h, p, j) ? begin_stream(s, c, h, j) : wait_for_it(s, c, p, j);
-	size_t length;
-	const char *raw = json_raw(j, 0, &length);
 	if (is_heavy(s, p, j))
-		return give_to_child(s, c, p->path, *key ? key : NULL, raw, length);
+		return give_to_child(s, c, p, j, *key ? key : NULL);
 	s->verbs.near = c->near;
 	s->verbs.owner = c->by_path;
 	int status = verb_do(&s->verbs, p->path, j, 0, *key ? key : NULL, &s->reply);
-	/* Somebody else has the lock for long: a child waits for it. */
+	/* Somebody else has the lock for long, or it would take long: a child waits for it. */
 	if (status == err_info(ERR_BUSY)->status && verb_failed_as(&s->reply, ERR_BUSY))
-		return give_to_child(s, c, p->path, *key ? key : NULL, raw, length);
+		return give_to_child(s, c, p, j, *key ? key : NULL);
 	answer_reply(s, c, status, s->reply.p, s->reply.n);
 	return p->reads ? ROUTE_ANSWERED : ROUTE_HELD;
 }

@@ -13,10 +13,11 @@
 
 extern char **environ;
 
-enum { PIPE_BYTES = 1 << 20, READ_BYTES = 65536, TRIES = WORK_CHILDREN };
+enum { PIPE_BYTES = 1 << 20, READ_BYTES = 65536, TRIES = 6 };
 
 struct job {
 	int64_t number;
+	bool quick;
 	struct buf line;
 	work_answered *answered; /* NULL: nobody waits */
 	void *arg;
@@ -128,26 +129,50 @@ finish(struct child *c, int status, const char *body, size_t n)
 	free_job(j);
 }
 
-/* Give what waits to who is idle.  What cannot be given is told in work_tidy, since who asks does not expect its answer at once. */
+/* The first of those that wait, or the first quick one, taken out; NULL: there is none that could be given once more. */
+static struct job *
+take_job(struct work *w, bool quick)
+{
+	struct job **at = &w->first;
+	while (*at && ((quick && !(*at)->quick) || (*at)->tries >= TRIES))
+		at = &(*at)->next;
+	struct job *j = *at;
+	if (!j)
+		return NULL;
+	if (!(*at = j->next))
+		w->last = at;
+	w->queued--;
+	return j;
+}
+
+/* It is the first again. */
+static void
+put_back(struct work *w, struct job *j)
+{
+	if (!(j->next = w->first))
+		w->last = &j->next;
+	w->first = j;
+	w->queued++;
+}
+
+/* Give what waits to who is idle; some of them take only what is quick, and are asked last.  What cannot be given is told in work_tidy, since
+ * who asks does not expect its answer at once. */
 static void
 hand_out(struct work *w)
 {
 	for (int i = 0; i < WORK_CHILDREN && w->first; i++) {
 		struct child *c = &w->children[i];
-		struct job *j = w->first;
-		if (c->job || j->tries >= TRIES)
+		struct job *j = c->job ? NULL : take_job(w, i >= WORK_CHILDREN - WORK_QUICK);
+		if (!j)
 			continue;
 		j->tries++;
-		if (!c->pid && start(w, c) < 0)
-			continue;
-		if (fsx_write(c->to, j->line.p, j->line.n) < 0) {
-			send_home(c);
+		if ((c->pid || start(w, c) == 0) && fsx_write(c->to, j->line.p, j->line.n) == 0) {
+			c->job = j;
 			continue;
 		}
-		c->job = j;
-		if (!(w->first = j->next))
-			w->last = &w->first;
-		w->queued--;
+		if (c->pid)
+			send_home(c);
+		put_back(w, j);
 	}
 }
 
@@ -167,7 +192,7 @@ give_up(struct work *w)
 }
 
 int64_t
-work_ask(struct work *w, const char *path, const char *key, const char *from, const char *body, size_t n, work_answered *answered, void *arg)
+work_ask(struct work *w, const struct work_request *r, work_answered *answered, void *arg)
 {
 	if (w->queued >= WORK_QUEUED)
 		return -1;
@@ -175,14 +200,15 @@ work_ask(struct work *w, const char *path, const char *key, const char *from, co
 	if (!j)
 		return -1;
 	j->number = ++w->number;
+	j->quick = r->quick;
 	j->answered = answered;
 	j->arg = arg;
 	json_open(&j->line, NULL, '{');
-	json_put(&j->line, "path", path);
-	if (key)
-		json_put(&j->line, "key", key);
-	json_put(&j->line, "from", from);
-	json_put_raw(&j->line, "body", body, n);
+	json_put(&j->line, "path", r->path);
+	if (r->key)
+		json_put(&j->line, "key", r->key);
+	json_put(&j->line, "from", r->from);
+	json_put_raw(&j->line, "body", r->body, r->n);
 	json_close(&j->line, '}');
 	/* A line end in JSON is only ever a blank between two values. */
 	for (size_t i = 0; i < j->line.n; i++)

@@ -10,7 +10,8 @@
 #include "buf.h"
 
 enum {
-	WORK_CHILDREN = 6,       /* at most at the same time … */
+	WORK_CHILDREN = 16,      /* at most at the same time … */
+	WORK_QUICK = 4,          /* … of whom so many are for what is quick … */
 	WORK_QUEUED = 256,       /* … and requests that wait for one of them */
 	WORK_IDLE_MS = 20000,    /* after which one that has nothing to do is sent home */
 };
@@ -28,8 +29,15 @@ struct work *work_new(const char *ledger, void (*watch)(void *server, int fd, vo
  * (proc_reap). */
 void work_free(struct work *w);
 
-/* Have it carried out: `body` is a JSON object, on one line.  A number for it, or -1 where too many wait. */
-int64_t work_ask(struct work *w, const char *path, const char *key, const char *from, const char *body, size_t n, work_answered *answered, void *arg);
+struct work_request {
+	const char *path, *key, *from; /* key: NULL for none; from: as in a line for dpl-batch */
+	const char *body;        /* a JSON object, n bytes, on one line */
+	size_t n;
+	bool quick;              /* it does not wait behind what takes long: others are alive by it */
+};
+
+/* Have it carried out.  A number for it, or -1 where too many wait. */
+int64_t work_ask(struct work *w, const struct work_request *r, work_answered *answered, void *arg);
 
 /* Nobody waits for the answer any more.  It is carried out all the same. */
 void work_forget(struct work *w, int64_t number);
