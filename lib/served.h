@@ -18,7 +18,7 @@ int served_begin(int dir, struct why *why);
 void served_awoke(int fd);
 
 /* The server works: what has been sent to it behind until_ms, monotonic, may wait to be read.  INT64_MAX: it listens, and nothing waits.
- * `before` is what was said last. */
+ * `before` is what was said last, 0 the first time. */
 void served_heard(int fd, int64_t before, int64_t until_ms);
 
 struct served {

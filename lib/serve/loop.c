@@ -647,7 +647,7 @@ have_heard(struct loop *l, int64_t until_ms)
 	l->heard_ms = until_ms;
 }
 
-/* Take the events that are there, else wait for some.  Only where there are none is all read, and it listens. */
+/* Take the events that are there, else wait for some: their number, or -1 with errno.  Only where there are none is all read, and it listens. */
 static int
 take_events(struct loop *l, struct epoll_event events[EVENTS], int most)
 {
@@ -656,9 +656,13 @@ take_events(struct loop *l, struct epoll_event events[EVENTS], int most)
 		have_heard(l, l->now_ms);
 		return n;
 	}
+	int64_t begun = clock_mono_ms();
 	have_heard(l, INT64_MAX);
 	n = epoll_wait(l->epoll, events, EVENTS, most);
-	have_heard(l, clock_mono_ms());
+	int error = errno;
+	/* One that was stopped did not listen. */
+	have_heard(l, n < 0 ? begun : clock_mono_ms());
+	errno = error;
 	return n;
 }
 
