@@ -26,7 +26,7 @@
 #include "wire.h"
 #include "world.h"
 
-enum { TICK_MS = 20, PIDS = 256, LEAVE_MS = 5000 /* for who ends by itself, on a machine that is busy */ };
+enum { TICK_MS = 20, PIDS = 256 };
 
 static volatile sig_atomic_t stopped;
 
@@ -564,7 +564,7 @@ end_all(struct run *r)
 		kill(r->sweeper, SIGTERM);
 	world_end(&r->world);
 	/* Keepers and watchers end by themselves where the operation is over. */
-	int64_t end_ms = clock_mono_ms() + (stopped ? 0 : LEAVE_MS);
+	int64_t end_ms = clock_mono_ms() + (stopped ? 0 : 1000);
 	/* While some of them end the kernel may overlook others: only who is not found three times is not there. */
 	while (clean < 3) {
 		reap(r);
