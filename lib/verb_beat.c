@@ -452,6 +452,7 @@ by_state(struct request *r, struct journal *j, struct heartbeat *h, const struct
 		}
 		if (op_has_ended(&j->op) && !(j = request_live(r, h->id, true)))
 			return -1;
+		/* Where nobody may be kept waiting nothing is removed: the next who comes by finds it. */
 		if (h->settle && cleanup_is_due(&j->op) && !(r->v->brief && op_resources(&j->op)))
 			settle_briefly(r, j, h->by);
 	}
@@ -469,7 +470,7 @@ verb_heartbeat(struct request *r)
 	bool look = false;
 	if (read_heartbeat(r, &h, &p, &look) < 0)
 		return -1;
-	/* Others leave what is removed to the next who comes by, so that no beat of theirs waits for that. */
+	/* A client of the old protocol cannot say that it removes nothing, and does not ask for that. */
 	if (r->v->brief && verbs_may_take_long(r->v, h.id, h.settle && !h.nameless))
 		return why_set(&r->why, ERR_BUSY, "what follows a beat in %s may take long", h.id);
 	if (p.wanted && put_progress(r, h.id, h.by, h.call, &p) < 0)

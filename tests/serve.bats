@@ -214,7 +214,7 @@ create() {
 	for other in "${others[@]}"; do
 		in_background curl -sS -d "{\"operationId\":\"$other\"}" "$url/operation/complete" >>completed
 	done
-	wait_for '[ "$(find . -name "undoing.*" | wc -l)" -ge 6 ]'
+	wait_for '[ "$(find . -name "undoing.*" | wc -l)" -ge 12 ]'
 	sleep $((stale + 2))
 	# A client of the old protocol hears at once how things are.
 	is "$(ask /operation/heartbeat "{\"operationId\":\"$op\"}" --max-time 5 | member state)" running
