@@ -13,6 +13,14 @@
 #include "proc.h"
 #include "text.h"
 
+enum {
+	STAT_BYTES = 1500,       /* of /proc/PID/stat */
+	FIELD_STATE = 3, FIELD_FLAGS = 9, FIELD_START = 22, FIELD_ENV_START = 50, FIELD_ENV_END = 51, /* proc(5) */
+	FLAG_EXITING = 0x4, FLAG_FORKED = 0x40, FLAG_KERNEL = 0x200000, /* PF_EXITING, PF_FORKNOEXEC, PF_KTHREAD */
+	ENVIRONMENT_MAX = 8 << 20, /* with the arguments it has 6 MiB at most, execve(2) */
+	EXEC_LOOKS = 100, EXEC_LOOK_MS = 2,
+};
+
 /* Field after field of what stands behind the name. */
 static const char *
 next_number(const char *p, int64_t *value)
@@ -23,32 +31,44 @@ next_number(const char *p, int64_t *value)
 	return p[n] == ' ' ? p + n + 1 : p + n;
 }
 
-int
-proc_look(int64_t pid, struct proc *p)
+/* Read what the kernel says of it: where the name ends, behind which " STATE PARENT …" follows; NULL where there is none of that pid. */
+static char *
+read_stat(int64_t pid, char *text, size_t size)
 {
-	char path[40], text[1024];
-	*p = (struct proc){.pid = pid};
+	char path[40];
 	snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
 	int fd = fsx_open(AT_FDCWD, path, O_RDONLY, 0);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1); /* all of it: the kernel makes it for the first read */
+	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1); /* all of it: the kernel makes it for the first read */
 	if (fd >= 0)
 		close(fd);
 	if (n <= 0)
-		return -1;
+		return NULL;
 	text[n] = '\0';
 	/* The name in parentheses may hold anything: it ends at the last ')'. */
-	char *open = strchr(text, '('), *end = strrchr(text, ')');
-	if (!open || !end || end < open || end[1] != ' ' || !end[2])
+	char *end = strrchr(text, ')');
+	return end && end[1] == ' ' && end[2] ? end : NULL;
+}
+
+int
+proc_look(int64_t pid, struct proc *p)
+{
+	char text[STAT_BYTES];
+	*p = (struct proc){.pid = pid};
+	char *end = read_stat(pid, text, sizeof text), *open = end ? strchr(text, '(') : NULL;
+	if (!open || end < open)
 		return -1;
 	snprintf(p->name, sizeof p->name, "%.*s", (int)(end - open - 1), open + 1);
 	p->state = end[2];
 	const char *q = end[3] == ' ' ? end + 4 : NULL;
-	int64_t ignored;
+	int64_t number = 0;
 	q = next_number(q, &p->parent);
 	q = next_number(q, &p->group);
 	q = next_number(q, &p->session);
-	for (int field = 7; field < 22; field++)
-		q = next_number(q, &ignored);
+	for (int field = 7; field < FIELD_START; field++) {
+		q = next_number(q, &number);
+		if (field == FIELD_FLAGS)
+			p->forked = number & FLAG_FORKED;
+	}
 	return next_number(q, &p->start) ? 0 : -1;
 }
 
@@ -156,15 +176,48 @@ proc_reap(int *status, struct rusage *usage)
 	return pid;
 }
 
+/* Whether a process whose environment was read as empty may have one: in the midst of an exec(2) its new memory is there, and where the
+ * environment is in that is not noted yet; or it was read from the memory of before, which was just given back. */
+static bool
+may_have_environment(int64_t pid)
+{
+	char text[STAT_BYTES];
+	int64_t flags = FLAG_EXITING, start = 0, end = 0;
+	const char *p = read_stat(pid, text, sizeof text);
+	if (!p || p[2] == 'Z' || p[2] == 'X')
+		return false;
+	p += 2;
+	for (int field = FIELD_STATE + 1; field <= FIELD_ENV_END; field++) {
+		p = strchr(p, ' ');
+		if (!p++)
+			return false; /* a kernel that does not tell */
+		int64_t *value = field == FIELD_FLAGS ? &flags : field == FIELD_ENV_START ? &start : field == FIELD_ENV_END ? &end : NULL;
+		if (value && !next_number(p, value))
+			return false;
+	}
+	return (end == 0 || end != start) && !(flags & (FLAG_EXITING | FLAG_KERNEL));
+}
+
+/* Its environment; empty where it has none, or cannot be seen.  A process that is not found by it would be left running, so one that starts
+ * another program is looked at again: it has none for a moment, and for longer where it waits for a processor. */
+static void
+read_environment(int64_t pid, struct buf *b)
+{
+	char path[40];
+	snprintf(path, sizeof path, "/proc/%lld/environ", (long long)pid);
+	for (int i = 0; fsx_read_file(AT_FDCWD, path, b, ENVIRONMENT_MAX) == 0 && !b->n && i < EXEC_LOOKS && may_have_environment(pid); i++)
+		if (i)
+			usleep(EXEC_LOOK_MS * 1000);
+}
+
 bool
 proc_has_variable(int64_t pid, const char *variable)
 {
-	char path[40];
 	struct buf b = {0};
 	size_t n = strlen(variable);
 	bool has = false;
-	snprintf(path, sizeof path, "/proc/%lld/environ", (long long)pid);
-	if (fsx_read_file(AT_FDCWD, path, &b, 4 << 20) == 0 && b.n) {
+	read_environment(pid, &b);
+	if (b.n) {
 		const char *p = b.p, *end = b.p + b.n;
 		for (const char *hit; !has && (hit = memmem(p, (size_t)(end - p), variable, n)); p = hit + 1)
 			has = (hit == b.p || !hit[-1]) && (variable[n - 1] == '=' || !hit[n]); /* fsx_read_file puts a NUL behind the end */

@@ -19,6 +19,7 @@ struct proc {
 	int64_t pid;
 	int64_t start;          /* clock ticks since boot (field 22 of /proc/PID/stat, proc(5)) */
 	int64_t parent, group, session;
+	bool forked;            /* it has executed no program since it was forked: it is a copy of its parent yet */
 	char state;             /* R, S, D, T stopped, Z zombie … */
 	char name[PROC_NAME];   /* of the program, cut by the kernel */
 };
@@ -57,7 +58,8 @@ int proc_signal(int pidfd, int sig);
  * it is not NULL; 0: none has; -1 with errno: there is no child. */
 pid_t proc_reap(int *status, struct rusage *usage);
 
-/* Whether its environment, as it was when its program started, has this NAME=VALUE; or, for NAME=, any of that name. */
+/* Whether its environment, as it was when its program started, has this NAME=VALUE; or, for NAME=, any of that name.  For one that is just
+ * starting another program it waits, 200 ms at most. */
 bool proc_has_variable(int64_t pid, const char *variable);
 
 #endif

@@ -164,9 +164,12 @@ mark(const struct tree *t, struct all *a)
 	snprintf(operation, sizeof operation, "DPL_OPERATION=%s", t->operation ? t->operation : "");
 	for (size_t i = 0; i < a->n; i++) {
 		struct one *o = &a->one[i];
+		bool root = t->root > 1 && o->p.pid == t->root && o->p.start == t->root_start;
+		if (root && o->p.forked) /* let go, and about to execute the command: it has the supervisor's name yet */
+			o->p.name[0] = '\0';
 		o->apart = (is_dpl(&o->p) && o->p.pid != t->supervisor) || works_for(t, o->p.pid) || is_helper(a, &o->p) ||
 			(t->before && has(t->before, &o->p));
-		o->member = (t->root > 1 && o->p.pid == t->root && o->p.start == t->root_start) ||
+		o->member = root ||
 			(group && o->p.group == t->group && (t->session <= 0 || o->p.session == t->session)) ||
 			(t->supervisor > 0 && descends(a, o, t->supervisor)) ||
 			/* Nobody has it who is older than the command. */

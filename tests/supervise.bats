@@ -1235,6 +1235,31 @@ crowd() {
 	[ "$held" -gt 3 ]
 }
 
+@test "kill -9 of dpl-call as its command, which ignores SIGTERM, is about to be executed: the next dpl-beat ends that" {
+	local_only 'what a dead supervisor left is ended by who sees its processes'
+	local number supervisor child
+	case $(uname -m) in
+	x86_64) number=59 ;;
+	aarch64) number=221 ;;
+	*) skip 'the number of execve(2) is not known here' ;;
+	esac
+	[ -z "${SANITIZED:-}" ] || export ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which cannot be under ptrace
+	strace -o trace true 2>/dev/null || skip 'strace may not trace here'
+	# Each execve(2) waits for 3 s: it has been let go then, and is a copy of its supervisor yet.
+	(
+		trap '' TERM
+		exec strace -f -qq -o trace -e trace=execve -e inject=execve:delay_enter=3000000 dpl-call -- sleep 60
+	) 3>&- &
+	wait_for 'supervisor=$(jq "select(.event == \"call.started\").supervisorPid" "$(journal "$op")") && [ -n "$supervisor" ]' 20
+	child=$(jq 'select(.event == "call.started").pid' "$(journal "$op")")
+	wait_for '[ "$(cut -d " " -f 1 "/proc/$child/syscall")" = '$number' ]' 20
+	kill -KILL "$supervisor"
+	wait_for '! grep -q "" "/proc/$supervisor/cmdline" 2>/dev/null'
+	expect_any dpl-beat -v
+	nobody_left
+	entry '.event == "call.crashed"'
+}
+
 # expect_any COMMAND...: it ends with 0 or 5.
 expect_any() {
 	"$@" >out 2>err 3>&- || [ $? -eq 5 ]
