@@ -58,7 +58,7 @@ scan(char *url, size_t size)
 	pid_t pid = 0;
 	size_t n = 0;
 	ssize_t got = 0;
-	if (pipe2(out, O_CLOEXEC) == 0 && helper_start(argv, environ, -1, out[1], &pid) == 0) {
+	if (pipe2(out, O_CLOEXEC) == 0 && helper_start(argv, environ, -1, out[1], -1, &pid) == 0) {
 		fsx_close(&out[1]);
 		while (n < size - 1 && ((got = read(out[0], url + n, size - 1 - n)) > 0 || (got < 0 && errno == EINTR)))
 			n += got > 0 ? (size_t)got : 0;
@@ -273,7 +273,7 @@ start_helper(struct client *c, struct helper *h, struct why *why)
 	char *argv[] = {name, c->ledger, NULL};
 	helper_name(c->ledger, name, sizeof name);
 	char **env = environment(c);
-	int rc = !env ? ENOMEM : pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 ? errno : helper_start(argv, env, in[0], out[1], &h->pid);
+	int rc = !env ? ENOMEM : pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 ? errno : helper_start(argv, env, in[0], out[1], -1, &h->pid);
 	free(env);
 	fsx_close(&in[0]);
 	fsx_close(&out[1]);

@@ -34,7 +34,7 @@ put_descriptor(posix_spawn_file_actions_t *actions, int fd, int as)
 
 /* Kept apart by who calls it: its paths take two pages of the stack. */
 int
-helper_start(char *const argv[], char *const env[], int in, int out, pid_t *pid)
+helper_start(char *const argv[], char *const env[], int in, int out, int errors, pid_t *pid)
 {
 	char path[PATH_MAX];
 	posix_spawn_file_actions_t actions;
@@ -53,6 +53,8 @@ helper_start(char *const argv[], char *const env[], int in, int out, pid_t *pid)
 	int rc = put_descriptor(&actions, in, 0);
 	if (rc == 0)
 		rc = put_descriptor(&actions, out, 1);
+	if (rc == 0 && errors >= 0)
+		rc = put_descriptor(&actions, errors, 2);
 	if (rc == 0)
 		rc = posix_spawnp(pid, path, &actions, &attributes, argv, env);
 	posix_spawn_file_actions_destroy(&actions);

@@ -215,6 +215,30 @@ scenario() {
 	holds '.state == "running" and .participants[0].liveness == "stale"'
 }
 
+@test "a coordinator that is killed behind a server: what its client says of that is of the play" {
+	need_built dpl-serve
+	scenario lone <<-'END'
+		participant cli
+		participant bridge
+		call cli main 60s temp 1 undo 20s
+		    call bridge part 60s
+		fail bridge crash in processing of part after 2s
+		fail cli crash in processing of part after 2s
+		fail coordinator crash in cleanup after 5s
+		sweep 4s
+		expect state failed
+		expect temp gone
+		expect takeover
+		expect exit cli 7
+	END
+	in_background dpl-serve -C "$BATS_TEST_TMPDIR/served" -P 0 >said 2>serve.err
+	wait_for '[ -s said ] || gone "$pid"'
+	expect 1 dpl-sim check --scale "$scale" -C "$(cat said)" ./lone.scenario
+	is "$stderr" ''
+	has "$output" './lone.scenario:12: exit status 7 of cli is expected; it is killed' 'said: dpl-cleanup: the request was interrupted'
+	lacks "$output" 'scenario:9:' 'scenario:10:' 'scenario:11:'
+}
+
 @test "chance is by the seed" {
 	scenario chance <<-'END'
 		participant cli

@@ -17,7 +17,7 @@ static int
 start(struct sweep *w)
 {
 	char *argv[] = {"dpl-cleanup", "--sweep", "-q", "-C", (char *)(uintptr_t)w->o->ledger, NULL};
-	return helper_start(argv, environ, -1, -1, &w->pid);
+	return helper_start(argv, environ, -1, -1, -1, &w->pid);
 }
 
 int64_t

@@ -100,7 +100,7 @@ start(struct work *w, struct child *c)
 {
 	int in[2] = {-1, -1}, out[2] = {-1, -1};
 	char *argv[] = {"dpl-batch", "-q", "-C", w->ledger, NULL};
-	int rc = pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 ? errno : helper_start(argv, environ, in[0], out[1], &c->pid);
+	int rc = pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 ? errno : helper_start(argv, environ, in[0], out[1], -1, &c->pid);
 	fsx_close(&in[0]);
 	fsx_close(&out[1]);
 	c->to = in[1];

@@ -17,7 +17,7 @@ extern char **environ;
 struct deed
 deed(const char *tool)
 {
-	return (struct deed){.word = {tool}, .n = 1};
+	return (struct deed){.word = {tool}, .n = 1, .errors = -1};
 }
 
 void
@@ -46,7 +46,7 @@ deed_start(const struct deed *d, int out_fd, pid_t *pid)
 	/* posix_spawn takes no const, and changes nothing. */
 	char *argv[DEED_WORDS + 1];
 	memcpy(argv, d->word, sizeof argv);
-	return helper_start(argv, environ, -1, out_fd, pid);
+	return helper_start(argv, environ, -1, out_fd, d->errors, pid);
 }
 
 int

@@ -15,6 +15,7 @@ enum { DEED_WORDS = 48, DEED_NOTE = 512 };
 struct deed {
 	const char *word[DEED_WORDS + 1];
 	int n;
+	int errors;              /* where its stderr goes; -1: where ours does */
 };
 
 /* Begin one: the tool's name. */

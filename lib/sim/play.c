@@ -28,7 +28,7 @@ play_ms(double scale, int64_t ms)
 int64_t
 play_setting_ms(const struct scenario *s, double scale, enum scenario_setting setting, bool served)
 {
-	static const int64_t least[SCENARIO_SETTINGS] = {[SETTING_BEAT] = 50, [SETTING_STALE] = 1000, [SETTING_WINDOW] = 500, [SETTING_GRACE] = 200, [SETTING_LIMIT] = 60000};
+	static const int64_t least[SCENARIO_SETTINGS] = {[SETTING_BEAT] = 50, [SETTING_STALE] = 1000, [SETTING_WINDOW] = 4000, [SETTING_GRACE] = 200, [SETTING_LIMIT] = 60000};
 	enum { SERVED_STALE = 3000 };
 	int64_t ms = play_ms(scale, s->setting[setting]), floor = setting == SETTING_STALE && served ? SERVED_STALE : least[setting];
 	return ms > floor ? ms : floor;

@@ -55,6 +55,7 @@ struct run {
 	struct happened *h;
 	char notes_path[STAGE_FOLDER + 20];
 	int notes, watch;        /* descriptors */
+	int errors;              /* … of what the commands complain of */
 	char *tmpdir;            /* TMPDIR as it was; NULL: it was not set */
 	struct buf note_text, watch_text;
 	struct world world;
@@ -273,11 +274,20 @@ add_actor(struct run *r, int participant, int64_t pid, int64_t keeper)
 	r->actors[r->actors_n++] = (struct actor){.participant = participant, .pid = pid, .start = proc_start(pid), .keeper = keeper, .keeper_start = proc_start(keeper)};
 }
 
+/* Of a coordinator that is killed behind a server its client says so: such is of the play, as what those complain of who take part. */
+static struct deed
+command_of(const struct run *r, const char *tool)
+{
+	struct deed d = deed(tool);
+	d.errors = r->errors;
+	return d;
+}
+
 static void
 start_watching(struct run *r, const char *operation)
 {
 	int fds[2];
-	struct deed d = deed("dpl-watch");
+	struct deed d = command_of(r, "dpl-watch");
 	snprintf(r->h->operation, sizeof r->h->operation, "%s", operation);
 	setenv("DPL_OPERATION", r->h->operation, 1);
 	if (pipe2(fds, O_CLOEXEC) < 0)
@@ -465,7 +475,7 @@ anybody_plays(const struct run *r)
 static void
 sweep(struct run *r)
 {
-	struct deed d = deed("dpl-cleanup");
+	struct deed d = command_of(r, "dpl-cleanup");
 	/* In a ledger that others use, too, only the operation of this play. */
 	if (!r->stage->ledger)
 		deed_add(&d, "--sweep");
@@ -623,13 +633,15 @@ static int
 begin(struct run *r, struct why *why)
 {
 	struct stage *stage = r->stage;
-	char path[STAGE_FOLDER + 20];
+	char path[STAGE_FOLDER + 20], errors[STAGE_FOLDER + 20];
 	tree_each_child(getpid(), note_foreign, r);
 	if (make_folder(stage, why) < 0)
 		return -1;
 	snprintf(path, sizeof path, "%s/scenario", stage->folder);
 	snprintf(r->notes_path, sizeof r->notes_path, "%s/notes", stage->folder);
-	if (fsx_put(path, 0600, stage->text, stage->n) < 0 || mkfifo(r->notes_path, 0600) < 0 || (r->notes = open(r->notes_path, O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0)
+	snprintf(errors, sizeof errors, "%s/errors", stage->folder);
+	if (fsx_put(path, 0600, stage->text, stage->n) < 0 || mkfifo(r->notes_path, 0600) < 0 || (r->notes = open(r->notes_path, O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0 ||
+	    (r->errors = open(errors, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) < 0)
 		return why_errno(why, "%s", stage->folder);
 	set_environment(r);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -674,7 +686,7 @@ stage_close(struct stage *stage, struct why *why)
 int
 stage_play(struct stage *stage, struct happened *h, struct why *why)
 {
-	struct run r = {.stage = stage, .s = stage->s, .h = h, .notes = -1, .watch = -1};
+	struct run r = {.stage = stage, .s = stage->s, .h = h, .notes = -1, .watch = -1, .errors = -1};
 	size_t n = (size_t)stage->s->failures_n + 1;
 	int rc = happened_begin(h, stage->s);
 	r.tmpdir = getenv("TMPDIR") ? strdup(getenv("TMPDIR")) : NULL;
@@ -698,10 +710,9 @@ stage_play(struct stage *stage, struct happened *h, struct why *why)
 		h->temps_left += lstat(r.temps[i], &st) == 0;
 	if (rc == 0 && stopped)
 		rc = why_set(why, ERR_IO, "stopped by a signal");
-	if (r.notes >= 0)
-		close(r.notes);
-	if (r.watch >= 0)
-		close(r.watch);
+	fsx_close(&r.notes);
+	fsx_close(&r.watch);
+	fsx_close(&r.errors);
 	if (r.tmpdir)
 		setenv("TMPDIR", r.tmpdir, 1);
 	else
