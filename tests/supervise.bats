@@ -1252,7 +1252,7 @@ crowd() {
 	) 3>&- &
 	wait_for 'supervisor=$(jq "select(.event == \"call.started\").supervisorPid" "$(journal "$op")") && [ -n "$supervisor" ]' 20
 	child=$(jq 'select(.event == "call.started").pid' "$(journal "$op")")
-	wait_for '[ "$(cut -d " " -f 1 "/proc/$child/syscall")" = '$number' ]' 20
+	wait_for '[ "$(cut -d " " -f 1 "/proc/$child/syscall")" = '"$number"' ]' 20
 	kill -KILL "$supervisor"
 	wait_for '! grep -q "" "/proc/$supervisor/cmdline" 2>/dev/null'
 	expect_any dpl-beat -v
