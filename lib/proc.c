@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -15,24 +16,14 @@
 
 enum {
 	STAT_BYTES = 1500,       /* of /proc/PID/stat */
-	FIELD_STATE = 3, FIELD_FLAGS = 9, FIELD_START = 22, FIELD_ENV_START = 50, FIELD_ENV_END = 51, /* proc(5) */
+	FIELD_STATE = 3, FIELD_PARENT, FIELD_GROUP, FIELD_SESSION, FIELD_FLAGS = 9, FIELD_THREADS = 20, FIELD_START = 22, FIELD_ENV_START = 50, FIELD_ENV_END, /* proc(5) */
 	FLAG_EXITING = 0x4, FLAG_FORKED = 0x40, FLAG_KERNEL = 0x200000, /* PF_EXITING, PF_FORKNOEXEC, PF_KTHREAD */
 	ENVIRONMENT_MAX = 8 << 20, /* with the arguments it has 6 MiB at most, execve(2) */
 	EXEC_LOOKS = 100, EXEC_LOOK_MS = 2,
 };
 
-/* Field after field of what stands behind the name. */
-static const char *
-next_number(const char *p, int64_t *value)
-{
-	size_t n = p ? strcspn(p, " \n") : 0;
-	if (!n || num_int(p, n, INT64_MIN + 1, INT64_MAX, value) < 0)
-		return NULL;
-	return p[n] == ' ' ? p + n + 1 : p + n;
-}
-
 /* Read what the kernel says of it: where the name ends, behind which " STATE PARENT …" follows; NULL where there is none of that pid. */
-static char *
+static const char *
 read_stat(int64_t pid, char *text, size_t size)
 {
 	char path[40];
@@ -49,27 +40,41 @@ read_stat(int64_t pid, char *text, size_t size)
 	return end && end[1] == ' ' && end[2] ? end : NULL;
 }
 
+/* Take numbers from behind the name: that of each field of `wanted`, which goes up and ends with 0.  False where one is not there. */
+static bool
+take_fields(const char *end, const int wanted[], int64_t value[])
+{
+	const char *p = end + 2;
+	for (int field = FIELD_STATE; *wanted; field++) {
+		size_t n = strcspn(p, " \n");
+		if (field == *wanted && num_int(p, n, INT64_MIN + 1, INT64_MAX, value++) < 0)
+			return false;
+		wanted += field == *wanted;
+		if (*wanted && p[n] != ' ')
+			return false;
+		p += n + 1;
+	}
+	return true;
+}
+
 int
 proc_look(int64_t pid, struct proc *p)
 {
+	static const int wanted[] = {FIELD_PARENT, FIELD_GROUP, FIELD_SESSION, FIELD_FLAGS, FIELD_THREADS, FIELD_START, 0};
 	char text[STAT_BYTES];
+	int64_t value[6];
 	*p = (struct proc){.pid = pid};
-	char *end = read_stat(pid, text, sizeof text), *open = end ? strchr(text, '(') : NULL;
-	if (!open || end < open)
+	const char *end = read_stat(pid, text, sizeof text), *open = end ? strchr(text, '(') : NULL;
+	if (!open || end < open || !take_fields(end, wanted, value))
 		return -1;
 	snprintf(p->name, sizeof p->name, "%.*s", (int)(end - open - 1), open + 1);
-	p->state = end[2];
-	const char *q = end[3] == ' ' ? end + 4 : NULL;
-	int64_t number = 0;
-	q = next_number(q, &p->parent);
-	q = next_number(q, &p->group);
-	q = next_number(q, &p->session);
-	for (int field = 7; field < FIELD_START; field++) {
-		q = next_number(q, &number);
-		if (field == FIELD_FLAGS)
-			p->forked = number & FLAG_FORKED;
-	}
-	return next_number(q, &p->start) ? 0 : -1;
+	p->parent = value[0];
+	p->group = value[1];
+	p->session = value[2];
+	p->forked = value[3] & FLAG_FORKED;
+	p->state = end[2] == 'Z' && value[4] > 1 ? 'S' : end[2]; /* only its first thread has ended */
+	p->start = value[5];
+	return 0;
 }
 
 int64_t
@@ -79,13 +84,34 @@ proc_start(int64_t pid)
 	return proc_look(pid, &p) < 0 || p.state == 'Z' || p.state == 'X' ? -1 : p.start;
 }
 
+/* Read a file of its memory, with its first thread, or where that has ended with another one.  0, or -1 with errno. */
+static int
+read_memory(int64_t pid, const char *name, struct buf *b, size_t max)
+{
+	static const int wanted[] = {FIELD_THREADS, 0};
+	char path[80], text[STAT_BYTES], **threads;
+	int64_t number = 0;
+	snprintf(path, sizeof path, "/proc/%lld/%s", (long long)pid, name);
+	if (fsx_read_file(AT_FDCWD, path, b, max) < 0 && errno != ESRCH) /* which newer kernels say of a thread that has no memory */
+		return -1;
+	const char *end = b->n ? NULL : read_stat(pid, text, sizeof text);
+	if (!end || end[2] != 'Z' || !take_fields(end, wanted, &number) || number < 2)
+		return 0;
+	snprintf(path, sizeof path, "/proc/%lld/task", (long long)pid);
+	ssize_t n = fsx_list(AT_FDCWD, path, &threads);
+	for (ssize_t i = 0; i < n && !b->n; i++) {
+		snprintf(path, sizeof path, "/proc/%lld/task/%.20s/%s", (long long)pid, threads[i], name);
+		(void)fsx_read_file(AT_FDCWD, path, b, max);
+	}
+	free(threads);
+	return 0;
+}
+
 void
 proc_command(int64_t pid, char *text, size_t size)
 {
-	char path[40];
 	struct buf b = {0}, shown = {0};
-	snprintf(path, sizeof path, "/proc/%lld/cmdline", (long long)pid);
-	if (fsx_read_file(AT_FDCWD, path, &b, 1 << 20) == 0 && b.n) {
+	if (read_memory(pid, "cmdline", &b, 1 << 20) == 0 && b.n) {
 		for (size_t i = 0; i + 1 < b.n; i++)
 			if (!b.p[i])
 				b.p[i] = ' ';
@@ -181,21 +207,13 @@ proc_reap(int *status, struct rusage *usage)
 static bool
 may_have_environment(int64_t pid)
 {
+	static const int wanted[] = {FIELD_FLAGS, FIELD_ENV_START, FIELD_ENV_END, 0};
 	char text[STAT_BYTES];
-	int64_t flags = FLAG_EXITING, start = 0, end = 0;
-	const char *p = read_stat(pid, text, sizeof text);
-	if (!p || p[2] == 'Z' || p[2] == 'X')
+	int64_t value[3];
+	const char *end = read_stat(pid, text, sizeof text);
+	if (!end || end[2] == 'Z' || end[2] == 'X' || !take_fields(end, wanted, value))
 		return false;
-	p += 2;
-	for (int field = FIELD_STATE + 1; field <= FIELD_ENV_END; field++) {
-		p = strchr(p, ' ');
-		if (!p++)
-			return false; /* a kernel that does not tell */
-		int64_t *value = field == FIELD_FLAGS ? &flags : field == FIELD_ENV_START ? &start : field == FIELD_ENV_END ? &end : NULL;
-		if (value && !next_number(p, value))
-			return false;
-	}
-	return (end == 0 || end != start) && !(flags & (FLAG_EXITING | FLAG_KERNEL));
+	return (value[2] == 0 || value[2] != value[1]) && !(value[0] & (FLAG_EXITING | FLAG_KERNEL));
 }
 
 /* Its environment; empty where it has none, or cannot be seen.  A process that is not found by it would be left running, so one that starts
@@ -203,9 +221,7 @@ may_have_environment(int64_t pid)
 static void
 read_environment(int64_t pid, struct buf *b)
 {
-	char path[40];
-	snprintf(path, sizeof path, "/proc/%lld/environ", (long long)pid);
-	for (int i = 0; fsx_read_file(AT_FDCWD, path, b, ENVIRONMENT_MAX) == 0 && !b->n && i < EXEC_LOOKS && may_have_environment(pid); i++)
+	for (int i = 0; read_memory(pid, "environ", b, ENVIRONMENT_MAX) == 0 && !b->n && i < EXEC_LOOKS && may_have_environment(pid); i++)
 		if (i)
 			usleep(EXEC_LOOK_MS * 1000);
 }

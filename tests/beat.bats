@@ -450,6 +450,26 @@ setup() {
 	is "$(life w)" stale
 }
 
+@test "a process whose first thread has ended lives as long as another one runs, and ends as a whole" {
+	command -v python3 >/dev/null || skip 'no python3(1)'
+	in_background python3 -c 'import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(1000,)).start()
+ctypes.CDLL(None).pthread_exit(None)'
+	process=$pid
+	wait_for 'grep -q "^State:.Z" "/proc/$process/status"' 20
+	dpl-join -qp w --pid "$process"
+	expect 0 dpl-temp add -p me --process "$process"
+	short_lease 300
+	aged w 5000
+	is "$(life w)" suspect
+	has "$(evidence w)" 'but the process that joined is there'
+	[ -e "/proc/$process" ]
+	expect 0 dpl-temp remove -p me "$output"
+	wait_for 'gone "$process"'
+	is "$(jq -r 'select(.event == "resource.removed").result' <(journal_text "$op"))" removed
+	is "$(life w)" stale
+}
+
 @test "within its lease nobody looks at the process" {
 	idler
 	dpl-join -qp w --pid "$pid"
