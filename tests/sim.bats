@@ -233,10 +233,15 @@ scenario() {
 	END
 	in_background dpl-serve -C "$BATS_TEST_TMPDIR/served" -P 0 >said 2>serve.err
 	wait_for '[ -s said ] || gone "$pid"'
-	expect 1 dpl-sim check --scale "$scale" -C "$(cat said)" ./lone.scenario
-	is "$stderr" ''
-	has "$output" './lone.scenario:12: exit status 7 of cli is expected; it is killed' 'said: dpl-cleanup: the request was interrupted'
-	lacks "$output" 'scenario:9:' 'scenario:10:' 'scenario:11:'
+	# Now and then a keeper is the coordinator, which says nothing any more.
+	for i in 1 2 3 4 5; do
+		expect 1 dpl-sim check --scale "$scale" -C "$(cat said)" ./lone.scenario
+		is "$stderr" ''
+		has "$output" './lone.scenario:12: exit status 7 of cli is expected; it is killed'
+		lacks "$output" 'scenario:9:' 'scenario:10:' 'scenario:11:'
+		[[ $output != *'said: dpl-cleanup: the request was interrupted'* ]] || break
+	done
+	has "$output" 'said: dpl-cleanup: the request was interrupted'
 }
 
 @test "chance is by the seed" {
