@@ -71,6 +71,7 @@ proc_look(int64_t pid, struct proc *p)
 	p->parent = value[0];
 	p->group = value[1];
 	p->session = value[2];
+	p->kernel = value[3] & FLAG_KERNEL;
 	p->forked = value[3] & FLAG_FORKED;
 	p->state = end[2] == 'Z' && value[4] > 1 ? 'S' : end[2]; /* only its first thread has ended */
 	p->start = value[5];

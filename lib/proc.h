@@ -19,6 +19,7 @@ struct proc {
 	int64_t pid;
 	int64_t start;          /* clock ticks since boot (field 22 of /proc/PID/stat, proc(5)) */
 	int64_t parent, group, session;
+	bool kernel;            /* a thread of the kernel's own */
 	bool forked;            /* it has executed no program since it was forked: it is a copy of its parent yet */
 	char state;             /* R, S, D, T stopped, Z zombie …; S where its first thread has ended and others run */
 	char name[PROC_NAME];   /* of the program, cut by the kernel */

@@ -40,7 +40,7 @@ add(struct all *a, const struct proc *p)
 	return 0;
 }
 
-/* Every process of our uid (of any, for root acting as somebody: the marks tell), in the order of /proc. */
+/* Every process, but for threads of the kernel, in the order of /proc: the marks tell whose they are. */
 static int
 list(struct all *a)
 {
@@ -53,7 +53,7 @@ list(struct all *a)
 		if (num_int(e->d_name, strlen(e->d_name), 1, INT32_MAX, &pid) < 0)
 			continue;
 		if (proc_look(pid, &p) == 0)
-			rc = add(a, &p);
+			rc = p.kernel ? 0 : add(a, &p);
 		else if (errno == EMFILE || errno == ENFILE)
 			rc = -1;
 	}

@@ -51,14 +51,6 @@ play_begin(struct play *p, struct why *why)
 	buf_fmt(&p->notes, "%s/notes", p->folder.p ? p->folder.p : "");
 	if (!folder || !name || p->scale <= 0 || p->notes.failed || stat(p->notes.p, &st) < 0 || !S_ISFIFO(st.st_mode))
 		return why_set(why, ERR_USAGE, "this is for the processes of a play alone");
-	/* What the commands complain of is kept for who wants to know why a play went wrong. */
-	buf_fmt(&path, "%s/errors", folder);
-	int errors = path.failed ? -1 : open(path.p, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (errors >= 0) {
-		(void)dup2(errors, STDERR_FILENO);
-		close(errors);
-	}
-	buf_clear(&path);
 	buf_fmt(&path, "%s/scenario", folder);
 	int rc = -1;
 	if (path.failed || p->notes.failed)

@@ -655,6 +655,7 @@ begin(struct run *r, struct why *why)
 		r->over_ms[i] = INT64_MAX;
 	}
 	struct deed d = world_deed(&r->world, "dpl-sim");
+	d.errors = r->errors; /* and of all that it starts */
 	deed_option(&d, "--play", "0");
 	int error = deed_start(&d, -1, &r->first);
 	if (error) {
