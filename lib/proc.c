@@ -16,7 +16,7 @@
 
 enum {
 	STAT_BYTES = 1500,       /* of /proc/PID/stat */
-	FIELD_STATE = 3, FIELD_PARENT, FIELD_GROUP, FIELD_SESSION, FIELD_FLAGS = 9, FIELD_THREADS = 20, FIELD_START = 22, FIELD_ENV_START = 50, FIELD_ENV_END, /* proc(5) */
+	FIELD_STATE = 3, FIELD_PARENT, FIELD_GROUP, FIELD_SESSION, FIELD_FLAGS = 9, FIELD_THREADS = 20, FIELD_START = 22, FIELD_CODE = 26, FIELD_ENV_START = 50, FIELD_ENV_END, /* proc(5) */
 	FLAG_EXITING = 0x4, FLAG_FORKED = 0x40, FLAG_KERNEL = 0x200000, /* PF_EXITING, PF_FORKNOEXEC, PF_KTHREAD */
 	ENVIRONMENT_MAX = 8 << 20, /* with the arguments it has 6 MiB at most, execve(2) */
 	EXEC_LOOKS = 100, EXEC_LOOK_MS = 2,
@@ -204,17 +204,17 @@ proc_reap(int *status, struct rusage *usage)
 }
 
 /* Whether a process whose environment was read as empty may have one: in the midst of an exec(2) its new memory is there, and where the
- * environment is in that is not noted yet; or it was read from the memory of before, which was just given back. */
+ * environment and, behind that, the code are in it is not noted yet; or it was read from the memory of before, which was just given back. */
 static bool
 may_have_environment(int64_t pid)
 {
-	static const int wanted[] = {FIELD_FLAGS, FIELD_ENV_START, FIELD_ENV_END, 0};
+	static const int wanted[] = {FIELD_FLAGS, FIELD_CODE, FIELD_ENV_START, FIELD_ENV_END, 0};
 	char text[STAT_BYTES];
-	int64_t value[3];
+	int64_t value[4];
 	const char *end = read_stat(pid, text, sizeof text);
 	if (!end || end[2] == 'Z' || end[2] == 'X' || !take_fields(end, wanted, value))
 		return false;
-	return (value[2] == 0 || value[2] != value[1]) && !(value[0] & (FLAG_EXITING | FLAG_KERNEL));
+	return (value[1] == 0 || value[3] != value[2]) && !(value[0] & (FLAG_EXITING | FLAG_KERNEL));
 }
 
 /* Its environment; empty where it has none, or cannot be seen.  A process that is not found by it would be left running, so one that starts
