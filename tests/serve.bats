@@ -560,6 +560,42 @@ undoing() {
 	is "$(tail -n 1 said)" 0
 }
 
+@test "a server that is killed while it starts a child: the next one has its port and its socket all the same" {
+	local place
+	strace -qq -o /dev/null true 2>/dev/null || skip 'no strace here'
+	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
+	for place in port socket; do
+		# Its child has all that it has, until it has become dpl-batch: that takes most of a second here.
+		rm -f said
+		in_background strace -f -qq -o /dev/null -P "$(command -v dpl-batch)" -e trace=execve -e inject=execve:delay_enter=700000 \
+			sh -c 'echo "$$" >server; exec dpl-serve "$@" >said' sh -C "$ledger" -P 0 --unix socket
+		wait_for 'grep -qs ^http said'
+		server=$(<server)
+		url=$(grep ^http said)
+		create
+		made=$(dpl-temp make -C "$ledger" -o "$op" -p me "$BATS_TEST_TMPDIR/made.XXXXXX")
+		in_background ask /operation/complete "{\"operationId\":\"$op\"}" 2>cut.off
+		wait_for 'pgrep -P "$server" >child'
+		kill -KILL "$server"
+		# strace waits for it, and says so at its end.
+		wait_for '! grep -qs "^State:.[^Z]" "/proc/$server/status"'
+		if [ "$place" = port ]; then
+			before=$url
+			serve -P "${url##*:}"
+		else
+			before=unix:socket
+			serve --unix socket
+			url=unix:$PWD/socket
+		fi
+		has "$(<said)" "$before"
+		dpl-complete -q -C "$url" -o "$op" -p me
+		is "$(dpl-show -j -C "$url" "$op" | member state)" completed
+		[ ! -e "$made" ]
+		kill "$server"
+		ended "$server"
+	done
+}
+
 @test "what cannot be: a port in use, an address that lets all in, a ledger that is a URL, options that do not go together" {
 	serve
 	expect 7 dpl-serve -C "$ledger" -P "${url##*:}"

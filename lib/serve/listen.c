@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,11 +14,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fsx.h"
 #include "listen.h"
 #include "num.h"
 
-enum { BACKLOG = 1024, HANDED = 3, PORT_TRIES = 20 };
+enum { BACKLOG = 1024, HANDED = 3, PORT_TRIES = 20, PATIENCE_MS = 2000, LOOK_MS = 10 };
 
 union address {
 	struct sockaddr any;
@@ -71,6 +73,17 @@ port_of(const union address *a)
 	return a->any.sa_family == AF_INET ? ntohs(a->v4.sin_port) : a->any.sa_family == AF_INET6 ? ntohs(a->v6.sin6_port) : 0;
 }
 
+/* What was killed while it started a child leaves its sockets to that until it has become another program: a moment, or as long as others have
+ * the processors.  Whether to look again whether the place is free. */
+static bool
+wait_for_place(int64_t since_ms)
+{
+	if (clock_mono_ms() - since_ms >= PATIENCE_MS)
+		return false;
+	(void)poll(NULL, 0, LOOK_MS);
+	return true;
+}
+
 static int
 open_tcp(const union address *a, socklen_t length)
 {
@@ -105,7 +118,11 @@ add_tcp(const struct serve_options *o, struct listener *l, const char *address, 
 	freeaddrinfo(found);
 	if (refuse_open(o, &a, address, why) < 0)
 		return -1;
-	*l = (struct listener){.fd = open_tcp(&a, length), .tls = o->cert != NULL};
+	*l = (struct listener){.tls = o->cert != NULL};
+	int64_t begun = clock_mono_ms();
+	do
+		l->fd = open_tcp(&a, length);
+	while (l->fd < 0 && errno == EADDRINUSE && o->port && wait_for_place(begun));
 	if (l->fd < 0) {
 		if (errno == EADDRINUSE)
 			return why_set(why, ERR_BUSY, "port %d of %s is in use", *port, address);
@@ -165,7 +182,11 @@ add_unix(struct listener *l, const char *path, struct why *why)
 	if (lstat(path, &st) == 0) {
 		if (!S_ISSOCK(st.st_mode))
 			return why_set(why, ERR_USAGE, "--unix: %s is there, and is no socket", path);
-		if (is_answered(&a, length))
+		int64_t begun = clock_mono_ms();
+		bool answered;
+		while ((answered = is_answered(&a, length)) && wait_for_place(begun))
+			;
+		if (answered)
 			return why_set(why, ERR_BUSY, "somebody listens on %s", path);
 		(void)unlink(path);
 	}
