@@ -17,6 +17,7 @@ enum {
 	GAP_MS = 500,     /* what asking, and what follows from it, may take beside a beat */
 	BUSY_MS = 100,    /* to ask again after the lock was not had */
 	WINDOW_MS = 9000, /* as long as the operation has not said it */
+	LATENESS_PART = 4, /* of the time behind which who is silent hangs */
 };
 
 int
@@ -195,12 +196,21 @@ plan(struct vigil *v, bool beat)
 	v->next_ms = now + wait;
 }
 
+/* How late it may be, and has still watched without a gap: by that much somebody may seem to be silent for longer.  A pace of one's own may be much
+ * quicker than silence is told by; and on a busy machine who asks every 60 ms is late by as much all the time, and would be blind. */
+static int64_t
+lateness(const struct vigil *v)
+{
+	int64_t part = v->stale_ms / LATENESS_PART;
+	return v->beat_ms > part ? v->beat_ms : part;
+}
+
 /* What it does between two looks at the clock is short, but for waiting: it was stopped meanwhile where it was not. */
 static int64_t
 look_at_clock(struct vigil *v)
 {
 	int64_t now = clock_mono_ms();
-	if (now - v->seen_ms > v->beat_ms + GAP_MS)
+	if (now - v->seen_ms > lateness(v) + GAP_MS)
 		v->awake_ms = now;
 	return v->seen_ms = now;
 }
@@ -384,7 +394,7 @@ vigil_wait(struct vigil *v, int64_t until_ms, struct pollfd *fds, int n)
 		fds[i].revents = ready < 0 ? (short)0 : all[2 + i].revents;
 	int64_t then = v->seen_ms = clock_mono_ms();
 	/* It slept much longer than it asked for: stopped, frozen, or starved. */
-	if (then - now > wait + v->beat_ms)
+	if (then - now > wait + lateness(v))
 		v->awake_ms = then;
 	bool told = ready > 0 && all[1].revents, asked = told;
 	if (told && v->ear >= 0)

@@ -73,6 +73,22 @@ teardown() {
 	is "$status" 3
 }
 
+@test "every: who is late by more than its pace, but by little as silence is told, sees who is silent" {
+	quick_operation --stale 60s
+	dpl-join -qp w --ttl 20s
+	in_background dpl-beat --every 50ms >said
+	wait_for '[ -s said ]'
+	kill -STOP "$pid"
+	wait_for 'grep -q "^State:.T" "/proc/$pid/status"'
+	sleep 0.3 # six times its pace
+	over w
+	kill -CONT "$pid"
+	ended "$pid"
+	is "$status" 5
+	# Not as if it had begun to look only then, for which the lease of w is over 20 s later.
+	has "$(tail -n 1 said)" 'no sign of it for 3' ' s, longer than 20.0 s'
+}
+
 @test "every --json: an object a beat; -v: the whole for people; -q: nothing" {
 	in_background dpl-beat --every 30ms --json >said
 	wait_for '[ "$(wc -l <said)" -ge 3 ]'
@@ -251,7 +267,7 @@ teardown() {
 	holder=$pid
 	wait_for '[ -e locked ]'
 	over w
-	wait_for 'grep -q "^lock-failed|" said'
+	wait_for 'grep -qs "^lock-failed|" said' 60
 	has "$(grep lock-failed said | head -n 1)" "$ops/journal.jsonl"
 	is "$(deaths)" 0
 	child=$(tr -d ' ' <"/proc/$holder/task/$holder/children")
