@@ -42,7 +42,7 @@ struct vigil {
 	bool whole;              /* ask for the whole result, which stays in `reply` */
 	int64_t next_ms;         /* when to ask next, monotonic */
 	int64_t seen_ms;         /* when it looked at the clock last, monotonic */
-	int64_t awake_ms;        /* it slept or was stopped until then, for longer than its pace and a quarter of stale_ms, and watches without a gap since; 0: it never did */
+	int64_t awake_ms;        /* it slept or was stopped until then, for longer than both its pace and a quarter of stale_ms, and watches without a gap since; 0: it never did */
 	/* what the last heartbeat said: */
 	enum vigil_end end;
 	enum err ended;          /* … as the error that said so: ERR_FAILED where that was a death, else ERR_ENDED; `reason` has its text */

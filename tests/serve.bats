@@ -566,19 +566,18 @@ undoing() {
 	[ -z "${SANITIZED:-}" ] || skip 'strace and the sanitizers'
 	for place in port socket; do
 		# Its child has all that it has, until it has become dpl-batch: that takes most of a second here.
-		rm -f said
-		in_background strace -f -qq -o /dev/null -P "$(command -v dpl-batch)" -e trace=execve -e inject=execve:delay_enter=700000 \
-			sh -c 'echo "$$" >server; exec dpl-serve "$@" >said' sh -C "$ledger" -P 0 --unix socket
-		wait_for 'grep -qs ^http said'
-		server=$(<server)
+		: >said
+		in_background strace -D -f -qq -o /dev/null -P "$(command -v dpl-batch)" -e trace=execve -e inject=execve:delay_enter=700000 \
+			dpl-serve -C "$ledger" -P 0 --unix socket >said
+		server=$pid
+		wait_for 'grep -q ^http said'
 		url=$(grep ^http said)
 		create
 		made=$(dpl-temp make -C "$ledger" -o "$op" -p me "$BATS_TEST_TMPDIR/made.XXXXXX")
 		in_background ask /operation/complete "{\"operationId\":\"$op\"}" 2>cut.off
 		wait_for 'pgrep -P "$server" >child'
 		kill -KILL "$server"
-		# strace waits for it, and says so at its end.
-		wait_for '! grep -qs "^State:.[^Z]" "/proc/$server/status"'
+		ended "$server"
 		if [ "$place" = port ]; then
 			before=$url
 			serve -P "${url##*:}"
