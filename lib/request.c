@@ -515,6 +515,19 @@ request_beat(struct request *r, struct journal *j)
 	(void)beat_touch_file(j->dir, file); /* without a file it has not joined, or no longer takes part */
 }
 
+void
+verbs_beat_call(struct verbs *v, const struct json *json)
+{
+	char id[ID_OPERATION_MAX + 1], call[ID_NAME_MAX + 1], file[BEAT_FILE_MAX];
+	struct request r = {.v = v, .json = json};
+	struct journal *j = request_operation(&r, id) == 0 && request_call(&r, "callId", true, call) == 0 ? request_live(&r, id, false) : NULL;
+	if (!j)
+		return;
+	request_beat(&r, j);
+	beat_call_file(call, file);
+	(void)beat_touch_file(j->dir, file);
+}
+
 int
 request_refuse_dead(struct request *r, struct journal *j, const char *participant)
 {

@@ -68,6 +68,9 @@ bool verbs_owes(const struct verbs *v);
  * where there is no such operation. */
 bool verbs_may_take_long(struct verbs *v, const char *operation, bool removes);
 
+/* Who asks for the end of a call, which waits for somebody else, is alive as it comes: touch the beat files that the request names. */
+void verbs_beat_call(struct verbs *v, const struct json *json);
+
 /* After a reply was given: leave checkpoints where they help the next. */
 void verbs_tidy(struct verbs *v);
 

@@ -117,7 +117,8 @@ stopping_heed(struct run *r)
 	int64_t now = clock_mono_ms();
 	if (v->crashed && !r->s->call.aborted_ok)
 		stopping_begin(r, STOP_CRASH, "somebody died: %s", v->reason);
-	if (!v->crashed || v->end != VIGIL_GOES_ON)
+	/* By a server its beats look, and nobody can become the coordinator while it has not ended. */
+	if (!v->crashed || v->end != VIGIL_GOES_ON || v->held < 0)
 		return;
 	if (r->drive_ms && now >= r->drive_ms)
 		(void)vigil_clean(v, false, 0);

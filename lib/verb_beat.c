@@ -461,6 +461,15 @@ by_state(struct request *r, struct journal *j, struct heartbeat *h, const struct
 	return rc;
 }
 
+/* The beat of who promises to beat, before what follows waits for a child: it is alive as it comes. */
+static __attribute__((noinline)) void
+beat_at_once(struct request *r, struct heartbeat *h)
+{
+	struct journal *j = h->holds && !h->whole && !h->asks && !*h->died ? request_live(r, h->id, false) : NULL;
+	if (j)
+		(void)touch(r, j, h);
+}
+
 int
 verb_heartbeat(struct request *r)
 {
@@ -471,8 +480,10 @@ verb_heartbeat(struct request *r)
 	if (read_heartbeat(r, &h, &p, &look) < 0)
 		return -1;
 	/* A client of the old protocol cannot say that it removes nothing, and does not ask for that. */
-	if (r->v->brief && verbs_may_take_long(r->v, h.id, h.settle && !h.nameless))
+	if (r->v->brief && verbs_may_take_long(r->v, h.id, h.settle && !h.nameless)) {
+		beat_at_once(r, &h);
 		return why_set(&r->why, ERR_BUSY, "what follows a beat in %s may take long", h.id);
+	}
 	if (p.wanted && put_progress(r, h.id, h.by, h.call, &p) < 0)
 		return -1;
 	verbs_unlock(r->v, NULL);

@@ -333,7 +333,10 @@ vigil_clean(struct vigil *v, bool answer, int64_t patience_ms)
 	json_put_int(&body, "patienceMs", patience_ms);
 	put_awake(v, &body);
 	json_close(&body, '}');
+	/* Who has its own part behind it, and the window before it, waits as long as that takes; the others have to beat. */
+	v->client->hurry_ms = patience_ms < v->window_ms ? patience_ms + lateness(v) : 0;
 	int status = client_call_text(v->client, "/operation/cleanup", &body, NULL, &v->reply);
+	v->client->hurry_ms = 0;
 	if (json_parse(&j, v->reply.p ? v->reply.p : "", v->reply.n, &why) == 0) {
 		rc = status == 200 && truth(&j, "archived") ? 1 : status == 200 ? 0 : -1;
 		json_free(&j);

@@ -208,7 +208,7 @@ create() {
 	op=$(dpl-create -p me --beat 500ms --jitter 0s --stale ${stale}s)
 	dpl-temp make -C "$ledger" -o "$op" -p me "$BATS_TEST_TMPDIR/made.XXXXXX" >/dev/null
 	dpl-join -q -o "$op" -p worker
-	in_background dpl-call -q -o "$op" -p worker --id part -- sleep 1000
+	in_background dpl-call -q -o "$op" --id part -- sleep 1000
 	part=$pid
 	wait_for '[ "$(count '\''.event == "call.started"'\'')" = 1 ]'
 	for other in "${others[@]}"; do
@@ -221,6 +221,75 @@ create() {
 	expect 0 dpl-cleanup -q -C "$ledger" -o "$op"
 	is "$(count '.event == "crash.detected"') $(count '.event == "call.crashed"')" '0 0'
 	kill -TERM "$part"
+}
+
+@test "supervisors that more coordinators wait for than the server has children for that do answer" {
+	serve
+	coordinating=()
+	for ((i = 0; i < 16; i++)); do
+		op=$(dpl-create -C "$ledger" --window 60s --beat 500ms --jitter 0s --stale 60s)
+		ops+=("$op")
+		in_background dpl-call -q -C "$url" -o "$op" --id part --grace 60s -- bash -c '
+			trap "while [ ! -e go ] && kill -0 $1; do sleep 0.05; done; exit 1" TERM
+			: >"$0"; while kill -0 "$1"; do sleep 0.05; done' "up.$i" "$server"
+		in_background dpl-call -q -C "$ledger" -o "$op" --id dies -- sleep 1000
+		dies+=("$pid")
+	done
+	wait_for '[ "$(find . -name "up.*" | wc -l)" = 16 ] && [ "$(cat "$ledger"/*/journal.jsonl | grep -c "\"event\":\"call.started\"")" = 32 ]'
+	kill -KILL "${dies[@]}"
+	for op in "${ops[@]}"; do
+		in_background dpl-cleanup -q -C "$url" -t 120s "$op"
+		coordinating+=("$pid")
+	done
+	# So many as the server lets wait: each for a call that ends when all of them do.
+	wait_for '[ "$(cat "$ledger"/*/journal.jsonl | grep -c "\"event\":\"cleanup.started\"")" -ge 12 ]'
+	: >go
+	for pid in "${coordinating[@]}"; do
+		ended "$pid"
+		is "$status" 0
+	done
+	for op in "${ops[@]}"; do
+		is "$(count '.event == "call.crashed" and .callId == "part"') $(count '.event == "call.crashed" and .callId == "dies"')" '0 1'
+		is "$(count '.event == "operation.failed"')" 1
+	done
+}
+
+@test "who waits for a child of the server is alive as it comes" {
+	# Children that take requests, and answer none.
+	mkdir bin
+	cp "$BUILD/bin/dpl-serve" bin
+	printf '#!/bin/sh\nexec sleep 1000\n' >bin/dpl-batch
+	chmod +x bin/dpl-batch
+	: >said
+	in_background bin/dpl-serve -C "$ledger" -P 0 >said 2>serve.err
+	server=$pid
+	wait_for '[ -s said ]'
+	read -r url <said
+	op=$(dpl-create -C "$ledger" --window 600s --beat 200ms --jitter 0s --stale 600s)
+	lasting='trap "" TERM; : >$0; while kill -0 $1 2>/dev/null; do sleep 0.1; done'
+	in_background dpl-call -q -C "$url" -o "$op" --id part --grace 600s -- bash -c "$lasting" up "$server"
+	part=$pid
+	in_background dpl-call -q -C "$ledger" -o "$op" --id dies -- bash -c "$lasting" there "$server"
+	dying=$pid
+	wait_for '[ -e up ] && [ -e there ]'
+	beaten() {
+		stat -c '%.9Y' "$ledger/$op/beats/c-part"
+	}
+	# From a death on its beats are for children, for there may be much to do.
+	kill -KILL "$dying"
+	expect 1 dpl-cleanup -q -C "$ledger" -t 0 "$op"
+	wait_for 'pgrep -P "$server" >/dev/null'
+	last=$(beaten)
+	wait_for '[ "$(beaten)" != "$last" ]'
+	# And so is who has it ended.
+	kill -STOP "$part"
+	wait_for 'grep -q "^State:.T" "/proc/$part/status"'
+	# shellcheck disable=SC2034 # read in wait_for
+	last=$(beaten)
+	in_background curl -sS -d "{\"operationId\":\"$op\",\"callId\":\"part\"}" "$url/call/fail"
+	wait_for '[ "$(beaten)" != "$last" ]'
+	kill -KILL "$part"
+	pkill -KILL -P "$server"
 }
 
 @test "one who is stopped in the middle of a change keeps the others waiting for that operation only" {

@@ -19,7 +19,8 @@
 enum weight {
 	LIGHT,     /* carried out at once; what the verb itself refuses, since it may take long, is a child's (struct verbs, brief) */
 	DEPENDS,   /* … unless the operation has something to remove, or somebody has died: then it may take long */
-	HEAVY,     /* always a child's */
+	HEAVY,     /* always a child's … */
+	SLOW,      /* … and kept for as long as it takes, by whatever it waits for */
 	WAITS,     /* may wait for what comes */
 };
 
@@ -38,7 +39,7 @@ static const struct path {
 	{"/callframe/delete", DEPENDS, false},
 	{"/operation/abort", LIGHT, false},
 	{"/operation/changes", WAITS, true},
-	{"/operation/cleanup", HEAVY, false},
+	{"/operation/cleanup", SLOW, false},
 	{"/operation/complete", DEPENDS, false},
 	{"/operation/create", LIGHT, false},
 	{"/operation/events", WAITS, true},
@@ -48,7 +49,7 @@ static const struct path {
 	{"/operation/list", HEAVY, true},
 	{"/operation/log", LIGHT, false},
 	{"/operation/look", HEAVY, false},
-	{"/operation/prune", HEAVY, false},
+	{"/operation/prune", SLOW, false},
 	{"/operation/resolve", HEAVY, true},
 	{"/operation/show", HEAVY, true},
 	{"/operation/state", LIGHT, true},
@@ -57,7 +58,7 @@ static const struct path {
 	{"/temp/due", HEAVY, true},
 	{"/temp/list", HEAVY, true},
 	{"/temp/made", LIGHT, false},
-	{"/temp/remove", HEAVY, false},
+	{"/temp/remove", SLOW, false},
 	{"/temp/removed", LIGHT, false},
 };
 
@@ -170,21 +171,44 @@ answered_by_child(void *arg, int status, const char *body, size_t n)
 	s->answered(s, c);
 }
 
-/* Whether it is short also where the operation has something to remove: the beats of supervisors and keepers leave that to others. */
+/* Whether the operation that it names has something to remove (`removes`), or somebody in it has died. */
 static bool
-is_quick(const struct path *p, const struct json *j)
+may_take_long(struct server *s, const struct json *j, bool removes)
+{
+	char id[ID_OPERATION_MAX + 1];
+	return json_copy(j, json_get(j, 0, "operationId"), id, sizeof id) == 0 && verbs_may_take_long(&s->verbs, id, removes);
+}
+
+/* Whether carrying it out may take long. */
+static bool
+is_heavy(struct server *s, const struct path *p, const struct json *j)
+{
+	if (p->weight != DEPENDS)
+		return p->weight == HEAVY || p->weight == SLOW;
+	return json_true(j, 0, "all") || may_take_long(s, j, true);
+}
+
+/* What a child is asked for.  The beats of supervisors and keepers leave what is to be removed to others; and so does the end of a call behind
+ * a death, which is what a coordinator waits for. */
+static enum work_kind
+kind_of(struct server *s, const struct path *p, const struct json *j)
 {
 	bool settles = true;
 	(void)json_boolean(j, json_get(j, 0, "settle"), &settles);
-	return !settles && strcmp(p->path, "/operation/heartbeat") == 0;
+	if (!settles && strcmp(p->path, "/operation/heartbeat") == 0)
+		return WORK_QUICK;
+	bool slow = p->weight == SLOW || (p->weight == DEPENDS && is_heavy(s, p, j) && !may_take_long(s, j, false));
+	return slow ? WORK_SLOW : WORK_BRIEF;
 }
 
 static enum routed
 give_to_child(struct server *s, struct conn *c, const struct path *p, const struct json *j, const char *key)
 {
 	struct why why;
-	struct work_request w = {.path = p->path, .key = key, .from = c->by_path ? "owner" : c->near ? "here" : "elsewhere", .quick = is_quick(p, j)};
+	struct work_request w = {.path = p->path, .key = key, .from = c->by_path ? "owner" : c->near ? "here" : "elsewhere", .kind = kind_of(s, p, j)};
 	w.body = json_raw(j, 0, &w.n);
+	if (strcmp(p->path, "/call/end") == 0 || strcmp(p->path, "/call/fail") == 0)
+		verbs_beat_call(&s->verbs, j);
 	int64_t number = work_ask(s->work, &w, answered_by_child, c);
 	if (number < 0) {
 		why_set(&why, ERR_BUSY, "too many requests are waiting");
@@ -193,20 +217,6 @@ give_to_child(struct server *s, struct conn *c, const struct path *p, const stru
 	c->work = number;
 	c->state = CONN_ASKED;
 	return ROUTE_LATER;
-}
-
-/* Whether carrying it out may take long. */
-static bool
-is_heavy(struct server *s, const struct path *p, const struct json *j)
-{
-	char id[ID_OPERATION_MAX + 1];
-	if (p->weight != DEPENDS)
-		return p->weight == HEAVY;
-	if (json_true(j, 0, "all"))
-		return true;
-	if (json_copy(j, json_get(j, 0, "operationId"), id, sizeof id) < 0)
-		return false;
-	return verbs_may_take_long(&s->verbs, id, true);
 }
 
 /* An event stream, from its query; one that was cut off says what it had last. */

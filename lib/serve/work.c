@@ -15,9 +15,12 @@ extern char **environ;
 
 enum { PIPE_BYTES = 1 << 20, READ_BYTES = 65536, TRIES = 6 };
 
+/* How many of the children, the first ones, are given requests of a kind. */
+static const int most[] = {[WORK_SLOW] = 12, [WORK_BRIEF] = 20, [WORK_QUICK] = WORK_CHILDREN};
+
 struct job {
 	int64_t number;
-	bool quick;
+	enum work_kind kind;
 	struct buf line;
 	work_answered *answered; /* NULL: nobody waits */
 	void *arg;
@@ -129,12 +132,12 @@ finish(struct child *c, int status, const char *body, size_t n)
 	free_job(j);
 }
 
-/* The first of those that wait, or the first quick one, taken out; NULL: there is none that could be given once more. */
+/* The first of those that wait for child `i`, taken out; NULL: there is none that could be given once more. */
 static struct job *
-take_job(struct work *w, bool quick)
+take_job(struct work *w, int i)
 {
 	struct job **at = &w->first;
-	while (*at && ((quick && !(*at)->quick) || (*at)->tries >= TRIES))
+	while (*at && (i >= most[(*at)->kind] || (*at)->tries >= TRIES))
 		at = &(*at)->next;
 	struct job *j = *at;
 	if (!j)
@@ -155,14 +158,14 @@ put_back(struct work *w, struct job *j)
 	w->queued++;
 }
 
-/* Give what waits to who is idle; some of them take only what is quick, and are asked last.  What cannot be given is told in work_tidy, since
- * who asks does not expect its answer at once. */
+/* Give what waits to who is idle, first to those who take least.  What cannot be given is told in work_tidy, since who asks does not expect
+ * its answer at once. */
 static void
 hand_out(struct work *w)
 {
-	for (int i = 0; i < WORK_CHILDREN && w->first; i++) {
+	for (int i = WORK_CHILDREN - 1; i >= 0 && w->first; i--) {
 		struct child *c = &w->children[i];
-		struct job *j = c->job ? NULL : take_job(w, i >= WORK_CHILDREN - WORK_QUICK);
+		struct job *j = c->job ? NULL : take_job(w, i);
 		if (!j)
 			continue;
 		j->tries++;
@@ -194,13 +197,13 @@ give_up(struct work *w)
 int64_t
 work_ask(struct work *w, const struct work_request *r, work_answered *answered, void *arg)
 {
-	if (w->queued >= WORK_QUEUED)
+	if (w->queued >= (r->kind == WORK_SLOW ? WORK_QUEUED / 2 : WORK_QUEUED))
 		return -1;
 	struct job *j = calloc(1, sizeof *j);
 	if (!j)
 		return -1;
 	j->number = ++w->number;
-	j->quick = r->quick;
+	j->kind = r->kind;
 	j->answered = answered;
 	j->arg = arg;
 	json_open(&j->line, NULL, '{');

@@ -10,13 +10,20 @@
 #include "buf.h"
 
 enum {
-	WORK_CHILDREN = 16,      /* at most at the same time … */
-	WORK_QUICK = 4,          /* … of whom so many are for what is quick … */
-	WORK_QUEUED = 256,       /* … and requests that wait for one of them */
+	WORK_CHILDREN = 24,      /* at most at the same time … */
+	WORK_QUEUED = 256,       /* … and requests that wait for one of them, half of them slow ones */
 	WORK_IDLE_MS = 20000,    /* after which one that has nothing to do is sent home */
 };
 
 struct work;
+
+/* How long a request may keep a child.  Of each kind only so many of them are given one (work.c), so that what is shorter always finds another:
+ * it may be what the longer ones wait for. */
+enum work_kind {
+	WORK_SLOW,               /* as long as another client lets it wait, or as a command that undoes something takes */
+	WORK_BRIEF,              /* as long as the disk: what may take longer is left to others */
+	WORK_QUICK,              /* likewise, and somebody is taken for dead who is not heard */
+};
 
 /* What becomes of the answer: status and body, or 0 where the child died (nobody knows whether it was carried out).  `arg` is
  * what work_ask was given. */
@@ -33,7 +40,7 @@ struct work_request {
 	const char *path, *key, *from; /* key: NULL for none; from: as in a line for dpl-batch */
 	const char *body;        /* a JSON object, n bytes, on one line */
 	size_t n;
-	bool quick;              /* it does not wait behind what takes long: others are alive by it */
+	enum work_kind kind;
 };
 
 /* Have it carried out.  A number for it, or -1 where too many wait. */
