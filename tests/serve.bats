@@ -237,6 +237,9 @@ create() {
 	done
 	wait_for '[ "$(find . -name "up.*" | wc -l)" = 16 ] && [ "$(cat "$ledger"/*/journal.jsonl | grep -c "\"event\":\"call.started\"")" = 32 ]'
 	kill -KILL "${dies[@]}"
+	for pid in "${dies[@]}"; do
+		ended "$pid"
+	done
 	for op in "${ops[@]}"; do
 		in_background dpl-cleanup -q -C "$url" -t 120s "$op"
 		coordinating+=("$pid")
@@ -277,6 +280,7 @@ create() {
 	}
 	# From a death on its beats are for children, for there may be much to do.
 	kill -KILL "$dying"
+	ended "$dying"
 	expect 1 dpl-cleanup -q -C "$ledger" -t 0 "$op"
 	wait_for 'pgrep -P "$server" >/dev/null'
 	last=$(beaten)
