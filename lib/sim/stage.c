@@ -26,7 +26,7 @@
 #include "wire.h"
 #include "world.h"
 
-enum { TICK_MS = 20, PIDS = 256 };
+enum { TICK_MS = 20, PIDS = 256, LET_END_MS = 10000 };
 
 static volatile sig_atomic_t stopped;
 
@@ -545,6 +545,7 @@ note_foreign(void *run, int64_t child)
 /* What is done with the children that are of the play. */
 struct ending {
 	const struct run *run;
+	pid_t but;               /* not to this one; 0 */
 	int sig, n;
 };
 
@@ -553,12 +554,30 @@ end_child(void *ending, int64_t child)
 {
 	struct ending *e = ending;
 	const struct run *r = e->run;
+	if (child == e->but)
+		return;
 	for (int i = 0; i < r->foreign_n; i++)
 		if (r->foreign[i] == child)
 			return;
 	if (e->sig)
 		(void)kill((pid_t)child, e->sig); /* nobody else reaps it: the number is its own */
 	e->n++;
+}
+
+/* Wait until nobody but the server is there, or for `most_ms`: keepers and watchers end by themselves where the operation is over, of which those
+ * that beat by a server hear from that. */
+static void
+let_end(struct run *r, int64_t most_ms)
+{
+	int64_t end_ms = clock_mono_ms() + most_ms;
+	struct ending e = {.run = r, .n = 1};
+	while (e.n && !stopped && clock_mono_ms() < end_ms) {
+		reap(r);
+		e = (struct ending){.run = r, .but = r->world.server};
+		tree_each_child(getpid(), end_child, &e);
+		if (e.n)
+			(void)deed_rest(5);
+	}
 }
 
 /* End whatever is still there: all are children of ours by now, or of those. */
@@ -572,14 +591,14 @@ end_all(struct run *r)
 		kill(r->watcher, SIGTERM);
 	if (r->sweeper > 0)
 		kill(r->sweeper, SIGTERM);
+	let_end(r, LET_END_MS);
 	world_end(&r->world);
-	/* Keepers and watchers end by themselves where the operation is over. */
 	int64_t end_ms = clock_mono_ms() + (stopped ? 0 : 1000);
 	/* While some of them end the kernel may overlook others: only who is not found three times is not there. */
 	while (clean < 3) {
 		reap(r);
 		bool over = clock_mono_ms() >= end_ms;
-		struct ending e = {r, over ? SIGKILL : 0, 0};
+		struct ending e = {.run = r, .sig = over ? SIGKILL : 0};
 		tree_each_child(getpid(), end_child, &e);
 		clean = e.n == 0 ? clean + 1 : 0;
 		left |= over && !clean;
