@@ -208,7 +208,7 @@ create() {
 	op=$(dpl-create -p me --beat 500ms --jitter 0s --stale ${stale}s)
 	dpl-temp make -C "$ledger" -o "$op" -p me "$BATS_TEST_TMPDIR/made.XXXXXX" >/dev/null
 	dpl-join -q -o "$op" -p worker
-	in_background dpl-call -q -o "$op" --id part -- sleep 1000
+	in_background dpl-call -q -o "$op" -p worker --id part -- sleep 1000
 	part=$pid
 	wait_for '[ "$(count '\''.event == "call.started"'\'')" = 1 ]'
 	for other in "${others[@]}"; do

@@ -11,7 +11,7 @@
 
 enum {
 	WORK_CHILDREN = 24,      /* at most at the same time … */
-	WORK_QUEUED = 256,       /* … and requests that wait for one of them, half of them slow ones */
+	WORK_QUEUED = 256,       /* … and requests that wait for one of them; behind half of that no slow one is taken */
 	WORK_IDLE_MS = 20000,    /* after which one that has nothing to do is sent home */
 };
 
